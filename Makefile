@@ -1,0 +1,45 @@
+# README.md says what to type; each target does its own set-up and can be run again at any time.
+SHELL := /bin/bash
+PY := .venv/bin/python
+LAB := $(PY) -m lab
+KEEP ?=
+
+.PHONY: help setup demo test check core contract lab-smoke bench docs down clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: ## Debian packages and the virtual environment (idempotent)
+	@lab/setup
+
+demo: setup ## dc1 dies under load, dc2 takes over, dc1 rejoins (KEEP=1 leaves the lab up)
+	@$(LAB) demo $(if $(KEEP),--keep)
+
+test: setup check core contract lab-smoke ## Every test: static, core, simulation, contract, lab
+
+check: setup ## ruff, mypy --strict, import contracts
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-cache
+
+core: setup ## Tests of the deciding code and the simulation (seconds)
+	@$(PY) -m pytest -q -m "not contract and not foreign and not lab"
+
+contract: setup ## Adapters against the real programs, and foreign behaviour pinned
+	@$(PY) -m pytest -q -m "contract or foreign" --timeout 240
+
+lab-smoke: setup ## Real processes in network namespaces
+	@$(PY) -m pytest -q -m lab --timeout 900
+
+bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
+	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
+
+docs: setup ## Writes what is generated from the code
+	@$(PY) -m controller.cli.main schema --out docs/api
+
+down: ## Takes the lab down
+	@$(LAB) down
+
+clean: down ## The lab and everything that was built
+	@rm -rf build

@@ -1,0 +1,1 @@
+"""Routes and stances. A leaf: knows nothing of sites, epochs' owners, etcd or databases."""

@@ -1,0 +1,1 @@
+"""One foreign system each; no policy, and no adapter knows another."""

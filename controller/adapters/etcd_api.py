@@ -1,0 +1,132 @@
+"""etcd's gRPC interface: messages, one connection per member, and what its errors mean.
+
+The generated messages of the `etcd3` package load under today's protobuf only in its Python
+implementation, which has to be chosen before anything imports protobuf. This is the one module that
+imports them.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from controller.ports import PortError, Refused, TimedOut, Unreachable
+
+os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "Call to deprecated create function", DeprecationWarning)
+    from etcd3 import etcdrpc as rpc
+    from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
+
+__all__ = ["NEEDS_LEADER", "Member", "Message", "Tls", "rpc", "status_errors", "translated"]
+
+Message = Any  # what the generated code makes is untyped
+
+# A member that has lost its leader says so at once, before it does anything with the request.
+NEEDS_LEADER: Final = (("hasleader", "true"),)
+
+MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
+STATUS_ERRORS_FIELD: Final = 8  # of StatusResponse since 3.4; the generated messages are older
+
+# Nothing may be sent twice by the library, nor wait long for a member that is back. A connection
+# whose bytes are not acknowledged for the keep-alive timeout is closed by the kernel; etcd refuses
+# clients that ping more often than every 5 s.
+_OPTIONS: Final[Mapping[str, int]] = {
+    "grpc.enable_retries": 0,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 750,
+    "grpc.max_reconnect_backoff_ms": 500,
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.enable_http_proxy": 0,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
+}
+
+# Details of UNAVAILABLE that are given before anything is done with the request.
+_NOT_DONE: Final = (
+    "failed to connect to all addresses",
+    "DNS resolution failed",
+    "etcdserver: no leader",
+    "etcdserver: not capable",
+)
+_REFUSALS: Final = frozenset(
+    {
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files that prove the members to us, and us to them."""
+
+    ca_file: Path
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class Member:
+    """The connection to one member. It is made when first used, and again when it was lost."""
+
+    def __init__(self, endpoint: str, tls: Tls | None) -> None:
+        self.address = endpoint.removeprefix("http://").removeprefix("https://").rstrip("/")
+        self.answered_at = float("-inf")  # by the event loop's clock
+        self.id = 0  # as the member itself said; 0: not heard of yet
+        self._channel = _channel(self.address, tls)
+        self.kv: Any = rpc.KVStub(self._channel)
+        self.lease: Any = rpc.LeaseStub(self._channel)
+        self.watch: Any = rpc.WatchStub(self._channel)
+        self.cluster: Any = rpc.ClusterStub(self._channel)
+        self.maintenance: Any = rpc.MaintenanceStub(self._channel)
+
+    async def aclose(self) -> None:
+        """The connection is closed; calls under way end with an error."""
+        await self._channel.close()
+
+
+def _channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
+    options = list(_OPTIONS.items())
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options)
+    try:
+        credentials = grpc.ssl_channel_credentials(
+            tls.ca_file.read_bytes(),
+            tls.key_file.read_bytes() if tls.key_file else None,
+            tls.certificate_file.read_bytes() if tls.certificate_file else None,
+        )
+    except OSError as error:
+        raise Refused(f"etcd: cannot read {error.filename}: {error.strerror}") from error
+    return grpc.aio.secure_channel(address, credentials, options)
+
+
+def translated(error: grpc.aio.AioRpcError, member: Member, what: str) -> PortError:
+    """What `error` says about the effect of the request: refused, never done, or unknown."""
+    code, details = error.code(), error.details() or ""
+    sentence = f"etcd at {member.address}: {what}: {details or code.name}"
+    if code in _REFUSALS:
+        return Refused(sentence)
+    if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NOT_DONE):
+        return Unreachable(sentence)
+    return TimedOut(sentence)
+
+
+def status_errors(status: Message) -> tuple[str, ...]:
+    """What the member complains of in its status, alarms included."""
+    return tuple(
+        field.data.decode(errors="replace")
+        for field in UnknownFieldSet(status)
+        if field.field_number == STATUS_ERRORS_FIELD
+    )

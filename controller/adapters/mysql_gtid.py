@@ -1,0 +1,82 @@
+"""GTID texts: whether one log's end includes another's, and what one history lacks of another.
+
+In MariaDB the sequence number alone orders records of one history but does not tell two histories
+apart: 0-1-101 and 0-2-101 are different records. What tells them apart is the pair of writer and
+number: a server writes a number once in a history, and takes over only with everything that was
+acknowledged. So a log is part of another history exactly if, for every writer, that history's
+binlog state reaches at least as far. MySQL's sets say it themselves.
+"""
+
+from controller.core.position import (
+    BadPosition,
+    LogFormat,
+    Order,
+    Position,
+    compare,
+    holds,
+    parse_mariadb_gtids,
+    parse_mysql_gtids,
+)
+
+
+def includes(format_: LogFormat, log: str, wanted: str) -> bool:
+    """Whether a log that ends at `log` holds `wanted`, both of one history."""
+    return holds(_at(format_, log), _at(format_, wanted))
+
+
+def newer(format_: LogFormat, first: str, second: str) -> str:
+    """The further of two ends of one history; `first` when they cannot be ordered."""
+    order = compare(_at(format_, first), _at(format_, second))
+    return second if order is Order.BEHIND else first
+
+
+def missing_at(format_: LogFormat, mine: str, theirs: str) -> str:
+    """The records of binlog state `mine` that the history with state `theirs` lacks, or ""."""
+    if format_ is LogFormat.MARIADB_GTID:
+        return _missing_mariadb(mine, theirs)
+    return _missing_mysql(mine, theirs)
+
+
+def by_writer(state: str) -> dict[tuple[int, int], int]:
+    """MariaDB binlog state: the last number of every writer in every domain."""
+    found: dict[tuple[int, int], int] = {}
+    for part in filter(None, (piece.strip() for piece in state.split(","))):
+        fields = part.split("-")
+        if len(fields) != 3 or not all(field.isdigit() for field in fields):
+            raise BadPosition(f"not a MariaDB binlog state: {state!r}")
+        domain, server, number = (int(field) for field in fields)
+        found[(domain, server)] = max(found.get((domain, server), 0), number)
+    return found
+
+
+def _missing_mariadb(mine: str, theirs: str) -> str:
+    known = by_writer(theirs)
+    errant = [
+        f"{domain}-{server}-{number} (there: {known.get((domain, server), 'none')})"
+        for (domain, server), number in sorted(by_writer(mine).items())
+        if number > known.get((domain, server), 0)
+    ]
+    return ", ".join(errant)
+
+
+def _missing_mysql(mine: str, theirs: str) -> str:
+    known = parse_mysql_gtids(theirs)
+    errant: list[str] = []
+    for source, intervals in parse_mysql_gtids(mine).items():
+        for low, high in intervals:
+            at = low
+            for first, last in known.get(source, ()):
+                if last < at or first > high:
+                    continue
+                if first > at:
+                    errant.append(f"{source}:{at}-{first - 1}")
+                at = last + 1
+            if at <= high:
+                errant.append(f"{source}:{at}-{high}")
+    return ", ".join(errant)
+
+
+def _at(format_: LogFormat, text: str) -> Position:
+    if format_ is LogFormat.MARIADB_GTID:
+        parse_mariadb_gtids(text)
+    return Position(epoch=0, format=format_, text=text)

@@ -1,0 +1,264 @@
+"""One look at a MariaDB or MySQL server: a few reads over a kept connection, one frozen `Look`.
+
+A position is only true while nothing received waits to be applied: relay logs are thrown away
+whenever replication is configured anew, so what counts is what stands in the server's own log.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.adapters.mysql_dialect import Dialect
+from controller.adapters.mysql_gtid import includes, newer
+from controller.adapters.mysql_session import Row, Session
+from controller.core.position import Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The replication this server is configured for."""
+
+    address: str
+    port: int
+    user: str
+    receiver: str  # Yes, No, Connecting, Preparing
+    applier: str
+    received: str
+    applier_lag_bytes: int | None
+    receiver_errno: int
+    receiver_error: str
+    applier_errno: int
+    applier_error: str
+
+    @property
+    def receiving(self) -> bool:
+        """A receiver thread is alive, connected or trying."""
+        return self.receiver != "No"
+
+    @property
+    def streaming(self) -> bool:
+        """A receiver thread is connected."""
+        return self.receiver == "Yes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What this start of the server found on its disk (table tricast.start, never replicated)."""
+
+    pending: bool  # relay logs may hold records that are not applied yet
+    tail: str  # end of the log as it was before crash recovery cut it; "" for not cut
+    tail_epoch: int
+    diverged: str  # GTIDs the primary's history does not have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A login, and whether it is locked."""
+
+    user: str
+    host: str
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSession:
+    """A connection as the server lists it."""
+
+    id: int
+    user: str
+    host: str
+    state: str
+    info: str
+    dumping: bool  # it streams the log to a replica
+    receiver: bool  # it is this server's own receiver (MariaDB)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Everything one look saw."""
+
+    dialect: Dialect
+    read_only: bool
+    log_end: str
+    log_state: str
+    replica_side: bool
+    source_side: bool
+    settings: Row
+    epoch: int  # of the last record in the log, a record that waits included
+    holder: str  # of the newest visible epoch row
+    started: Started | None
+    source: Source | None
+    sessions: tuple[ServerSession, ...]
+    accounts: tuple[Account, ...]
+    counters: Row
+
+    @property
+    def drained(self) -> bool:
+        """Everything received has been applied, and so stands in the own log."""
+        return self.source is None or includes(
+            self.dialect.format, self.log_end, self.source.received
+        )
+
+    @property
+    def tail_missing(self) -> bool:
+        """Crash recovery cut records from the own log that stand only in the saved tail."""
+        tail = self.started.tail if self.started else ""
+        return bool(tail) and not includes(self.dialect.format, self.log_end, tail)
+
+    @property
+    def waiting(self) -> tuple[ServerSession, ...]:
+        """Sessions whose commit waits for an acknowledgement."""
+        prefix = self.dialect.waiting.rstrip("%")
+        return tuple(s for s in self.sessions if s.state.startswith(prefix))
+
+    @property
+    def waiting_commits(self) -> int:
+        """How many commits wait, by the server's own count."""
+        return _count(self.counters.get(self.dialect.source_waiting))
+
+    @property
+    def acknowledging(self) -> int:
+        """How many replicas are connected with semi-synchronous replication on."""
+        return _count(self.counters.get(self.dialect.source_clients))
+
+    def position(self) -> Position | None:
+        """The furthest durable record this server can prove; None while it cannot tell."""
+        if self.started is None or self.started.pending:
+            return None
+        epoch, text = self.epoch, self.log_end
+        if self.tail_missing:
+            return Position(
+                epoch=max(epoch, self.started.tail_epoch),
+                format=self.dialect.format,
+                text=self.started.tail,
+            )
+        if self.source is not None and not self.drained:
+            if not self.source.receiving:
+                return None
+            text = newer(self.dialect.format, self.log_end, self.source.received)
+        return Position(epoch=epoch, format=self.dialect.format, text=text)
+
+    def applied(self) -> Position:
+        """The end of the own log, whatever else is known."""
+        return Position(epoch=self.epoch, format=self.dialect.format, text=self.log_end)
+
+
+async def look(session: Session, dialect: Dialect) -> Look:
+    """Reads everything once. The log's end is read before the epoch row that it may contain."""
+    names = [name for name, *_ in (*dialect.source_settings, *dialect.durable_settings)]
+    names += [name for name, _ in dialect.replica_settings]
+    columns = ", ".join(f"@@global.{name} AS {name}" for name in names)
+    server = await session.row(
+        f"SELECT {dialect.read_only} AS closed, {dialect.log_end} AS log_end,"
+        f" {dialect.log_state} AS log_state, @@global.{dialect.replica_side} AS replica_side,"
+        f" @@global.{dialect.source_side} AS source_side, {columns}"
+    )
+    status = await session.rows(dialect.replica_status)
+    sessions = tuple(_session(row) for row in await session.rows(dialect.sessions))
+    epochs = await session.rows(
+        "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
+    )
+    started = await session.rows(
+        "SELECT pending, tail, tail_epoch, diverged FROM tricast.start WHERE id = 1"
+    )
+    accounts = await session.rows(dialect.accounts)
+    counters = await session.rows(dialect.counters)
+    visible = int(epochs[0]["epoch"]) if epochs else 0
+    return Look(
+        dialect=dialect,
+        read_only=bool(server["closed"]),
+        log_end=_gtids(server["log_end"]),
+        log_state=_gtids(server["log_state"]),
+        replica_side=bool(server["replica_side"]),
+        source_side=bool(server["source_side"]),
+        settings=server,
+        epoch=max(visible, _waiting_epoch(dialect, sessions)),
+        holder=str(epochs[0]["holder"]) if epochs else "",
+        started=_started(started),
+        source=_source(dialect, status),
+        sessions=sessions,
+        accounts=tuple(_account(row) for row in accounts),
+        counters={str(row["Variable_name"]): row["Value"] for row in counters},
+    )
+
+
+def _session(row: Row) -> ServerSession:
+    return ServerSession(
+        id=int(_of(row, "id")),
+        user=str(_of(row, "user") or ""),
+        host=str(_of(row, "host") or ""),
+        state=str(_of(row, "state") or ""),
+        info=str(_of(row, "info") or ""),
+        dumping=str(_of(row, "command") or "").startswith("Binlog Dump"),
+        receiver=str(_of(row, "command") or "") == "Slave_IO",
+    )
+
+
+def _account(row: Row) -> Account:
+    return Account(
+        user=str(_of(row, "user") or ""),
+        host=str(_of(row, "host") or ""),
+        locked=bool(_of(row, "locked")),
+    )
+
+
+def _of(row: Row, name: str) -> Any:  # noqa: ANN401 - as the server types it
+    """MySQL 8 answers system tables in upper case, MariaDB as written."""
+    return row[name] if name in row else row[name.upper()]
+
+
+def _started(rows: Sequence[Row]) -> Started | None:
+    if not rows:
+        return None
+    return Started(
+        pending=bool(rows[0]["pending"]),
+        tail=str(rows[0]["tail"]),
+        tail_epoch=int(rows[0]["tail_epoch"]),
+        diverged=str(rows[0]["diverged"]),
+    )
+
+
+def _source(dialect: Dialect, rows: Sequence[Row]) -> Source | None:
+    if not rows or not rows[0][dialect.columns.host]:
+        return None
+    row, names = rows[0], dialect.columns
+    same_file = row[names.read_file] == row[names.done_file]
+    lag = int(row[names.read_offset]) - int(row[names.done_offset]) if same_file else None
+    return Source(
+        address=str(row[names.host]),
+        port=int(row[names.port]),
+        user=str(row[names.user]),
+        receiver=str(row[names.receiver]),
+        applier=str(row[names.applier]),
+        received=_gtids(row[names.received]),
+        applier_lag_bytes=lag,
+        receiver_errno=int(row[names.receiver_errno]),
+        receiver_error=str(row[names.receiver_error]),
+        applier_errno=int(row[names.applier_errno]),
+        applier_error=str(row[names.applier_error]),
+    )
+
+
+def _waiting_epoch(dialect: Dialect, sessions: Sequence[ServerSession]) -> int:
+    """The epoch whose row is durable in the log but not yet acknowledged, so still invisible."""
+    prefix = dialect.waiting.rstrip("%")
+    found = [epoch_in(s.info) for s in sessions if s.state.startswith(prefix)]
+    return max(found, default=0)
+
+
+def epoch_in(statement: str) -> int:
+    """The epoch that an epoch statement writes; 0 for any other statement."""
+    before = "INSERT INTO tricast.epoch (epoch, holder) VALUES ("
+    if not statement.startswith(before):
+        return 0
+    digits = statement[len(before) :].partition(",")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _gtids(value: object) -> str:
+    return str(value or "").replace("\n", "")
+
+
+def _count(value: object) -> int:
+    text = str(value or "0")
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,194 @@
+"""How a MariaDB or MySQL server takes a log from another one: seal, follow, fetch.
+
+Invariant: nothing received is ever forgotten. Configuring replication anew throws relay logs away,
+so it happens only when all that was received stands, applied, in the server's own log. The caller's
+timeout is the deadline of everything here.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from controller.adapters.mysql_dialect import Dialect
+from controller.adapters.mysql_gtid import includes
+from controller.adapters.mysql_look import Look, ServerSession, Source, look
+from controller.adapters.mysql_session import Login, Session, quoted
+from controller.core.position import Position
+from controller.ports import Refused
+
+_POLL_S: Final = 0.005
+_RETRY_S: Final = 0.05
+_HISTORY_DIFFERS: Final = 1236
+_NO_SUCH_SESSION: Final = "(1094)"
+_FATAL: Final = frozenset({1236, 1593, 1595, 13114, 13117})
+
+
+class Diverged(Refused):
+    """The upstream's history does not hold the end of this server's log."""
+
+
+class Replica:
+    """The receiving side of one server."""
+
+    def __init__(self, name: str, session: Session, dialect: Dialect) -> None:
+        self._name = name
+        self._session = session
+        self._dialect = dialect
+
+    async def look(self) -> Look:
+        """One look at the server."""
+        return await look(self._session, self._dialect)
+
+    async def seal(self) -> Look:
+        """No receiver is alive, none is configured, and the own log holds all that was received."""
+        seen = await self.look()
+        if seen.source is not None:
+            seen = await self._stop_receiving(seen, seen.source)
+            await self._drain(seen)
+            await self._session.run((self._dialect.stop, self._dialect.forget_source))
+            seen = await self.look()
+        if seen.source is not None:
+            raise Refused(f"{self._name} still has replication configured after it was removed")
+        return seen
+
+    async def _stop_receiving(self, seen: Look, source: Source) -> Look:
+        if source.applier != "Yes" and source.receiving:
+            # Started while the receiver lives, the applier keeps the relay logs.
+            await self._session.rows(f"{self._dialect.start} SQL_THREAD")
+        # A receiver that acknowledges tells its source when it stops, and waits a second for one
+        # that is a black hole; killed, it just ends.
+        await kill_sessions(self._session, [s for s in seen.sessions if s.receiver])
+        await self._session.rows(self._dialect.stop_receiver)
+        while seen.source is not None and seen.source.receiving:
+            seen = await self.look()
+            await asyncio.sleep(_POLL_S)
+        return seen
+
+    async def _drain(self, seen: Look) -> None:
+        """The own log holds everything received; a broken applier is a refusal."""
+        while not seen.drained:
+            source = seen.source
+            if source is None:
+                return
+            if source.applier != "Yes":
+                raise Refused(
+                    f"{self._name} holds records up to {source.received} that its applier has not "
+                    f"applied (error {source.applier_errno}: {source.applier_error or 'stopped'})"
+                )
+            await self._applied_to(source.received, 1)
+            seen = await self.look()
+
+    async def _applied_to(self, gtids: str, seconds: float) -> bool:
+        statement = self._dialect.wait_applied.format(target=quoted(gtids), seconds=f"{seconds:g}")
+        return int((await self._session.row(statement))["late"] or 0) == 0
+
+    async def _set_acknowledging(self, *, on: bool) -> None:
+        await self._session.rows(f"SET GLOBAL {self._dialect.replica_side}={int(on)}")
+
+    def follows(self, seen: Look, upstream: Login, *, voting: bool) -> bool:
+        """Whether it already replicates from `upstream` in the wanted way, or tries to."""
+        source = seen.source
+        return (
+            source is not None
+            and (source.address, source.port, source.user)
+            == (upstream.address, upstream.port, upstream.user)
+            and source.receiving
+            and source.applier == "Yes"
+            and seen.replica_side == voting
+        )
+
+    async def follow(self, upstream: Login, *, voting: bool) -> None:
+        """Streams from `upstream`; acknowledges commits there only when `voting`."""
+        seen = await self.look()
+        self._refuse_unsettled(seen)
+        if not self.follows(seen, upstream, voting=voting):
+            seen = await self.seal()
+            await self._set_acknowledging(on=voting)
+            await self._point_at(upstream)
+            await self._session.rows(self._dialect.start)
+        await self._until_streaming(upstream)
+
+    def _refuse_unsettled(self, seen: Look) -> None:
+        if seen.started is None or seen.started.pending:
+            raise Refused(f"{self._name} was started without its host agent: it must finish first")
+        if seen.tail_missing:
+            raise Refused(
+                f"{self._name} has a saved tail up to {seen.started.tail} to settle first"
+            )
+        if not seen.read_only:
+            raise Refused(f"{self._name} is writable: it must be closed before it follows")
+
+    async def _point_at(self, upstream: Login) -> None:
+        change = self._dialect.change_source.format(
+            host=quoted(upstream.address),
+            port=upstream.port,
+            user=quoted(upstream.user),
+            password=quoted(upstream.password),
+        )
+        await self._session.run((*self._dialect.adopt_own_log, change))
+
+    async def _until_streaming(self, upstream: Login) -> None:
+        """The receiver is connected. It tries again faster than the server would by itself."""
+        while True:
+            source = (await self.look()).source
+            if source is None:
+                raise Refused(f"{self._name} lost its replication while it was starting")
+            if source.streaming:
+                return
+            if source.receiver_errno in _FATAL:
+                await self._give_up(upstream, source)
+            if source.receiver_errno or not source.receiving:
+                await asyncio.sleep(_RETRY_S)
+                statements = (
+                    self._dialect.stop_receiver,
+                    f"{self._dialect.start} IO_THREAD",
+                )
+                await self._session.run(statements)
+            await asyncio.sleep(_POLL_S)
+
+    async def _give_up(self, upstream: Login, source: Source) -> None:
+        await self._session.run((self._dialect.stop, self._dialect.forget_source))
+        reason = f"{self._name} cannot follow {upstream}: {source.receiver_error}"
+        if source.receiver_errno == _HISTORY_DIFFERS:
+            raise Diverged(reason)
+        raise Refused(reason)
+
+    async def fetch(self, upstream: Login, target: Position) -> None:
+        """The own log reaches `target`, taken from `upstream` without ever acknowledging."""
+        seen = await self.seal()
+        self._refuse_unsettled(seen)
+        await self._set_acknowledging(on=False)
+        await self._point_at(upstream)
+        start = self._dialect.start_until.format(target=quoted(target.text))
+        await self._session.rows(start)
+        while not includes(self._dialect.format, seen.log_end, target.text):
+            await self._applied_to(target.text, 0.2)
+            seen = await self.look()
+            source = seen.source
+            if source is not None and source.receiver_errno in _FATAL:
+                await self._give_up(upstream, source)
+            if source is not None and source.applier_errno:
+                raise Refused(
+                    f"{self._name} cannot apply what {upstream} serves: {source.applier_error}"
+                )
+        await self._session.run((self._dialect.stop, self._dialect.forget_source))
+
+
+async def kill_sessions(session: Session, victims: Iterable[ServerSession]) -> None:
+    """Each of `victims` has been told to end, without an answer to what it was doing."""
+    for victim in victims:
+        try:
+            await session.rows(f"KILL CONNECTION {victim.id:d}")
+        except Refused as error:
+            if _NO_SUCH_SESSION not in str(error):
+                raise
+
+
+async def log_state_at(upstream: Login, dialect: Dialect) -> str:
+    """What the binary log of another server holds, by writer, as that server says."""
+    session = Session(upstream)
+    try:
+        answer = await session.row(f"SELECT {dialect.log_state} AS state")
+    finally:
+        session.drop()
+    return str(answer["state"] or "").replace("\n", "")

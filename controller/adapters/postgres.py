@@ -1,0 +1,403 @@
+"""The PostgreSQL server of this site, as `ports.Database`.
+
+What changes a process, or a file that SQL cannot reach, goes through the host agent; the rest is
+SQL on a kept connection, so that a takeover costs milliseconds. The timeline is the epoch: a server
+that becomes writable on any other timeline is closed again. A receiver is without a password
+before it is seen to be gone, so that none that is started late can log in anywhere.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from psycopg.conninfo import conninfo_to_dict
+
+from controller.adapters import postgres_sql as sql
+from controller.adapters.postgres_eyes import Eyes
+from controller.adapters.postgres_link import Link, Row, conninfo
+from controller.adapters.postgres_look import Look
+from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
+from controller.core.model import DatabaseState, Epoch, SiteName
+from controller.core.position import Position, holds, lsn_to_int
+from controller.hostagent import wal
+from controller.ports import HostAgent, PortError, Refused, TimedOut
+
+POLL_S: Final = 0.002
+STUCK_S: Final = 0.05  # a receiver that outlives its configuration this long is told to end
+POKE_S: Final = 0.03
+
+
+class Postgres:
+    """One PostgreSQL server, which belongs to one service."""
+
+    def __init__(self, spec: PostgresSpec, agent: HostAgent) -> None:
+        self._spec = spec
+        self._agent = agent
+        self._eyes = Eyes(spec)
+        self._link = Link(f"{spec.name} at {spec.site}", spec.target)
+        self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.target)
+
+    async def observe(self, deadline_s: float) -> DatabaseState:
+        """One look; what cannot be seen is UNKNOWN or DOWN."""
+        return await self._eyes.observe(_in(deadline_s))
+
+    async def seal(self, epoch: Epoch, deadline_s: float) -> None:
+        """Receives from nobody; a restart keeps it so; the receiver has been seen to be gone."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if not look.recovering:
+            raise Refused(f"{self._name} is writable: close it before it is sealed at {epoch}")
+        await self._detach(look, deadline)
+
+    async def catch_up(self, source: SiteName, target: Position, deadline_s: float) -> None:
+        """Holds and has applied everything up to `target`, fetched from the voter of `source`."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if not look.sealed:
+            raise Refused(f"{self._name} is not sealed: it cannot catch up from {source}")
+        mine = self._eyes.position(look)
+        if mine is None:
+            raise Refused(f"{self._name} is still replaying its own log; its end is not known")
+        if holds(mine, target):
+            await self._replayed_to(target.text, deadline)
+            return
+        answer = await self._agent.call(
+            "wal-fetch",
+            {
+                "database": self._spec.name,
+                "source": source,
+                "start": look.replayed or "0/0",
+                "target": target.text,
+                "epoch": str(target.epoch),
+            },
+            _left(deadline),
+        )
+        spool = answer["spool"]
+        try:
+            await self._set({"restore_command": f'cp "{spool}/%f" "%p"'}, deadline)
+            await self._replayed_to(target.text, deadline)
+        finally:
+            # A restore command that is still set would be asked again at promotion.
+            await self._set({"restore_command": ""}, max(deadline, _in(1.0)))
+        await self._replayed_to(target.text, deadline)
+
+    async def close(self, *, discard_tail: bool, deadline_s: float) -> None:
+        """Every session was cut unanswered; runs as a closed standby of nobody."""
+        del discard_tail  # PostgreSQL keeps its tail, and the rewind needs it
+        deadline = _in(deadline_s)
+        if not await self._is_closed(deadline):
+            await self._agent.call("postgres-close", self._named(), _left(deadline))
+        await self._up(deadline)
+
+    async def start(self, *, discard_tail: bool, deadline_s: float) -> None:
+        """A server that was down runs as after `close`."""
+        del discard_tail
+        deadline = _in(deadline_s)
+        await self._agent.call("postgres-start", self._named(), _left(deadline))
+        await self._up(deadline)
+
+    async def promote(self, epoch: Epoch, deadline_s: float) -> None:
+        """Writable on timeline `epoch`, closed to clients and to voters."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if not look.recovering:
+            if int(look.wal_file[:8], 16) == epoch:
+                return
+            raise Refused(
+                f"{self._name} is writable on timeline {int(look.wal_file[:8], 16)}: close it"
+                f" before it is promoted to {epoch}"
+            )
+        if not look.sealed:
+            raise Refused(f"{self._name} is not sealed: it cannot be promoted to {epoch}")
+        if max(look.histories, default=0) >= epoch:
+            look = await self._restarted(deadline)
+        await self._lock_out(look, deadline)
+        end = await self._settled(deadline)
+        await self._plant(epoch, end, deadline)
+        for site in self._spec.others:
+            await self._do(sql.keep_slot(slot_name(site)), deadline)
+        await self._do(sql.PROMOTE, deadline)
+        reached = await self._promoted(deadline)
+        if reached != epoch:
+            await self.close(discard_tail=False, deadline_s=max(_left(deadline), 10.0))
+            raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
+
+    async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
+        """Exactly these voters replicate under their credential; others were cut."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if look.recovering and voters:
+            raise Refused(f"{self._name} is not a primary: it admits no voter")
+        removed, changed = False, False
+        for site in self._spec.voters:
+            user = self._spec.voter_user(site)
+            wanted = {user} if site in voters and site != self._spec.site else set()
+            if look.voters.get(f"voter_{site}") != frozenset({NOBODY, *wanted}):
+                changed, removed = True, removed or not wanted
+                await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
+        if changed:
+            await self._reload(deadline, seen=removed)
+        for site in voters:
+            await self._do(sql.keep_slot(slot_name(site)), deadline)
+        while unwanted := self._unwanted(await self._eyes.look(deadline), voters):
+            await self._do(sql.cut_walsenders(unwanted), deadline)
+            await asyncio.sleep(POLL_S)
+
+    async def set_gate(self, *, opened: bool, deadline_s: float) -> None:
+        """Clients may log in, or may not and none is in."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if opened and look.recovering:
+            raise Refused(f"{self._name} is not a primary: its gate stays closed")
+        if opened and self._eyes.claimed:
+            raise Refused(
+                f"{self._name}: a voter claimed {wal.to_lsn(self._eyes.claimed)}, which is not"
+                " written here: the gate stays closed"
+            )
+        wanted = frozenset({NOBODY, *(self._spec.clients if opened else ())})
+        if look.clients != wanted:
+            roles = wanted - {NOBODY}
+            await self._do(sql.write_list(look.gate_dir, "clients", roles), deadline)
+            await self._reload(deadline, seen=not opened)
+        if not opened:
+            await self._cut_clients(deadline)
+
+    async def follow(
+        self, upstream: SiteName, epoch: Epoch, *, quarantine: bool, deadline_s: float
+    ) -> None:
+        """Replicates from `upstream`; as a voter, or under the rejoin credential."""
+        deadline = _in(deadline_s)
+        look = await self._eyes.look(deadline)
+        if not look.recovering:
+            raise Refused(f"{self._name} is writable: close it before it follows {upstream}")
+        wanted = self._upstream(upstream, look, quarantine=quarantine)
+        slot = "" if quarantine else slot_name(self._spec.site)
+        if look.upstream == wanted and look.slot == slot:
+            return
+        mine = self._eyes.position(look)
+        newest = max(look.histories, default=1)
+        if not _same_server(look.upstream, wanted) and newest > (mine.epoch if mine else newest):
+            # A history that was planted or fetched, and never reached, would be followed.
+            look = await self._restarted(deadline)
+        await self._do(sql.DROP_SLOTS, deadline)
+        kind = "rejoin" if quarantine else "voter"
+        await self._do(sql.use_pass(look.gate_dir, kind), deadline)
+        await self._set({"primary_slot_name": slot, "primary_conninfo": wanted}, deadline)
+
+    async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
+        """Its log is a prefix of the primary's and it follows in quarantine; what was discarded."""
+        deadline = _in(deadline_s)
+        state = await self._eyes.observe(deadline)
+        if state.writable:
+            raise Refused(f"{self._name} is writable: close it before it rejoins {upstream}")
+        if (
+            (state.upstream, state.quarantined, state.streaming) == (upstream, True, True)
+            and state.epoch == epoch
+            and not state.diverged
+        ):
+            return ""
+        link = self._spec.voters[upstream]
+        answer = await self._agent.call(
+            "postgres-rejoin",
+            {
+                "database": self._spec.name,
+                "site": self._spec.site,
+                "epoch": str(epoch),
+                "host": link.address,
+                "port": str(link.port),
+                "user": self._spec.rejoin_user(self._spec.site),
+            },
+            _left(deadline),
+        )
+        self._eyes.forget_histories()
+        return answer.get("discarded", "")
+
+    async def canary(self, token: str, deadline_s: float) -> None:
+        """A write of our own was acknowledged by the quorum.
+
+        A canary that waits is waited for again by the next call: cancelling it would release it.
+        """
+        deadline = _in(deadline_s)
+        if not await self._canary.begin(sql.CANARY, self._spec.site, token, deadline=deadline):
+            await self._canary.finish(deadline)
+            await self._canary.begin(sql.CANARY, self._spec.site, token, deadline=deadline)
+        await self._canary.finish(deadline)
+
+    async def aclose(self) -> None:
+        """Connections are closed."""
+        self._eyes.drop()
+        self._link.drop()
+        self._canary.drop()
+        await self._agent.aclose()
+
+    # --- the steps those are made of -----------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return f"{self._spec.name} at {self._spec.site}"
+
+    def _named(self) -> Mapping[str, str]:
+        return {"database": self._spec.name}
+
+    async def _do(self, statement: str, deadline: float) -> list[Row]:
+        return await self._link.query(statement, deadline=deadline)
+
+    async def _ask(self, statement: str, deadline: float) -> str | None:
+        return (await self._do(statement, deadline))[0][0]
+
+    async def _set(self, parameters: Mapping[str, str], deadline: float) -> None:
+        for name, value in parameters.items():
+            await self._do(sql.set_parameter(name, value), deadline)
+        await self._do(sql.RELOAD, deadline)
+
+    async def _reload(self, deadline: float, *, seen: bool) -> None:
+        """The server reads its files again; when `seen`, whoever logs in now meets the new ones."""
+        asked = await self._ask(sql.CLOCK, deadline)
+        await self._do(sql.RELOAD, deadline)
+        while seen:
+            # A new session inherits the time at which the postmaster last read its files.
+            fresh = Link(self._name, self._spec.target)
+            try:
+                rows = await fresh.query(sql.LOADED_SINCE, asked, deadline=deadline)
+            finally:
+                fresh.drop()
+            if rows[0][0] == "t":
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _detach(self, look: Look, deadline: float) -> None:
+        await self._do(sql.use_pass(look.gate_dir, None), deadline)
+        if look.upstream:
+            await self._set({"primary_conninfo": ""}, deadline)
+        stuck = _in(STUCK_S)
+        while await self._ask(sql.RECEIVERS, deadline) != "0":
+            await asyncio.sleep(POLL_S)
+            if _in(0) > stuck:
+                # The startup process is busy replaying and will not stop its receiver for long.
+                await self._agent.call("postgres-kill-receiver", self._named(), _left(deadline))
+                stuck = _in(1.0)
+
+    async def _settled(self, deadline: float) -> Position:
+        """All the log it holds is replayed; where its last whole record ends."""
+        poked, pokes = _in(0), 0
+        while True:
+            received, replayed, wait = (await self._do(sql.PROGRESS, deadline))[0]
+            idle = wait == "RecoveryRetrieveRetryInterval"
+            done = received is None or (replayed and lsn_to_int(replayed) >= lsn_to_int(received))
+            # When only a part of a record was received, a few tries to read on must have failed.
+            if idle and replayed and (done or pokes > 3):
+                look = await self._eyes.look(deadline)
+                if look.replayed == replayed:
+                    return self._eyes.at(look, replayed)
+            elif idle and _in(0) > poked:
+                poked, pokes = _in(POKE_S), pokes + 1
+                await self._do(sql.RELOAD, deadline)
+            await asyncio.sleep(POLL_S)
+
+    async def _replayed_to(self, target: str, deadline: float) -> None:
+        while True:
+            _, replayed, _ = (await self._do(sql.PROGRESS, deadline))[0]
+            if replayed and lsn_to_int(replayed) >= lsn_to_int(target):
+                return
+            if _left(deadline) <= POLL_S:
+                raise TimedOut(f"{self._name} has replayed {replayed}, not yet {target}")
+            await asyncio.sleep(POLL_S)
+
+    async def _lock_out(self, look: Look, deadline: float) -> None:
+        """Nobody is let in when it becomes writable."""
+        lists = {"clients": look.clients, **look.voters}
+        stale = [name for name, roles in lists.items() if roles != {NOBODY}]
+        for name in stale:
+            await self._do(sql.write_list(look.gate_dir, name, ()), deadline)
+        if stale:
+            await self._reload(deadline, seen=True)
+
+    async def _plant(self, epoch: Epoch, end: Position, deadline: float) -> None:
+        """Promotion will open timeline `epoch`; the files for it say where the log came from."""
+        if end.epoch >= epoch:
+            raise Refused(f"{self._name} already ends on timeline {end.epoch}, not below {epoch}")
+        look = await self._eyes.look(deadline)
+        older = self._eyes.ancestry(end.epoch)
+        for missing in set(range(2, end.epoch)) - look.histories:
+            left = tuple((t, lsn) for t, lsn in older if t < missing)
+            await self._do(sql.plant(left, [missing], epoch), deadline)
+        if end.epoch + 1 < epoch:
+            chain = (*older, (end.epoch, lsn_to_int(end.text)))
+            await self._do(sql.plant(chain, range(end.epoch + 1, epoch), epoch), deadline)
+
+    async def _promoted(self, deadline: float) -> int:
+        while True:
+            reached = await self._ask(sql.PROMOTED, deadline)
+            if reached is not None:
+                self._eyes.forget_histories()
+                return int(reached[:8], 16)
+            await asyncio.sleep(POLL_S)
+
+    async def _cut_clients(self, deadline: float) -> None:
+        while True:
+            if await self._ask(sql.cut_clients(self._spec.clients), deadline) == "0":
+                return
+            await asyncio.sleep(POLL_S)
+
+    def _unwanted(self, look: Look, voters: frozenset[SiteName]) -> list[int]:
+        pids = []
+        for sender in look.walsenders:
+            site, quarantined = self._spec.site_of(sender.user)
+            uninvited = site is not None and not quarantined and site not in voters
+            if uninvited or self._spec.intruder(sender):
+                pids.append(sender.pid)
+        return pids
+
+    def _upstream(self, upstream: SiteName, look: Look, *, quarantine: bool) -> str:
+        link, me = self._spec.voters[upstream], self._spec.site
+        return conninfo(
+            {
+                "host": link.address,
+                "port": str(link.port),
+                "user": self._spec.rejoin_user(me) if quarantine else self._spec.voter_user(me),
+                "application_name": f"{me}_rejoin" if quarantine else me,
+                "passfile": f"{look.gate_dir}/upstream.pgpass",
+                "connect_timeout": "5",
+                "keepalives_idle": "3",
+                "keepalives_interval": "1",
+                "keepalives_count": "3",
+            }
+        )
+
+    async def _restarted(self, deadline: float) -> Look:
+        """Closed and up again, with no history in its log directory that it never reached."""
+        await self._agent.call("postgres-restart", self._named(), _left(deadline))
+        return await self._up(deadline)
+
+    async def _is_closed(self, deadline: float) -> bool:
+        try:
+            look = await self._eyes.look(min(deadline, _in(0.25)))
+        except PortError:
+            return False
+        lists = (look.clients, *look.voters.values())
+        return look.sealed and all(roles == {NOBODY} for roles in lists)
+
+    async def _up(self, deadline: float) -> Look:
+        while True:
+            try:
+                look = await self._eyes.look(deadline)
+            except PortError as error:
+                if _left(deadline) <= POLL_S:
+                    raise TimedOut(f"{self._name} is not up yet: {error}") from None
+            else:
+                if look.recovering:
+                    return look
+            await asyncio.sleep(POLL_S)
+
+
+def _same_server(first: str, second: str) -> bool:
+    one, other = (conninfo_to_dict(text) if text else {} for text in (first, second))
+    return bool(one) and all(one.get(key) == other.get(key) for key in ("host", "port"))
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - asyncio.get_running_loop().time())

@@ -1,0 +1,1 @@
+"""The runbook: one verb a file."""

@@ -1,0 +1,150 @@
+"""Asking a daemon: over its unix socket, or over HTTP to another site's."""
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+
+from controller.cli.errors import CliError
+from controller.cli.exit_codes import ExitCode
+from controller.config import Cluster, ConfigError, inspect
+from controller.web.schema import FORMAT
+
+DEFAULT_SOCKET: Final = Path("/run/tricast/tricast.sock")
+DEADLINE_S: Final = 3.0
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a daemon answers: exactly one of the two is set."""
+
+    socket: Path | None = None
+    url: str | None = None
+
+    def __str__(self) -> str:
+        return self.url or str(self.socket)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def choose(*, socket_path: Path | None, url: str | None, config: Path | None) -> Endpoint:
+    """What the options name: a URL, else a socket, else the configured one, else the usual one."""
+    if url is not None and socket_path is not None:
+        raise CliError(ExitCode.USAGE, "give either --socket or --url, not both")
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CliError(
+                ExitCode.USAGE, f"--url {url!r} is no URL; write it like http://10.1.0.1:7800"
+            )
+        return Endpoint(url=url.rstrip("/"))
+    if socket_path is None and config is not None:
+        socket_path = Path(_loaded(config).api.socket)
+    return Endpoint(socket=socket_path or DEFAULT_SOCKET)
+
+
+def _loaded(config: Path) -> Cluster:
+    found = inspect(config)
+    if found.problems or found.cluster is None:
+        raise ConfigError(found.problems)
+    return found.cluster
+
+
+def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
+    """The daemon's answer at `path`. Raises CliError when there is none, or none of this format."""
+    status, body = _exchange(endpoint, path)
+    try:
+        answer = json.loads(body)
+        if status != http.client.OK:
+            raise CliError(
+                ExitCode.UNAVAILABLE,
+                f"the daemon at {endpoint} answered {status}: {_sentence(answer)}",
+            )
+        if answer.get("format", FORMAT) != FORMAT:
+            raise CliError(
+                ExitCode.FAILED,
+                f"the daemon at {endpoint} answers in format {answer['format']}, this tricast "
+                f"reads {FORMAT}: install the version that runs there",
+            )
+        return kind.model_validate(answer)
+    except (ValueError, AttributeError, ValidationError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CliError(
+            ExitCode.FAILED, f"what answers at {endpoint} is no tricast daemon: {detail[:200]}"
+        ) from None
+
+
+def _sentence(answer: object) -> str:
+    return str(answer.get("error", "no reason given")) if isinstance(answer, dict) else "no reason"
+
+
+def _exchange(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+    connection = _connection(endpoint)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(ANSWER_BYTES_MAX)
+    except (OSError, http.client.HTTPException) as error:
+        raise CliError(ExitCode.UNAVAILABLE, _nobody(endpoint, error)) from None
+    finally:
+        connection.close()
+
+
+def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
+    if endpoint.socket is not None:
+        return _UnixConnection(endpoint.socket, DEADLINE_S)
+    parts = urlsplit(endpoint.url or "")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=DEADLINE_S)
+
+
+def _nobody(endpoint: Endpoint, error: Exception) -> str:
+    """Why nobody answered, and what to try next."""
+    match error:
+        case FileNotFoundError():
+            why, next_step = "there is no such socket", "start it: systemctl start tricast"
+        case PermissionError():
+            why, next_step = (
+                "permission denied",
+                "use an account of the group that owns the socket, or root",
+            )
+        case ConnectionRefusedError():
+            why, next_step = (
+                "nobody listens",
+                "it has ended: systemctl status tricast, journalctl -u tricast -n 50",
+            )
+        case TimeoutError():
+            why, next_step = (
+                f"no answer within {DEADLINE_S:g} s",
+                "it hangs, or the way to it is cut: journalctl -u tricast -n 50",
+            )
+        case _:
+            why, next_step = str(error) or type(error).__name__, "journalctl -u tricast -n 50"
+    other = (
+        "ask another site: tricast status --url http://ADDRESS:7800"
+        if endpoint.socket is not None
+        else "ask another site, or tricast status on the node itself"
+    )
+    return (
+        f"no tricast daemon answers at {endpoint}: {why}. The services go on without it, but "
+        f"nothing fails over here. Next: {next_step}; or {other}"
+    )

@@ -1,0 +1,16 @@
+"""`tricast run`: the daemon of a data site."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from controller.cli import options
+
+
+@click.command()
+@options.daemon
+def run(config: Path, site: str) -> int:
+    """Run the controller of a data site."""
+    # The daemon's room is beside this one, and heavy: only its process loads it.
+    return int(importlib.import_module("controller.daemon").main(config, site))

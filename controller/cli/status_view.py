@@ -1,0 +1,197 @@
+"""A status as people read it: one table per service, and what it means below."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from controller.cli.table import Cell, Column, Table
+from controller.web.schema import DatabaseView, OpenChange, ServiceView, SiteView, Status
+
+GOOD, BAD, ODD, DIM = "green", "bold red", "yellow", "dim"
+OLD_HEARTBEAT_S = 3.0
+OLD_REPORT_S = 15.0
+
+COLUMNS = (
+    Column(title="Site"),
+    Column(title="Role"),
+    Column(title="Health"),
+    Column(title="Database"),
+    Column(title="State", drop=4),
+    Column(title="Position", cut=14),
+    Column(title="Lag", right=True, drop=3),
+    Column(title="Voter"),
+    Column(title="Stance"),
+    Column(title="Heard", right=True, drop=1),
+    Column(title="Rule", right=True, drop=5),
+)
+
+
+def status_lines(status: Status, width: int, only: str | None = None) -> Iterator[Text]:
+    """The whole page; `only` names the one service that is wanted."""
+    for service in status.services:
+        if only in (None, service.name):
+            yield from service_table(status, service).lines(width)
+            yield from footer(service)
+            yield Text("")
+    yield from _store_lines(status)
+
+
+def service_table(status: Status, service: ServiceView) -> Table:
+    """One row per site and database."""
+    title = (
+        f"Cluster: {status.cluster} | service: {service.name} | epoch: {service.epoch}"
+        f" | holder: {service.holder or 'nobody'}"
+    )
+    table = Table(title, COLUMNS)
+    several = any(len(site.databases) > 1 for site in service.sites)
+    for site in service.sites:
+        answering = site.site == status.site
+        rows: tuple[DatabaseView | None, ...] = site.databases or (None,)
+        for number, database in enumerate(rows):
+            head = _site_cells(site, answering=answering) if number == 0 else ((Cell(),) * 3, ())
+            table.add(
+                *head[0],
+                *_database_cells(service, site, database),
+                *(head[1] or (Cell(),) * 3),
+                rule=several and number == 0,
+            )
+    return table
+
+
+def _site_cells(site: SiteView, *, answering: bool) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+    rule = Cell(str(site.rule) if site.rule else "", DIM)
+    first = (Cell(site.site, "bold" if answering else ""), _role(site), _health(site))
+    return first, (_stance(site), _heard(site, answering=answering), rule)
+
+
+def _role(site: SiteView) -> Cell:
+    styles = {"primary": GOOD, "standby": "", "witness": "", "isolated": BAD, "unknown": ODD}
+    return Cell(site.role, styles.get(site.role, ODD))
+
+
+def _health(site: SiteView) -> Cell:
+    if site.report_age_s is not None and site.report_age_s > OLD_REPORT_S:
+        return Cell(f"silent {_age(site.report_age_s)}", BAD)
+    apps = f" {site.apps.up}/{site.apps.total}" if site.apps.total else ""
+    if site.healthy is None:
+        return Cell(f"unknown{apps}", ODD)
+    short = site.apps.up < site.apps.total
+    return Cell(
+        f"{'ok' if site.healthy else 'ill'}{apps}",
+        BAD if not site.healthy else (ODD if short else GOOD),
+    )
+
+
+def _stance(site: SiteView) -> Cell:
+    if site.kind != "data":
+        return Cell(f"sees {site.lands_at}" if site.lands_at else "", DIM)
+    if site.stance is None:
+        return Cell("unknown", ODD)
+    styles = {"preferred": GOOD, "override": GOOD, "backup": "", "isolated": BAD}
+    return Cell(site.stance, styles.get(site.stance, ODD))
+
+
+def _heard(site: SiteView, *, answering: bool) -> Cell:
+    if answering:
+        return Cell("self", DIM)
+    if site.heartbeat_age_s is None:
+        return Cell("never", BAD)
+    return Cell(_age(site.heartbeat_age_s), BAD if site.heartbeat_age_s > OLD_HEARTBEAT_S else "")
+
+
+def _database_cells(
+    service: ServiceView, site: SiteView, database: DatabaseView | None
+) -> tuple[Cell, Cell, Cell, Cell, Cell]:
+    if database is None:
+        return Cell(), Cell(), Cell(), Cell(), Cell()
+    return (
+        Cell(database.name, BAD if database.problems else ""),
+        _state(database),
+        Cell(database.position),
+        _lag(database),
+        _voter(service, site, database),
+    )
+
+
+def _state(database: DatabaseView) -> Cell:
+    if database.liveness != "running":
+        return Cell(database.liveness, BAD if database.liveness == "down" else ODD)
+    if database.writable:
+        return Cell("open", GOOD) if database.gate_open else Cell("gate closed", ODD)
+    return Cell("streaming", GOOD) if database.streaming else Cell("read-only", ODD)
+
+
+def _lag(database: DatabaseView) -> Cell:
+    if database.writable or database.lag_bytes is None:
+        return Cell()
+    return Cell(size(database.lag_bytes), "" if database.lag_bytes < 16 * 1024 * 1024 else ODD)
+
+
+def _voter(service: ServiceView, site: SiteView, database: DatabaseView) -> Cell:
+    if database.sealed:
+        return Cell(f"sealed@{database.promised}", ODD)
+    if database.writable:
+        own = site.site == service.holder and database.epoch == service.epoch
+        return Cell("primary", GOOD) if own else Cell("deposed", BAD)
+    if database.streaming:
+        return Cell("following", GOOD)
+    return Cell("waiting" if database.upstream else "idle", ODD)
+
+
+def footer(service: ServiceView) -> Iterator[Text]:
+    """Pauses, an open role change, the guarantee in force, warnings, alarms."""
+    if service.paused:
+        yield _line("Paused", f"{service.paused} (no automatic role change)", BAD)
+    if service.open_change is not None:
+        yield _line("Role change", _change(service.open_change), ODD)
+    if service.guarantee:
+        yield _line("Guarantee", service.guarantee, "")
+    for warning in service.warnings:
+        yield _line("Warning", warning, ODD)
+    for site in service.sites:
+        for database in site.databases:
+            for problem in database.problems:
+                yield _line("Alarm", f"{site.site} {database.name}: {problem}", BAD)
+
+
+def _change(change: OpenChange) -> str:
+    done = sum(step.done for step in change.steps)
+    steps = f", {done} of {len(change.steps)} steps done" if change.steps else ""
+    return f"{change.ladder}: at {change.step} for {_age(change.since_s)}{steps}"
+
+
+def _store_lines(status: Status) -> Iterator[Text]:
+    if not status.store.ok:
+        detail = status.store.detail or "no majority answers"
+        yield _line("Store", f"{detail}; roles stay as they are, traffic goes on", BAD)
+    elif status.store.detail:
+        yield _line("Store", status.store.detail, "")
+    yield Text(f" {status.now} as seen by {status.site}", style=DIM)
+
+
+def _line(label: str, text: str, style: str) -> Text:
+    line = Text(f" {label}: ", style="bold")
+    line.append(text, style=style)
+    return line
+
+
+def _age(seconds: float) -> str:
+    """Short, for tables: 0.1s, 12s, 5m, 3h."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds / 3600:.0f}h"
+
+
+def size(count: int) -> str:
+    """Bytes for people: 0, 512B, 3kB, 16MB."""
+    if count < 1024:
+        return f"{count}B" if count else "0"
+    for unit in ("kB", "MB", "GB"):
+        count = (count + 512) // 1024
+        if count < 1024:
+            return f"{count}{unit}"
+    return f"{count}GB"

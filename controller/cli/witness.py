@@ -1,0 +1,16 @@
+"""`tricast witness`: the daemon of a witness site."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from controller.cli import options
+
+
+@click.command()
+@options.daemon
+def witness(config: Path, site: str) -> int:
+    """Run the vantage and the log keepers of a witness site."""
+    # The witness knows the controller's rooms, never the other way round.
+    return int(importlib.import_module("witness.daemon").main(config, site))

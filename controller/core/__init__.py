@@ -1,0 +1,1 @@
+"""Deciding code: values in, values out. No clock, socket, dice or log."""

@@ -1,0 +1,89 @@
+"""decide(view): the first rule that fits, the next rungs of its ladder, and what follows.
+
+Pure: the same view gives the same decision. The last rule fits everything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bgp.policy import Stance
+from controller.core import guards
+from controller.core.intents import Announce, Direct, Intent, lane
+from controller.core.model import Role, SiteName
+from controller.core.reason import Reason
+from controller.core.rules import KEEP, RULES, Keep
+from controller.core.sequences import Rung, climb
+from controller.core.view import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do now, and why."""
+
+    rule: int
+    role: Role
+    reason: Reason
+    evidence: Mapping[str, bool]  # the guards of the rule, all true
+    ladder: str
+    rungs: tuple[Rung, ...]
+    intents: tuple[Intent, ...]  # at most one a lane, none of a busy lane
+    stance: Stance | None  # what the routes should say, renewed every turn; None: leave them be
+    traffic: SiteName | Keep | None
+    yielding: str
+    eligible: bool
+    not_eligible_because: tuple[str, ...]
+    refused_because: tuple[str, ...] = ()
+
+
+def decide(view: View) -> Decision:
+    """The decision for `view`. Total: every view has one."""
+    rule = next(r for r in RULES if all(guard(view) for guard in r.when))
+    rungs = climb(rule.ladder, view)
+    stance = rule.stance(view)
+    traffic = rule.traffic(view)
+    wanted = [*(rung.intent for rung in rungs if rung.intent is not None)]
+    if rule.intent is not None and (extra := rule.intent(view)) is not None:
+        wanted.insert(0, extra)
+    if not isinstance(traffic, Keep) and not _directed(view, traffic):
+        wanted.append(Direct(site=traffic))
+    if stance is not None and _announce_due(view, stance):
+        wanted.append(Announce(stance=stance, epoch=view.own.promised))
+    because = guards.ineligible_reasons(view) + guards.service_reasons(view)
+    return Decision(
+        rule=rule.number,
+        role=rule.role(view),
+        reason=rule.reason,
+        evidence={guard.__name__: True for guard in rule.when},
+        ladder=rule.ladder_name,
+        rungs=rungs,
+        intents=_one_a_lane(wanted, view.busy),
+        stance=stance,
+        traffic=traffic,
+        yielding="; ".join(guards.yield_reasons(view)) if rule.may_yield else "",
+        eligible=not because,
+        not_eligible_because=because,
+        refused_because=rule.refusals(view),
+    )
+
+
+def _directed(view: View, site: SiteName | None) -> bool:
+    if not view.own.front_ok:
+        return True  # nothing listens: asking again would only fail
+    return view.own.directed_to == (frozenset() if site is None else frozenset({site}))
+
+
+def _announce_due(view: View, stance: Stance) -> bool:
+    return view.own.stance is not stance or view.own.stance_epoch != view.own.promised
+
+
+def _one_a_lane(wanted: list[Intent], busy: frozenset[str]) -> tuple[Intent, ...]:
+    taken = set(busy)
+    chosen: list[Intent] = []
+    for intent in wanted:
+        if lane(intent) not in taken:
+            taken.add(lane(intent))
+            chosen.append(intent)
+    return tuple(chosen)
+
+
+__all__ = ["KEEP", "Decision", "decide"]

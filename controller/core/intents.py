@@ -1,0 +1,190 @@
+"""Everything the deciding code can ask of the world. `runtime/act.py` carries intents out.
+
+A lane is a queue of one: intents of different lanes run side by side, never two of one lane.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bgp.policy import Stance
+from controller.core.model import DatabaseName, Epoch, SiteName
+from controller.core.position import Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseEpoch:
+    """Own `epoch`, by compare-and-swap on the revision of the record that was seen."""
+
+    epoch: Epoch
+    kind: str
+    reason: str
+    expected_revision: int
+    previous: SiteName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewLease:
+    """Rewrite the record with a higher renewal, by compare-and-swap."""
+
+    expected_revision: int
+    renewal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Never again take anything from an epoch below `epoch`. Durable."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartDatabase:
+    """Start a server that is down, closed."""
+
+    database: DatabaseName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseDatabase:
+    """Cut every session unanswered and restart closed."""
+
+    database: DatabaseName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealDatabase:
+    """Receive from nobody below `epoch`."""
+
+    database: DatabaseName
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatchUp:
+    """Fetch the log from a sealed voter that is further."""
+
+    database: DatabaseName
+    source: SiteName
+    target: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Become writable under `epoch`."""
+
+    database: DatabaseName
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admit:
+    """Let exactly these voters replicate."""
+
+    database: DatabaseName
+    voters: frozenset[SiteName]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetGate:
+    """Open or close the database to clients."""
+
+    database: DatabaseName
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejoin:
+    """Become a follower of the new primary in quarantine, rewound where needed."""
+
+    database: DatabaseName
+    upstream: SiteName
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """Follow the primary of `epoch`, as a voter or in quarantine."""
+
+    database: DatabaseName
+    upstream: SiteName
+    epoch: Epoch
+    quarantine: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direct:
+    """Send this site's traffic to the app servers of `site`; to nobody when None."""
+
+    site: SiteName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announce:
+    """Make this site's routes say `stance`."""
+
+    stance: Stance
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssumeAddresses:
+    """Put the service addresses on this host."""
+
+
+Intent: TypeAlias = (
+    RaiseEpoch
+    | RenewLease
+    | Promise
+    | StartDatabase
+    | CloseDatabase
+    | SealDatabase
+    | CatchUp
+    | Promote
+    | Admit
+    | SetGate
+    | Rejoin
+    | Follow
+    | Direct
+    | Announce
+    | AssumeAddresses
+)
+
+EPOCH_LANE = "epoch"
+PROMISE_LANE = "promise"
+TRAFFIC_LANE = "traffic"
+ROUTES_LANE = "routes"
+ADDRESS_LANE = "addresses"
+
+Database: TypeAlias = (
+    StartDatabase
+    | CloseDatabase
+    | SealDatabase
+    | CatchUp
+    | Promote
+    | Admit
+    | SetGate
+    | Rejoin
+    | Follow
+)
+
+
+def lane(intent: Intent) -> str:
+    """The queue of one that `intent` belongs to."""
+    match intent:
+        case RaiseEpoch() | RenewLease():
+            return EPOCH_LANE
+        case Promise():
+            return PROMISE_LANE
+        case Direct():
+            return TRAFFIC_LANE
+        case Announce():
+            return ROUTES_LANE
+        case AssumeAddresses():
+            return ADDRESS_LANE
+        case _:
+            return f"database:{intent.database}"
+
+
+def name(intent: Intent) -> str:
+    """What the journal and the metrics call it."""
+    return type(intent).__name__

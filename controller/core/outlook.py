@@ -1,0 +1,94 @@
+"""Which guarantee holds right now, and what the next failure would meet. For people, not for rules."""
+
+from controller.core import guards
+from controller.core.model import DatabaseName, Durability, SiteName
+from controller.core.quorum import holder_report, majority, voters_of
+from controller.core.view import View
+
+
+def live_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
+    """Sites whose copy is at the primary, or streams from it as a voter."""
+    if view.record is None:
+        return frozenset()
+    live: set[SiteName] = set()
+    for site, voter in voters_of(view, database).items():
+        if site == view.record.holder:
+            if _primary_writable(view, database):
+                live.add(site)
+        elif _fresh(view, site) and voter.streaming and voter.following == view.record.holder:
+            if site in view.spec.witnesses or _counted(view, site, database):
+                live.add(site)
+    return frozenset(live)
+
+
+def _primary_writable(view: View, database: DatabaseName) -> bool:
+    assert view.record is not None
+    if view.record.holder == view.me:
+        return any(s.name == database and s.writable for s in view.own.databases)
+    report = holder_report(view)
+    return report is not None and any(
+        found.state.name == database and found.state.writable for found in report.databases
+    )
+
+
+def _fresh(view: View, site: SiteName) -> bool:
+    if site == view.me:
+        return True
+    return view.others[site].report_age_s <= view.spec.timings.report_fresh_s
+
+
+def _counted(view: View, site: SiteName, database: DatabaseName) -> bool:
+    """A data site's copy in quarantine streams, but its acknowledgement does not count."""
+    if site == view.me:
+        return not any(s.name == database and s.quarantined for s in view.own.databases)
+    report = view.others[site].report
+    return report is not None and not any(
+        found.state.name == database and found.state.quarantined for found in report.databases
+    )
+
+
+def guarantee(view: View) -> str:
+    """One sentence: what a failure now would cost."""
+    if view.spec.durability is Durability.LEASE:
+        return (
+            f"lease: one holder at a time by an etcd lease of {view.spec.timings.lease_s:g} s; "
+            "what is not replicated may be lost"
+        )
+    total = len(view.spec.data_sites) + len(view.spec.witnesses)
+    live = {name: live_voters(view, name) for name in view.spec.databases}
+    fewest = min((len(sites) for sites in live.values()), default=0)
+    if fewest >= total:
+        return f"quorum: {total} of {total} voters; survives the loss of any one site"
+    if fewest >= majority(total):
+        return (
+            f"quorum: {fewest} of {total} voters; the NEXT failure cannot be survived automatically"
+        )
+    return f"quorum: {fewest} of {total} voters; commits wait, nothing acknowledged is at risk"
+
+
+def warnings(view: View) -> tuple[str, ...]:
+    """What an operator should know now, each a sentence that names the thing."""
+    found: list[str] = []
+    if not view.store_ok:
+        found.append("etcd's majority does not answer: no role can change until it does")
+    everybody = frozenset((*view.spec.data_sites, *view.spec.witnesses))
+    for database in view.spec.databases:
+        for site in sorted(everybody - live_voters(view, database)):
+            found.append(
+                f"{database}: the copy at {site} does not vote; "
+                "the next failure cannot be survived automatically"
+            )
+    limit = view.spec.timings.suspect_after_s
+    for site, other in sorted(view.others.items()):
+        if other.seen.control_s > limit:
+            found.append(f"{site} is not heard")
+    for state in view.own.databases:
+        found.extend(f"{state.name} at {view.me}: {problem}" for problem in state.problems)
+    if view.own.sessions_total and view.own.sessions_up < view.own.sessions_total:
+        up, total = view.own.sessions_up, view.own.sessions_total
+        found.append(f"{up} of {total} BGP sessions of {view.me} are up")
+    elif view.own.stance is None:
+        found.append(f"the BGP speaker of {view.me} does not answer")
+    reasons = guards.service_reasons(view)
+    found.extend(f"{view.me}: {reason}" for reason in reasons if "BGP" not in reason)
+    return tuple(found)

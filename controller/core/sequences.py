@@ -1,0 +1,326 @@
+"""The ladders. A rung is skipped when its goal holds, else its intent is asked for until it does.
+
+Check and verify are the same goal read twice; no "current step" is stored, so a ladder resumes
+from wherever the world is, after a crash, by a restarted daemon, or after an operator's own work.
+A goal is always something observed: a gone receiver, a timeline, a follower, a route read back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.core import guards
+from controller.core.intents import (
+    Admit,
+    AssumeAddresses,
+    CatchUp,
+    CloseDatabase,
+    Follow,
+    Intent,
+    Promise,
+    Promote,
+    Rejoin,
+    SealDatabase,
+    SetGate,
+    StartDatabase,
+)
+from controller.core.model import DatabaseName, DatabaseState, Liveness
+from controller.core.position import Order, compare
+from controller.core.quorum import holder_promoted, is_quiet, prove
+from controller.core.view import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One rung, per service or (the other class) per database."""
+
+    name: str
+    goal: Callable[[View], bool]
+    apply: Callable[[View], Intent | None]
+    needs: tuple[str, ...] = ()
+    deadline_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStep:
+    """One rung that each database of the service climbs by itself, side by side."""
+
+    name: str
+    goal: Callable[[View, DatabaseState], bool]
+    apply: Callable[[View, DatabaseState], Intent | None]
+    needs: tuple[str, ...] = ()
+    deadline_s: float = 10.0
+
+
+AnyStep = Step | DatabaseStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step as it stands now."""
+
+    step: str
+    database: DatabaseName | None
+    done: bool
+    intent: Intent | None  # what would bring it about; None: done, not yet its turn, or waiting
+    detail: str = ""
+
+
+def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
+    """Every rung as it stands now; those whose needs are met carry their intent."""
+    rungs: list[Rung] = []
+    done: dict[tuple[str, DatabaseName | None], bool] = {}
+    for step in ladder:
+        match step:
+            case Step():
+                reached = step.goal(view)
+                ready = all(_reached(done, need, None) for need in step.needs)
+                intent = step.apply(view) if ready and not reached else None
+                done[(step.name, None)] = reached
+                rungs.append(Rung(step=step.name, database=None, done=reached, intent=intent))
+            case DatabaseStep():
+                for state in view.own.databases:
+                    reached = step.goal(view, state)
+                    ready = all(_reached(done, need, state.name) for need in step.needs)
+                    intent = step.apply(view, state) if ready and not reached else None
+                    done[(step.name, state.name)] = reached
+                    rungs.append(
+                        Rung(step=step.name, database=state.name, done=reached, intent=intent)
+                    )
+    return tuple(rungs)
+
+
+def _reached(
+    done: dict[tuple[str, DatabaseName | None], bool], need: str, database: DatabaseName | None
+) -> bool:
+    """A database's rung needs its own lower rungs; a service's rung needs every database's."""
+    matching = [v for (n, d), v in done.items() if n == need and d in (database, None)]
+    if database is None:
+        matching = [v for (n, _), v in done.items() if n == need]
+    return all(matching)
+
+
+def climbed(rungs: tuple[Rung, ...]) -> bool:
+    """Every rung is done."""
+    return all(rung.done for rung in rungs)
+
+
+# --- rungs of TAKE_OVER --------------------------------------------------------------------------
+
+
+def _epoch_promised(view: View) -> bool:
+    return view.record is not None and view.own.promised >= view.record.epoch
+
+
+def _promise(view: View) -> Intent:
+    assert view.record is not None
+    return Promise(epoch=view.record.epoch)
+
+
+def _started(view: View, state: DatabaseState) -> bool:
+    return state.liveness is not Liveness.DOWN
+
+
+def _start(view: View, state: DatabaseState) -> Intent:
+    return StartDatabase(database=state.name)
+
+
+def _closed_before_climbing(view: View, state: DatabaseState) -> bool:
+    """Regaining is not resuming: writable under an older epoch, it closes first."""
+    return not state.writable or guards.promoted_here(view, state)
+
+
+def _close(view: View, state: DatabaseState) -> Intent:
+    return CloseDatabase(database=state.name)
+
+
+def database_proved(view: View, state: DatabaseState) -> bool:
+    """A majority of voters of this database is sealed at the record's epoch, or it is promoted."""
+    return guards.promoted_here(view, state) or prove(view, state).complete
+
+
+def _seal_own(view: View, state: DatabaseState) -> Intent | None:
+    assert view.record is not None
+    if is_quiet(state):
+        return None  # this site's part is done; the other voters seal by themselves
+    return SealDatabase(database=state.name, epoch=view.record.epoch)
+
+
+def _caught_up(view: View, state: DatabaseState) -> bool:
+    if guards.promoted_here(view, state):
+        return True
+    proof = prove(view, state)
+    if not proof.complete or proof.target is None or state.position is None:
+        return False
+    return compare(state.position, proof.target) in (Order.EQUAL, Order.AHEAD)
+
+
+def _catch_up(view: View, state: DatabaseState) -> Intent | None:
+    proof = prove(view, state)
+    if not proof.complete or proof.target is None or proof.source in (None, view.me):
+        return None
+    assert proof.source is not None
+    return CatchUp(database=state.name, source=proof.source, target=proof.target)
+
+
+def _promote(view: View, state: DatabaseState) -> Intent:
+    assert view.record is not None
+    return Promote(database=state.name, epoch=view.record.epoch)
+
+
+def _admitted(view: View, state: DatabaseState) -> bool:
+    return state.admitted == guards.wanted_admitted(view, state)
+
+
+def _admit(view: View, state: DatabaseState) -> Intent:
+    return Admit(database=state.name, voters=guards.wanted_admitted(view, state))
+
+
+def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:
+    return None
+
+
+def _opened(view: View, state: DatabaseState) -> bool:
+    return state.gate_open
+
+
+def _open(view: View, state: DatabaseState) -> Intent:
+    return SetGate(database=state.name, opened=True)
+
+
+def _apps_running(view: View) -> bool:
+    return not view.own.apps_total or view.own.apps_up >= view.spec.min_healthy
+
+
+def _wait(view: View) -> Intent | None:
+    return None
+
+
+def _serving(view: View) -> bool:
+    return view.own.directed_to == frozenset({view.me}) and view.own.front_ok
+
+
+def _attracting(view: View) -> bool:
+    return view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
+
+
+def _verified(view: View) -> bool:
+    return view.own.canary_age_s < view.spec.timings.report_fresh_s and all(
+        view.own.commit_age_s.get(state.name, float("inf")) < view.spec.timings.report_fresh_s
+        for state in view.own.databases
+    )
+
+
+def _addresses_here(view: View) -> bool:
+    return not view.own.addresses_missing
+
+
+def _assume_addresses(view: View) -> Intent:
+    return AssumeAddresses()
+
+
+TAKE_OVER: tuple[AnyStep, ...] = (
+    Step(name="promised", goal=_epoch_promised, apply=_promise),
+    Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
+    DatabaseStep(name="started", goal=_started, apply=_start, needs=("promised",)),
+    DatabaseStep(name="closed", goal=_closed_before_climbing, apply=_close, needs=("promised",)),
+    DatabaseStep(
+        name="logs_sealed",
+        goal=database_proved,
+        apply=_seal_own,
+        needs=("promised", "started", "closed"),
+    ),
+    DatabaseStep(name="caught_up", goal=_caught_up, apply=_catch_up, needs=("logs_sealed",)),
+    DatabaseStep(
+        name="promoted",
+        goal=guards.promoted_here,
+        apply=_promote,
+        needs=("logs_sealed", "caught_up"),
+    ),
+    DatabaseStep(name="admitted", goal=_admitted, apply=_admit, needs=("promoted",)),
+    DatabaseStep(
+        name="committing",
+        goal=guards.voter_follows,
+        apply=_wait_for_voter,
+        needs=("promoted", "admitted"),
+    ),
+    DatabaseStep(name="opened", goal=_opened, apply=_open, needs=("promoted", "committing")),
+    Step(name="apps_running", goal=_apps_running, apply=_wait),
+    Step(name="serving", goal=_serving, apply=_wait, needs=("opened",)),
+    Step(name="attracting", goal=_attracting, apply=_wait),
+    Step(name="verified", goal=_verified, apply=_wait, needs=("serving", "attracting")),
+)
+
+
+# --- rungs of STEP_DOWN and REJOIN ---------------------------------------------------------------
+
+
+def _not_writable(view: View, state: DatabaseState) -> bool:
+    return not state.writable and not state.gate_open
+
+
+def _seal_for_holder(view: View, state: DatabaseState) -> Intent:
+    assert view.record is not None
+    return SealDatabase(database=state.name, epoch=view.record.epoch)
+
+
+def _rejoin(view: View, state: DatabaseState) -> Intent | None:
+    assert view.record is not None
+    if not holder_promoted(view, state.name):
+        return None
+    holder, epoch = view.record.holder, view.record.epoch
+    if state.epoch == epoch and not state.diverged:
+        as_voter = guards.admitted_by_holder(view, state.name)
+        return Follow(database=state.name, upstream=holder, epoch=epoch, quarantine=not as_voter)
+    return Rejoin(database=state.name, upstream=holder, epoch=epoch)
+
+
+def _vote(view: View, state: DatabaseState) -> Intent | None:
+    assert view.record is not None
+    if not guards.admitted_by_holder(view, state.name):
+        return None
+    return Follow(
+        database=state.name,
+        upstream=view.record.holder,
+        epoch=view.record.epoch,
+        quarantine=False,
+    )
+
+
+def _yielded(view: View) -> bool:
+    return view.own.stance is None or view.own.stance not in guards.ATTRACTING
+
+
+def _forwarding(view: View) -> bool:
+    return view.record is not None and view.own.directed_to == frozenset({view.record.holder})
+
+
+STAND_READY: tuple[AnyStep, ...] = (
+    Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
+    DatabaseStep(name="started", goal=_started, apply=_start),
+)
+
+STEP_DOWN: tuple[AnyStep, ...] = (
+    Step(name="promised", goal=_epoch_promised, apply=_promise),
+    Step(name="yielded", goal=_yielded, apply=_wait),
+    DatabaseStep(name="closed", goal=_not_writable, apply=_close, needs=("promised",)),
+)
+
+REJOIN: tuple[AnyStep, ...] = (
+    Step(name="promised", goal=_epoch_promised, apply=_promise),
+    Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
+    DatabaseStep(name="started", goal=_started, apply=_start, needs=("promised",)),
+    DatabaseStep(
+        name="sealed",
+        goal=guards.sealed_here,
+        apply=_seal_for_holder,
+        needs=("promised", "started"),
+    ),
+    DatabaseStep(
+        name="following", goal=guards.follows_in_any_way, apply=_rejoin, needs=("sealed",)
+    ),
+    DatabaseStep(name="voting", goal=guards.follows_as_voter, apply=_vote, needs=("following",)),
+    Step(name="forwarding", goal=_forwarding, apply=_wait),
+    Step(name="yielded", goal=_yielded, apply=_wait),
+)
+
+NOTHING: tuple[AnyStep, ...] = ()

@@ -1,0 +1,101 @@
+"""What one site knows at one instant, about one service. Frozen; built once a turn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bgp.policy import Stance
+from controller.core.model import (
+    FOREVER_S,
+    NO_EPOCH,
+    DatabaseName,
+    DatabaseState,
+    Durability,
+    Epoch,
+    EpochRecord,
+    Instant,
+    Seen,
+    ServiceName,
+    ServiceReport,
+    SiteName,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds; the inequalities between them are checked when the configuration loads."""
+
+    suspect_after_s: float = 0.5
+    controller_grace_s: float = 30.0
+    flap_window_s: float = 3600.0
+    report_fresh_s: float = 5.0
+    commit_stale_s: float = 1.0
+    lease_s: float = 3.0
+    lease_margin_s: float = 0.5
+    yield_grace_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """The configuration of one service, as far as deciding needs it."""
+
+    name: ServiceName
+    durability: Durability
+    data_sites: tuple[SiteName, ...]
+    witnesses: tuple[SiteName, ...]
+    databases: tuple[DatabaseName, ...]
+    initial_holder: SiteName
+    min_healthy: int = 1
+    max_lag_bytes: int = 0
+    weights: Mapping[SiteName, int] = field(default_factory=dict)
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSide:
+    """What this site sees of itself."""
+
+    databases: tuple[DatabaseState, ...] = ()
+    promised: Epoch = NO_EPOCH
+    commit_age_s: Mapping[DatabaseName, float] = field(default_factory=dict)
+    trouble_s: Mapping[str, float] = field(default_factory=dict)  # how long each kind has lasted
+    front_ok: bool = True  # haproxy answers on its runtime socket
+    apps_up: int = 0
+    apps_total: int = 0
+    directed_to: frozenset[SiteName] = frozenset()  # sites whose servers may take traffic
+    stance: Stance | None = None  # as read back from the speaker; None: the speaker is silent
+    stance_epoch: Epoch = NO_EPOCH
+    sessions_up: int = 0
+    sessions_total: int = 0
+    addresses_missing: bool = False
+    canary_age_s: float = FOREVER_S  # last success through the service address, under `promised`
+    lease_left_s: float = 0.0  # durability lease: this site's own authority, monotonic
+    unhealthy_because: tuple[str, ...] = ()  # debounced verdicts of the local health chain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSite:
+    """What this site knows of another one: what it says, and how alive it looks to whom."""
+
+    report: ServiceReport | None
+    report_age_s: float = FOREVER_S
+    seen: Seen = field(default_factory=Seen)  # by this site
+    seen_by: Mapping[SiteName, Seen] = field(default_factory=dict)  # by the other observers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything `decide` may look at."""
+
+    now: Instant
+    me: SiteName
+    spec: ServiceSpec
+    own: OwnSide
+    record: EpochRecord | None = None  # the last one read
+    record_seen_s: float = FOREVER_S  # how long ago the store last answered at all
+    record_unchanged_s: float = 0.0  # how long its revision has been seen unchanged
+    store_ok: bool = False  # the majority answered within the deadline this turn
+    others: Mapping[SiteName, OtherSite] = field(default_factory=dict)
+    paused: str = ""  # the operator's reason
+    changed_s: float = FOREVER_S  # since the last role change of this service, as recorded
+    raised_here: bool = False  # this daemon, since its start, raised the record's epoch
+    busy: frozenset[str] = frozenset()  # lanes at work, or waiting after a failure

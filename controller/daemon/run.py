@@ -1,0 +1,198 @@
+"""The daemon of a data site: everything that runs, in one task group."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from controller.config import Cluster
+from controller.core.decide import Decision
+from controller.core.health import Verdict, heard
+from controller.core.model import SiteName
+from controller.core.view import View
+from controller.daemon.site import Site, build_site
+from controller.daemon.status import DaemonStatus
+from controller.ports import PortError, Prober
+from controller.runtime.loop import ServiceLoop
+from controller.runtime.publish import Publisher, service_report
+from controller.runtime.recorder import Recorder
+from controller.version import VERSION
+from controller.web.app import build_app
+from controller.web.metrics import Metrics
+from controller.web.serve import serve
+
+log = structlog.get_logger()
+
+ALERT_S = 0.02  # how often heartbeats are looked at: nothing but two subtractions
+APP_PROBE_S = 1.0
+
+
+class Stop(Exception):
+    """A signal asked the daemon to end."""
+
+
+async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
+    """Runs until a signal. Ending changes nothing: databases, haproxy and routes stay."""
+    loops: list[ServiceLoop] = []
+
+    def wake() -> None:
+        for loop in loops:
+            loop.wake.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        site = build_site(cluster, name, wake, tasks)
+        publisher = _publisher(site, boot)
+        for service in site.services:
+            loops.append(service.loop(tasks, _reporter(publisher)))
+        try:
+            async with asyncio.timeout(None), asyncio.TaskGroup() as inner:
+                _start(inner, site, loops, publisher)
+        finally:
+            await site.aclose()
+
+
+def _reporter(publisher: Publisher) -> Callable[[View, Decision], None]:
+    def report(view: View, decision: Decision) -> None:
+        publisher.update(service_report(view, decision))
+
+    return report
+
+
+def _publisher(site: Site, boot: str) -> Publisher:
+    timings = site.node.cluster.timings
+    return Publisher(
+        site=site.node.site,
+        boot=boot,
+        version=VERSION,
+        store=site.node.store,
+        prefix=site.node.cluster.etcd.prefix,
+        clock=site.node.clock,
+        every_s=timings.report_s,
+        lease_s=timings.report_lease_s,
+        deadline_s=site.node.cluster.etcd.deadline_s,
+    )
+
+
+def _start(
+    tasks: asyncio.TaskGroup, site: Site, loops: list[ServiceLoop], publisher: Publisher
+) -> None:
+    recorder = Recorder(
+        store=site.node.store,
+        prefix=site.node.cluster.etcd.prefix,
+        deadline_s=site.node.cluster.etcd.deadline_s,
+    )
+    metrics = Metrics()
+    tasks.create_task(until_signal())
+    tasks.create_task(site.node.heartbeats.run())
+    for other in site.node.cluster.others(site.node.site):
+        tasks.create_task(site.node.hearing.probe_forever(other))
+    tasks.create_task(_watch_store(site, loops))
+    tasks.create_task(_speak(site, loops))
+    tasks.create_task(publisher.run())
+    tasks.create_task(_keep_house(site, loops, recorder, metrics))
+    tasks.create_task(_answer(site, loops, metrics))
+    for service in site.services:
+        for key, (prober, every_s) in service.probes.items():
+            tasks.create_task(_probe(prober, every_s, service.verdicts, key))
+    for loop in loops:
+        tasks.create_task(loop.run())
+
+
+async def until_signal() -> None:
+    """Raises Stop when the daemon is asked to end."""
+    ended = asyncio.Event()
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, ended.set)
+    await ended.wait()
+    raise Stop
+
+
+async def _watch_store(site: Site, loops: list[ServiceLoop]) -> None:
+    """The store's hints: read again, then turn."""
+    async for _ in site.node.store.watch(site.node.cluster.etcd.prefix):
+        await site.records.refresh()
+        for loop in loops:
+            loop.wake.set()
+
+
+async def _speak(site: Site, loops: list[ServiceLoop]) -> None:
+    """Heartbeats carry what this site sees of the others; a newly late site wakes the loops."""
+    services = tuple(loop.hands.service for loop in loops)
+    every = max(1, int(site.node.cluster.timings.heartbeat_s / ALERT_S / 2))
+    turn, was_late = 0, False
+    while True:
+        if turn % every == 0:
+            site.node.heartbeats.say({"seen": site.node.hearing.tell(services)})
+        late = site.node.hearing.late()
+        if late:
+            if not was_late:
+                log.info("a site is late", sites=site.node.hearing.ages())
+            for loop in loops:
+                loop.wake.set()
+        was_late = late
+        turn += 1
+        await asyncio.sleep(ALERT_S)
+
+
+async def _keep_house(
+    site: Site, loops: list[ServiceLoop], recorder: Recorder, metrics: Metrics
+) -> None:
+    """Permits, history, metrics: nothing that a role change waits for."""
+    leader_every, turn = 10, 0
+    while True:
+        await site.routes.renew()
+        changes = [loop.progress.finished for loop in loops if loop.progress.finished]
+        for change in changes:
+            metrics.role_changed(change.service, change.kind, change.rule)
+            for step in change.steps:
+                metrics.step_done(change.service, "TAKE_OVER", step.name, step.took_s)
+        recorder.collect(loop.progress for loop in loops)
+        await recorder.flush()
+        metrics.heartbeats_dropped(site.node.heartbeats.dropped())
+        metrics.store_ok(ok=site.records.ok)
+        for loop in loops:
+            metrics.turned(loop.turn_s)
+        if turn % leader_every == 0:
+            try:
+                found = await site.node.store.status(site.node.cluster.etcd.deadline_s)
+                site.leader = found.leader
+            except PortError:
+                site.leader = ""
+        turn += 1
+        await asyncio.sleep(0.5)
+
+
+async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], key: str) -> None:
+    while True:
+        sample = await prober.sample()
+        verdicts[key] = heard(verdicts[key], ok=sample.ok, detail=sample.detail)
+        await asyncio.sleep(every_s)
+
+
+async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics) -> None:
+    """The API answers for as long as the daemon runs."""
+    cluster = site.node.cluster
+    source = DaemonStatus(
+        cluster=cluster.cluster,
+        site=site.node.site,
+        version=VERSION,
+        clock=site.node.clock,
+        records=site.records,
+        loops=tuple(loops),
+        site_kinds={name: found.kind for name, found in cluster.sites.items()},
+        database_kinds={
+            database.name: database.kind.value
+            for service in cluster.services
+            for database in service.databases
+        },
+        leader=lambda: site.leader,
+    )
+    app = build_app(source, metrics)
+    socket = Path(cluster.api.socket)
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    host = cluster.api_address(site.node.site)
+    async with serve(app, socket, host, cluster.api.port):
+        await asyncio.Event().wait()

@@ -1,0 +1,275 @@
+"""What the daemon answers when asked: its loops' newest views, from memory."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from controller.core import outlook
+from controller.core.decide import Decision
+from controller.core.model import DatabaseState, ServiceReport, SiteKind, SiteName, VoterState
+from controller.core.view import View
+from controller.core.wire import Change
+from controller.ports import Clock
+from controller.runtime.loop import ServiceLoop
+from controller.runtime.progress import evidence
+from controller.runtime.publish import service_report
+from controller.runtime.records import Records
+from controller.web.schema import (
+    Apps,
+    DatabaseView,
+    HistoryEntry,
+    OpenChange,
+    RecordView,
+    ServiceView,
+    SiteView,
+    Status,
+    StepView,
+    StoreView,
+)
+from controller.web.source import Pulse
+
+HISTORY_SHOWN = 20
+STUCK_S = 5.0
+
+
+def database_view(state: DatabaseState, voter: VoterState) -> DatabaseView:
+    """A database of a data site."""
+    return DatabaseView(
+        name=state.name,
+        kind=state.kind.value,
+        liveness=state.liveness.value,
+        writable=state.writable,
+        epoch=state.epoch,
+        position="" if state.position is None else str(state.position),
+        lag_bytes=state.lag_bytes,
+        upstream=state.upstream,
+        streaming=state.streaming and not state.quarantined,
+        gate_open=state.gate_open,
+        promised=voter.promised,
+        sealed=voter.sealed,
+        problems=state.problems,
+    )
+
+
+def keeper_view(voter: VoterState, kind: str) -> DatabaseView:
+    """A log keeper of a witness site."""
+    return DatabaseView(
+        name=voter.database,
+        kind=f"{kind} keeper",
+        liveness="running",
+        epoch=0 if voter.position is None else voter.position.epoch,
+        position="" if voter.position is None else str(voter.position),
+        upstream=voter.following,
+        streaming=voter.streaming,
+        promised=voter.promised,
+        sealed=voter.sealed,
+        problems=voter.problems,
+    )
+
+
+def site_view(
+    site: SiteName,
+    kind: SiteKind,
+    report: ServiceReport | None,
+    *,
+    kinds: Mapping[str, str],
+    report_age_s: float | None,
+    heartbeat_age_s: float | None,
+) -> SiteView:
+    """One site as its own report describes it."""
+    if report is None:
+        return SiteView(site=site, kind=kind.value, heartbeat_age_s=finite(heartbeat_age_s))
+    return SiteView(
+        site=site,
+        kind=kind.value,
+        role=report.role.value,
+        rule=report.rule,
+        reason=report.reason,
+        healthy=report.healthy,
+        stance=None if report.stance is None else report.stance.value,
+        report_age_s=finite(report_age_s),
+        heartbeat_age_s=finite(heartbeat_age_s),
+        eligible=report.eligible,
+        not_eligible_because=report.not_eligible_because,
+        databases=tuple(database_view(found.state, found.voter) for found in report.databases)
+        + tuple(keeper_view(v, kinds.get(v.database, "")) for v in report.voters),
+        lands_at=report.lands_at,
+    )
+
+
+def finite(seconds: float | None) -> float | None:
+    """JSON has no infinity: what was never seen is null."""
+    return None if seconds is None or seconds == float("inf") else round(seconds, 3)
+
+
+def history_entry(change: Change) -> HistoryEntry:
+    """A finished role change as the API tells it."""
+    return HistoryEntry(
+        service=change.service,
+        epoch=change.epoch,
+        previous_holder=change.previous_holder,
+        holder=change.holder,
+        kind=change.kind,
+        reason=change.reason,
+        rule=change.rule,
+        asked_by=change.asked_by,
+        began_at=change.began_at,
+        took_s=change.took_s,
+        outcome=change.outcome,
+        evidence=dict(change.evidence),
+        steps=tuple(
+            StepView(
+                name=step.name,
+                database=step.database,
+                done=True,
+                took_s=step.took_s,
+                detail=f"began at {step.began_s:.3f} s" if step.began_s else step.detail,
+            )
+            for step in change.steps
+        ),
+    )
+
+
+def store_view(records: Records, leader: str) -> StoreView:
+    """The store as this daemon sees it."""
+    detail = records.error or "; ".join(records.problems)
+    return StoreView(ok=records.ok, detail=detail, leader=leader)
+
+
+def recorded(records: Records, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
+    """Finished role changes, newest first."""
+    found = [
+        change
+        for name, changes in records.changes.items()
+        if service is None or name == service
+        for change in changes
+    ]
+    found.sort(key=lambda change: (change.began_at, change.epoch), reverse=True)
+    return tuple(history_entry(change) for change in found[:limit])
+
+
+@dataclass(slots=True, kw_only=True)
+class DaemonStatus:
+    """The daemon of a data site, as far as it can be asked."""
+
+    cluster: str
+    site: SiteName
+    version: str
+    clock: Clock
+    records: Records
+    loops: tuple[ServiceLoop, ...]
+    site_kinds: Mapping[SiteName, SiteKind]
+    database_kinds: Mapping[str, str]
+    leader: Callable[[], str]
+
+    async def status(self) -> Status:
+        """Everything this site knows now."""
+        return Status(
+            cluster=self.cluster,
+            site=self.site,
+            version=self.version,
+            now=self.clock.stamp(),
+            store=store_view(self.records, self.leader()),
+            services=tuple(self._service(loop) for loop in self.loops),
+            history=recorded(self.records, None, HISTORY_SHOWN),
+        )
+
+    async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
+        """Finished role changes, newest first."""
+        return recorded(self.records, service, limit)
+
+    def alive(self) -> Pulse:
+        """Whether every loop has turned lately."""
+        now = self.clock.monotonic()
+        for loop in self.loops:
+            if now - loop.turned_at > STUCK_S:
+                name = loop.hands.service
+                return Pulse(ok=False, detail=f"{name}: no turn for {now - loop.turned_at:.1f} s")
+        return Pulse(ok=True, detail="every loop turns")
+
+    def ready(self) -> Pulse:
+        """Whether it has seen enough to judge."""
+        if not self.records.ok:
+            return Pulse(ok=False, detail=f"store: {self.records.error}")
+        if any(loop.decision is None or loop.decision.rule < 140 for loop in self.loops):
+            return Pulse(ok=False, detail="a service is not settled; see /api/v1/explain")
+        return self.alive()
+
+    def _service(self, loop: ServiceLoop) -> ServiceView:
+        view, decision = loop.last_view, loop.decision
+        spec = loop.observer.spec
+        if view is None or decision is None:
+            return ServiceView(name=spec.name, durability=spec.durability.value)
+        record = view.record
+        return ServiceView(
+            name=spec.name,
+            durability=spec.durability.value,
+            epoch=0 if record is None else record.epoch,
+            holder="" if record is None else record.holder,
+            record=None
+            if record is None
+            else RecordView(
+                kind=record.kind, reason=record.reason, asked_by=record.asked_by, at=record.at
+            ),
+            guarantee=outlook.guarantee(view),
+            paused=view.paused,
+            warnings=outlook.warnings(view),
+            open_change=self._open_change(loop, decision),
+            sites=tuple(self._site(site, loop, view, decision) for site in self.site_kinds),
+        )
+
+    def _open_change(self, loop: ServiceLoop, decision: Decision) -> OpenChange | None:
+        waiting = [rung for rung in decision.rungs if not rung.done]
+        if not waiting:
+            return None
+        opened = loop.progress.open
+        since = 0.0 if opened is None else self.clock.monotonic() - opened.began
+        reached = {} if opened is None else opened.reached
+        running = loop.lanes.running()
+        failures = loop.lanes.failures()
+        return OpenChange(
+            ladder=decision.ladder,
+            step=waiting[0].step,
+            since_s=round(since, 3),
+            steps=tuple(
+                StepView(
+                    name=rung.step,
+                    database=rung.database or "",
+                    done=rung.done,
+                    took_s=reached.get((rung.step, rung.database or "")),
+                    detail=""
+                    if rung.done
+                    else running.get(f"database:{rung.database}", "")
+                    or failures.get(f"database:{rung.database}", ""),
+                )
+                for rung in decision.rungs
+            ),
+        )
+
+    def _site(self, site: SiteName, loop: ServiceLoop, view: View, decision: Decision) -> SiteView:
+        kind = self.site_kinds[site]
+        if site != self.site:
+            other = view.others[site]
+            return site_view(
+                site,
+                kind,
+                other.report,
+                kinds=self.database_kinds,
+                report_age_s=other.report_age_s,
+                heartbeat_age_s=other.seen.control_s,
+            )
+        shown = site_view(
+            site,
+            kind,
+            service_report(view, decision),
+            kinds=self.database_kinds,
+            report_age_s=0.0,
+            heartbeat_age_s=None,
+        )
+        refused = {f"refused {i + 1}": why for i, why in enumerate(decision.refused_because)}
+        failing = {f"failing {key}": why for key, why in loop.lanes.failures().items()}
+        return shown.model_copy(
+            update={
+                "evidence": {**evidence(view, decision), **refused, **failing},
+                "apps": Apps(up=view.own.apps_up, total=view.own.apps_total),
+            }
+        )

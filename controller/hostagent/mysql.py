@@ -1,0 +1,152 @@
+"""Verbs for a MariaDB or MySQL server of this host: database=NAME, and what the verb says."""
+
+from contextlib import AbstractContextManager
+
+from controller.hostagent import mysql_start
+from controller.hostagent.contract import Failed, Refused, Request, Verb, only_one
+from controller.hostagent.mysql_log import (
+    Gtid,
+    covers,
+    position_text,
+    read_gtids,
+    read_position,
+    scan,
+)
+from controller.hostagent.mysql_server import Server, kill, pids, replay, server_of, sql
+
+START_S = 60.0
+KILL_S = 10.0
+REPLAY_S = 30.0
+LOCK_WAIT_S = 5.0
+
+
+def _locked(server: Server) -> AbstractContextManager[None]:
+    return only_one(server.state_dir / "agent.lock", server.name, wait_s=LOCK_WAIT_S)
+
+
+def prepare(request: Request) -> dict[str, str]:
+    """The server, which does not run, starts closed and whole whoever starts it next."""
+    server = server_of(request)
+    with _locked(server):
+        if pids(server):
+            raise Refused(f"{server.name} runs: there is no start to prepare")
+        return {"role": mysql_start.prepare(server)}
+
+
+def finish(request: Request) -> dict[str, str]:
+    """The server, started by somebody else after `prepare`, may be used."""
+    server = server_of(request)
+    with _locked(server):
+        return {"state": mysql_start.finish(server, timeout_s=START_S)}
+
+
+def start(request: Request) -> dict[str, str]:
+    """The server runs, closed; one that runs already is left as it is."""
+    server = server_of(request)
+    with _locked(server):
+        if pids(server):
+            return {"state": mysql_start.finish(server, timeout_s=START_S)}
+        return {"state": mysql_start.start(server, timeout_s=START_S)}
+
+
+def close(request: Request) -> dict[str, str]:
+    """Every session was cut without an answer, and the server runs again, closed."""
+    server = server_of(request)
+    with _locked(server):
+        killed = kill(server, timeout_s=KILL_S)
+        return {"killed": str(killed), "state": mysql_start.start(server, timeout_s=START_S)}
+
+
+def stop(request: Request) -> dict[str, str]:
+    """The server does not run; its sessions got no answer."""
+    server = server_of(request)
+    with _locked(server):
+        return {"killed": str(kill(server, timeout_s=KILL_S))}
+
+
+def settle(request: Request) -> dict[str, str]:
+    """The saved tail is gone: what `keep` has of it stands in the log, the rest is aside.
+
+    `keep` is "all", or the binlog state of the history that this server is going to follow.
+    """
+    server = server_of(request)
+    keep = request.need("keep")
+    with _locked(server):
+        held, _ = mysql_start.read_tail(server)
+        if not held:
+            _forget_tail(server)
+            return {"restored": "", "dropped": ""}
+        rows = sql(server, "SELECT @@global.rpl_semi_sync_master_enabled, @@global.read_only")
+        if rows[0] != ["0", "1"]:
+            raise Refused(f"{server.name} is writable, or waits for acknowledgements")
+        missing = _missing(server)
+        kept = missing if keep == "all" else _common(missing, keep)
+        if kept:
+            _restore(server, kept)
+        dropped = missing[len(kept) :]
+        mysql_start.drop_tail(server)
+        _forget_tail(server)
+        return {"restored": _span(kept), "dropped": _span(dropped)}
+
+
+def _missing(server: Server) -> list[Gtid]:
+    """The transactions of the tail that the log does not have, in order."""
+    end = read_position(mysql_start.own_end(server))
+    found = scan(mysql_start.tail_files(server))
+    return [gtid for gtid in found.groups if not covers(end, {gtid.domain: gtid})]
+
+
+def _common(missing: list[Gtid], state: str) -> list[Gtid]:
+    """The longest beginning of `missing` that the history with binlog state `state` has too."""
+    reached = {(gtid.domain, gtid.server): gtid.number for gtid in read_gtids(state)}
+    for at, gtid in enumerate(missing):
+        if reached.get((gtid.domain, gtid.server), 0) < gtid.number:
+            return missing[:at]
+    return missing
+
+
+def _restore(server: Server, kept: list[Gtid]) -> None:
+    end = mysql_start.own_end(server)
+    begin = [f"--start-position={end}"] if end else []
+    target = {gtid.domain: gtid for gtid in kept}
+    names = [str(path) for path in mysql_start.tail_files(server)]
+    stop_at = f"--stop-position={position_text(target)}"
+    replay(server, [*begin, stop_at, *names], timeout_s=REPLAY_S)
+    reached = read_position(mysql_start.own_end(server))
+    if not covers(reached, target):
+        raise Failed(f"{server.name} has its tail back only to {position_text(reached)}")
+
+
+def _forget_tail(server: Server) -> None:
+    change = "UPDATE tricast.start SET tail='', tail_epoch=0 WHERE id = 1"
+    sql(server, f"SET sql_log_bin=0; {change}")
+
+
+def _span(gtids: list[Gtid]) -> str:
+    if not gtids:
+        return ""
+    return str(gtids[0]) if len(gtids) == 1 else f"{gtids[0]} to {gtids[-1]} ({len(gtids)})"
+
+
+def status(request: Request) -> dict[str, str]:
+    """Whether the server runs, and what is held for it."""
+    server = server_of(request)
+    found = pids(server)
+    held, epoch = mysql_start.read_tail(server)
+    return {
+        "running": "yes" if found else "no",
+        "pids": " ".join(str(pid) for pid in found),
+        "tail": held,
+        "tail_epoch": str(epoch),
+    }
+
+
+VERBS: dict[str, Verb] = {
+    "mysql-prepare": prepare,
+    "mysql-finish": finish,
+    "mysql-start": start,
+    "mysql-close": close,
+    "mysql-stop": stop,
+    "mysql-settle": settle,
+    "mysql-status": status,
+}

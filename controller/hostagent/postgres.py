@@ -1,0 +1,87 @@
+"""PostgreSQL's verbs of the host agent."""
+
+from controller.hostagent import pg_closed, pg_rejoin, pg_server
+from controller.hostagent.contract import Refused, Request, Verb, only_one
+
+
+def _close(request: Request) -> dict[str, str]:
+    """Every session was cut unanswered; the server is up again as a closed standby of nobody."""
+    server = pg_server.server_of(request)
+    stopped = pg_server.stop(server, at_once=True)
+    pg_closed.prepare(server)
+    state = pg_server.start(server, float(request.args.get("wait_s", "1")))
+    return {"state": state, "was_running": str(stopped).lower()}
+
+
+def _restart(request: Request) -> dict[str, str]:
+    """As `postgres-close`, of a server in recovery that is let save where it is."""
+    server = pg_server.server_of(request)
+    stopped = pg_server.stop(server, at_once=False)
+    pg_closed.prepare(server)
+    state = pg_server.start(server, float(request.args.get("wait_s", "1")))
+    return {"state": state, "was_running": str(stopped).lower()}
+
+
+def _start(request: Request) -> dict[str, str]:
+    """The server runs; if it was down, closed and as a standby of nobody."""
+    server = pg_server.server_of(request)
+    if pg_server.postmaster(server) is not None:
+        return {"state": "running", "was_running": "true"}
+    return _close(request)
+
+
+def _stop(request: Request) -> dict[str, str]:
+    """Every session was cut unanswered, and the server is down. For fencing."""
+    server = pg_server.server_of(request)
+    return {"was_running": str(pg_server.stop(server, at_once=True)).lower()}
+
+
+def _prepare(request: Request) -> dict[str, str]:
+    """Whatever starts the server next, it comes up closed. For a service manager."""
+    server = pg_server.server_of(request)
+    if pg_server.postmaster(server) is not None:
+        raise Refused(f"{server.name} runs; its next start is prepared only while it is down")
+    pg_server.stop(server, at_once=True)
+    pg_closed.prepare(server)
+    return {"state": "down"}
+
+
+def _status(request: Request) -> dict[str, str]:
+    """What can be said without asking the server."""
+    server = pg_server.server_of(request)
+    pid = pg_server.postmaster(server)
+    found = pg_closed.control(server)
+    return {
+        "pid": str(pid or ""),
+        "cluster_state": found.get("Database cluster state", ""),
+        "control_timeline": found["Latest checkpoint's TimeLineID"],
+        "rebuilding": str(pg_closed.rebuilding_mark(server).exists()).lower(),
+        "discarded": " ".join(pg_rejoin.discarded_tails(server.gate_dir)),
+    }
+
+
+def _kill_receiver(request: Request) -> dict[str, str]:
+    """The process that receives the log was asked to end; SQL cannot ask it to in PostgreSQL 15."""
+    server = pg_server.server_of(request)
+    return {"signalled": str(pg_server.end_receiver(server))}
+
+
+def _alone(verb: Verb) -> Verb:
+    def held(request: Request) -> dict[str, str]:
+        server = pg_server.server_of(request)
+        with only_one(server.gate_dir / "agent.lock", server.name, wait_s=0.5):
+            return verb(request)
+
+    return held
+
+
+VERBS: dict[str, Verb] = {
+    "postgres-close": _alone(_close),
+    "postgres-restart": _alone(_restart),
+    "postgres-start": _alone(_start),
+    "postgres-stop": _alone(_stop),
+    "postgres-prepare": _alone(_prepare),
+    "postgres-rejoin": _alone(pg_rejoin.rejoin),
+    "postgres-status": _status,
+    "postgres-kill-receiver": _kill_receiver,
+}

@@ -1,0 +1,107 @@
+"""The true end of a log: where the last whole record ends, as pg_waldump reads it.
+
+pg_waldump checks every record's checksum, so a torn tail ends the log before it. It refuses files
+called `.partial`, so it is shown a directory of links without that ending.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.hostagent import wal
+from controller.hostagent.contract import Account, Failed, run
+
+_LAST_RECORD = re.compile(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+)")
+_END = re.compile(r"invalid record length at ([0-9A-F]+/[0-9A-F]+)")
+_RECORD = re.compile(r"len \(rec/tot\):\s*\d+/\s*(\d+),.*?lsn: ([0-9A-F]+/[0-9A-F]+),")
+_BACK_SEGMENTS = 4  # a record may span this many segments before we give up
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The end of a log, and where its last record starts (to look from there next time)."""
+
+    timeline: int  # of the last record
+    position: int
+    file_timeline: int  # in whose files it was read
+    last_record: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How to run pg_waldump on one directory."""
+
+    directory: Path
+    program: str
+    who: Account
+    timeout_s: float = 30.0
+
+    def log_end(self, known: LogEnd | None = None) -> LogEnd | None:
+        """The end of the furthest log in the directory; None when there is not one record.
+
+        `known` is an earlier answer of the same directory, which makes this one fast.
+        """
+        held = wal.holdings(p.name for p in self.directory.iterdir())
+        best: LogEnd | None = None
+        for timeline in held.timelines:
+            if best is not None and best.timeline >= timeline:
+                break
+            start = known.last_record if known and known.file_timeline == timeline else None
+            found = self._end_of(held.of(timeline), timeline, start)
+            if found and (
+                best is None or (found.timeline, found.position) > (best.timeline, best.position)
+            ):
+                best = found
+        return best
+
+    def _end_of(
+        self, segments: Sequence[wal.Segment], timeline: int, start: int | None
+    ) -> LogEnd | None:
+        with self._links(segments) as shown:
+            found = self._scan(shown, timeline, start) if start is not None else None
+            for segment in list(reversed(segments))[:_BACK_SEGMENTS]:
+                if found is not None:
+                    break
+                found = self._scan(shown, timeline, segment.start)
+        if found is None:
+            return None
+        last, end = found
+        ancestry = wal.read_ancestry(self.directory, timeline)
+        return LogEnd(wal.timeline_at(timeline, ancestry, end), end, timeline, last)
+
+    def _scan(self, shown: Path, timeline: int, start: int) -> tuple[int, int] | None:
+        """Start and end of the last whole record at or after `start`."""
+        quiet = self._waldump(shown, timeline, start, "--quiet")
+        last = _LAST_RECORD.search(quiet)
+        end = _END.search(quiet)
+        if last and end:
+            return wal.to_bytes(last[1]), wal.to_bytes(end[1])
+        # The tail is not plain zeros: a record that was cut, or the end of the last file.
+        begin = wal.to_bytes(last[1]) if last else start
+        records = _RECORD.findall(self._waldump(shown, timeline, begin))
+        if not records:
+            return None
+        length, lsn = records[-1]
+        return wal.to_bytes(lsn), wal.record_end(wal.to_bytes(lsn), int(length))
+
+    def _waldump(self, shown: Path, timeline: int, start: int, *options: str) -> str:
+        where = ["-p", str(shown), "-t", str(timeline), "-s", wal.to_lsn(start)]
+        done = run([self.program, *options, *where], self.who, timeout_s=self.timeout_s)
+        if "could not open directory" in done.stderr or "could not locate" in done.stderr:
+            raise Failed(f"pg_waldump cannot read {self.directory}: {done.stderr.strip()}")
+        return done.stdout + done.stderr
+
+    @contextmanager
+    def _links(self, segments: Sequence[wal.Segment]) -> Iterator[Path]:
+        if not any(s.partial for s in segments):
+            yield self.directory
+            return
+        with tempfile.TemporaryDirectory(prefix="wal-", dir=self.directory.parent) as name:
+            shown = Path(name)
+            self.who.own(shown)
+            for segment in segments[-_BACK_SEGMENTS - 1 :]:
+                (shown / segment.name).symlink_to(self.directory / segment.file_name)
+            yield shown

@@ -1,0 +1,1 @@
+"""Observe, decide, act, note: the only place where the loop turns."""

@@ -1,0 +1,210 @@
+"""One `match` from intent to port call, with a deadline, to an outcome. Nothing is decided here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from controller.core.intents import (
+    Admit,
+    Announce,
+    AssumeAddresses,
+    CatchUp,
+    CloseDatabase,
+    Direct,
+    Follow,
+    Intent,
+    Promise,
+    Promote,
+    RaiseEpoch,
+    Rejoin,
+    RenewLease,
+    SealDatabase,
+    SetGate,
+    StartDatabase,
+)
+from controller.core.model import (
+    DatabaseName,
+    Epoch,
+    EpochRecord,
+    Instant,
+    Outcome,
+    ServiceName,
+    SiteName,
+)
+from controller.core.wire import encode_epoch, epoch_key
+from controller.ports import (
+    Addresses,
+    Clock,
+    Database,
+    Firewall,
+    Flow,
+    LoadBalancer,
+    PortError,
+    Store,
+    TimedOut,
+)
+from controller.runtime.promises import Promises
+from controller.runtime.records import RECENT, Records
+from controller.runtime.routes import Routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Seconds an intent may take."""
+
+    store_s: float
+    seal_s: float
+    close_s: float
+    catch_up_s: float
+    promote_s: float
+    step_s: float
+    rejoin_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an intent ended, and what there is to say of it."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
+OK = Result(outcome=Outcome.OK)
+
+
+@dataclass(slots=True, kw_only=True)
+class Hands:
+    """Everything this site can do for one service."""
+
+    me: SiteName
+    service: ServiceName
+    backend: str
+    service_addresses: frozenset[str]
+    databases: Mapping[DatabaseName, Database]
+    flows: Mapping[SiteName, frozenset[Flow]]  # replication from here to each other site
+    clock: Clock
+    store: Store
+    records: Records
+    promises: Promises
+    balancer: LoadBalancer
+    addresses: Addresses
+    firewall: Firewall
+    routes: Routes
+    deadlines: Deadlines
+    flap_window_s: float
+    lease_s: float
+    raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
+    lease_until: Instant = Instant(float("-inf"))
+    last_error: dict[str, str] = field(default_factory=dict)
+
+    async def carry_out(self, intent: Intent) -> Result:
+        """The intent's outcome. Never raises PortError; a timeout is UNKNOWN."""
+        try:
+            return await self._do(intent)
+        except TimedOut as error:
+            return Result(outcome=Outcome.UNKNOWN, detail=str(error))
+        except PortError as error:
+            return Result(outcome=Outcome.FAILED, detail=str(error))
+
+    async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912 - one case an intent
+        limits = self.deadlines
+        match intent:
+            case RaiseEpoch():
+                return await self._raise_epoch(intent)
+            case RenewLease():
+                return await self._renew(intent)
+            case Promise(epoch=epoch):
+                await self.promises.raise_to(self.service, epoch)
+            case Direct(site=site):
+                await self.balancer.direct(self.backend, site, limits.step_s)
+            case Announce(stance=stance, epoch=epoch):
+                await self.routes.announce(self.service, stance, epoch)
+            case AssumeAddresses():
+                await self.addresses.ensure(self.service_addresses)
+            case StartDatabase(database=name):
+                await self.databases[name].start(limits.close_s)
+            case CloseDatabase(database=name):
+                await self.databases[name].close(limits.close_s)
+            case SealDatabase(database=name, epoch=epoch):
+                await self._fence_replication()
+                await self.databases[name].seal(epoch, limits.seal_s)
+            case CatchUp(database=name, source=source, target=target):
+                await self.databases[name].catch_up(source, target, limits.catch_up_s)
+            case Promote(database=name, epoch=epoch):
+                await self.databases[name].promote(epoch, limits.promote_s)
+            case Admit(database=name, voters=voters):
+                await self.databases[name].admit(voters, limits.step_s)
+            case SetGate(database=name, opened=opened):
+                await self.databases[name].set_gate(opened=opened, deadline_s=limits.step_s)
+            case Rejoin(database=name, upstream=upstream, epoch=epoch):
+                await self._fence_replication()
+                detail = await self.databases[name].rejoin(upstream, epoch, limits.rejoin_s)
+                return Result(outcome=Outcome.OK, detail=detail)
+            case Follow(database=name, upstream=upstream, epoch=epoch, quarantine=quarantine):
+                await self._fence_replication()
+                await self.databases[name].follow(
+                    upstream, epoch, quarantine=quarantine, deadline_s=limits.step_s
+                )
+            case _:
+                assert_never(intent)
+        return OK
+
+    async def _raise_epoch(self, intent: RaiseEpoch) -> Result:
+        record = EpochRecord(
+            epoch=intent.epoch,
+            holder=self.me,
+            kind=intent.kind,
+            reason=intent.reason,
+            asked_by=f"tricast at {self.me}",
+            at=self.clock.stamp(),
+            previous=intent.previous,
+        )
+        sent = self.clock.monotonic()
+        revision = await self._swap(record, intent.expected_revision)
+        if revision is None:
+            return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
+        self.raised = record.epoch
+        self.lease_until = Instant(sent + self.lease_s)
+        self.records.took(self.service, replace(record, revision=revision))
+        await self._remember_change(intent.kind)
+        return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
+
+    async def _remember_change(self, kind: str) -> None:
+        """A key that outlives the flap window by nothing: no clock is compared across hosts."""
+        if kind not in ("handover", "failover") or self.flap_window_s <= 0:
+            return
+        key = f"{self.records.prefix}{RECENT}{self.service}"
+        try:
+            await self.store.put_leased(
+                key, kind.encode(), self.flap_window_s, self.deadlines.store_s
+            )
+        except PortError as error:
+            self.last_error["flap window"] = str(error)
+
+    async def _renew(self, intent: RenewLease) -> Result:
+        record = self.records.epochs.get(self.service)
+        if record is None or record.revision != intent.expected_revision:
+            return Result(outcome=Outcome.FAILED, detail="the record has changed meanwhile")
+        sent = self.clock.monotonic()
+        renewed = replace(record, renewal=intent.renewal)
+        revision = await self._swap(renewed, intent.expected_revision)
+        if revision is None:
+            return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
+        self.lease_until = Instant(sent + self.lease_s)
+        self.records.took(self.service, replace(renewed, revision=revision))
+        return OK
+
+    async def _swap(self, record: EpochRecord, expected: int) -> int | None:
+        key = f"{self.records.prefix}{epoch_key(self.service)}"
+        return await self.store.swap(key, encode_epoch(record), expected, self.deadlines.store_s)
+
+    async def _fence_replication(self) -> None:
+        """No replication from here reaches a data site that does not hold the epoch."""
+        record = self.records.epochs.get(self.service)
+        if record is None:
+            return
+        blocked: frozenset[Flow] = frozenset()
+        for site, flows in self.flows.items():
+            if site != record.holder:
+                blocked |= flows
+        await self.firewall.block(blocked)

@@ -1,0 +1,162 @@
+"""How alive the other sites look: heartbeats, and probes of their data path.
+
+At rest the data path is probed seldom. Once heartbeats of a site are late it is probed at full
+pace, so that a dead controller and a dead site can be told apart when the suspicion time is over:
+a success from before the cut is then already older than that.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
+from controller.ports import Clock, Heartbeats, Prober
+
+SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
+
+
+@dataclass(slots=True)
+class Watched:
+    """The data path of one site: haproxy, and each service's databases."""
+
+    front: Prober | None
+    data: Mapping[ServiceName, tuple[Prober, ...]]
+    front_at: Instant | None = None
+    data_at: dict[ServiceName, Instant] = field(default_factory=dict)
+
+
+class Hearing:
+    """Ages of the last signs of life of every other site, as seen here and as told by others."""
+
+    def __init__(
+        self,
+        *,
+        heartbeats: Heartbeats,
+        watched: Mapping[SiteName, Watched],
+        clock: Clock,
+        late_after_s: float,
+        busy_s: float,
+        rest_s: float,
+    ) -> None:
+        self._heartbeats = heartbeats
+        self._watched = watched
+        self._clock = clock
+        self._late_after_s = late_after_s
+        self._busy_s = busy_s
+        self._rest_s = rest_s
+        self._settled = Instant(clock.monotonic() + SETTLE_S)
+
+    def _since(self, at: Instant | None) -> float:
+        """An age; never older than this daemon's own start, plus the time it needs to settle."""
+        known = self._settled if at is None else max(at, self._settled)
+        return max(0.0, self._clock.monotonic() - known)
+
+    def control_s(self, site: SiteName) -> float:
+        """Since the last authentic heartbeat of `site`."""
+        heard = self._heartbeats.heard().get(site)
+        return self._since(None if heard is None else heard.at)
+
+    def seen(self, site: SiteName, service: ServiceName) -> Seen:
+        """All signs of life of `site`, for one service, as seen here."""
+        watched = self._watched.get(site)
+        front, data = FOREVER_S, FOREVER_S
+        if watched is not None and watched.front is not None:
+            front = self._since(watched.front_at)
+            # A service without databases has no other data path than haproxy.
+            probed = bool(watched.data.get(service))
+            data = self._since(watched.data_at.get(service)) if probed else front
+        return Seen(control_s=self.control_s(site), front_s=front, data_s=data)
+
+    def told(self, observer: SiteName, site: SiteName, service: ServiceName) -> Seen:
+        """The same as `observer` last told in a heartbeat, older by that heartbeat's age."""
+        heard = self._heartbeats.heard().get(observer)
+        if heard is None:
+            return Seen()
+        age = self._clock.monotonic() - heard.at
+        sites = heard.payload.get("seen")
+        row = sites.get(site) if isinstance(sites, dict) else None
+        if not isinstance(row, dict):
+            return Seen()
+        data = row.get("d")
+        per_service = data.get(service) if isinstance(data, dict) else None
+        return Seen(
+            control_s=_seconds(row.get("c")) + age,
+            front_s=_seconds(row.get("f")) + age,
+            data_s=_seconds(per_service) + age,
+        )
+
+    def tell(self, services: tuple[ServiceName, ...]) -> dict[str, object]:
+        """What this node tells of the others, in milliseconds; what is never seen is left out."""
+        table: dict[str, object] = {}
+        for site in self._watched:
+            row: dict[str, object] = {}
+            for service in services:
+                seen = self.seen(site, service)
+                _put(row, "c", seen.control_s)
+                _put(row, "f", seen.front_s)
+                if seen.data_s < FOREVER_S:
+                    data = cast("dict[str, int]", row.setdefault("d", {}))
+                    data[service] = int(seen.data_s * 1000)
+            table[site] = row
+        return table
+
+    def late(self) -> bool:
+        """Some site's heartbeats are late."""
+        return any(self.control_s(site) > self._late_after_s for site in self._watched)
+
+    def ages(self) -> dict[str, float]:
+        """Seconds since the last heartbeat of each other site."""
+        return {site: round(self.control_s(site), 3) for site in self._watched}
+
+    async def probe_forever(self, site: SiteName) -> None:
+        """The data path of `site` is probed for as long as this runs."""
+        watched = self._watched[site]
+        async with asyncio.TaskGroup() as tasks:
+            if watched.front is not None:
+                tasks.create_task(self._front_forever(site, watched, watched.front))
+            for service, probers in watched.data.items():
+                if probers:
+                    tasks.create_task(self._data_forever(site, watched, service, probers))
+
+    async def _front_forever(self, site: SiteName, watched: Watched, prober: Prober) -> None:
+        while True:
+            began = self._clock.monotonic()
+            if (await prober.sample()).ok:
+                watched.front_at = began
+            await self._pause(site)
+
+    async def _data_forever(
+        self,
+        site: SiteName,
+        watched: Watched,
+        service: ServiceName,
+        probers: tuple[Prober, ...],
+    ) -> None:
+        while True:
+            began = self._clock.monotonic()
+            async with asyncio.TaskGroup() as tasks:
+                samples = [tasks.create_task(prober.sample()) for prober in probers]
+            if all(task.result().ok for task in samples):
+                watched.data_at[service] = began
+            await self._pause(site)
+
+    async def _pause(self, site: SiteName) -> None:
+        """Long at rest, short when the site is late; lateness is noticed within a short one."""
+        rested = 0.0
+        while rested < self._rest_s:
+            await asyncio.sleep(self._busy_s)
+            rested += self._busy_s
+            if self.control_s(site) > self._late_after_s:
+                return
+
+
+def _seconds(milliseconds: object) -> float:
+    if isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and milliseconds >= 0:
+        return milliseconds / 1000
+    return FOREVER_S
+
+
+def _put(row: dict[str, object], key: str, seconds: float) -> None:
+    if seconds < FOREVER_S:
+        row[key] = int(seconds * 1000)

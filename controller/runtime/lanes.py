@@ -1,0 +1,91 @@
+"""Lanes: queues of one. Intents of different lanes run side by side, never two of one lane.
+
+After a failure a lane rests, longer each time, so that a refusal is not asked for again at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from controller.core.intents import Intent, lane, name
+from controller.core.model import Instant, Outcome
+from controller.ports import Clock
+from controller.runtime.act import Result
+
+FIRST_REST_S = 0.05
+
+
+@dataclass(slots=True)
+class Rest:
+    """A lane after failures."""
+
+    until: Instant
+    failures: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """One intent that has been carried out."""
+
+    intent: Intent
+    result: Result
+    began: Instant
+    took_s: float
+
+
+class Lanes:
+    """Runs intents as tasks; tells when one is done."""
+
+    def __init__(
+        self,
+        *,
+        carry_out: Callable[[Intent], Awaitable[Result]],
+        on_done: Callable[[Done], None],
+        tasks: asyncio.TaskGroup,
+        clock: Clock,
+        longest_rest_s: float,
+    ) -> None:
+        self._carry_out = carry_out
+        self._on_done = on_done
+        self._tasks = tasks
+        self._clock = clock
+        self._longest_rest_s = longest_rest_s
+        self._running: dict[str, Intent] = {}
+        self._rests: dict[str, Rest] = {}
+
+    def busy(self) -> frozenset[str]:
+        """Lanes at work, or resting after a failure."""
+        now = self._clock.monotonic()
+        resting = {key for key, rest in self._rests.items() if rest.until > now}
+        return frozenset(self._running.keys() | resting)
+
+    def running(self) -> dict[str, str]:
+        """What is at work, by lane."""
+        return {key: name(intent) for key, intent in self._running.items()}
+
+    def failures(self) -> dict[str, str]:
+        """The last failure of each lane that has not succeeded since."""
+        return {key: rest.detail for key, rest in self._rests.items()}
+
+    def start(self, intent: Intent) -> None:
+        """`intent` is at work."""
+        key = lane(intent)
+        assert key not in self._running
+        self._running[key] = intent
+        self._tasks.create_task(self._run(key, intent))
+
+    async def _run(self, key: str, intent: Intent) -> None:
+        began = self._clock.monotonic()
+        try:
+            result = await self._carry_out(intent)
+        finally:
+            del self._running[key]
+        now = self._clock.monotonic()
+        if result.outcome is Outcome.OK:
+            self._rests.pop(key, None)
+        else:
+            failures = self._rests[key].failures + 1 if key in self._rests else 1
+            rest = min(FIRST_REST_S * 2.0 ** (failures - 1), self._longest_rest_s)
+            self._rests[key] = Rest(Instant(now + rest), failures, result.detail)
+        self._on_done(Done(intent=intent, result=result, began=began, took_s=now - began))

@@ -1,0 +1,201 @@
+"""The loop of one service: observe, decide, act, note; then wait for whatever comes first."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from controller.core.decide import Decision, decide
+from controller.core.intents import Intent, RaiseEpoch, name
+from controller.core.model import DatabaseName, Instant, Outcome
+from controller.core.rules import Keep
+from controller.core.view import View
+from controller.ports import Clock, Database, PortError, Prober
+from controller.runtime.act import Hands
+from controller.runtime.hearing import Hearing
+from controller.runtime.lanes import Done, Lanes
+from controller.runtime.observe import Observer
+from controller.runtime.progress import Progress
+
+log = structlog.get_logger()
+
+COMMIT_FOREVER_S = 24 * 3600.0  # a waiting commit is never cancelled: cancelling would show it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often a turn comes, in seconds."""
+
+    rest_s: float
+    alert_s: float = 0.03  # somebody is late
+    climb_s: float = 0.01  # a rung waits for something outside
+    patience_s: float = 0.05  # for a port that is late
+    proof_s: float = 0.3  # between our own writes
+
+
+@dataclass(slots=True, kw_only=True)
+class ServiceLoop:
+    """One service of this site."""
+
+    observer: Observer
+    hands: Hands
+    hearing: Hearing
+    clock: Clock
+    pace: Pace
+    tasks: asyncio.TaskGroup
+    longest_rest_s: float
+    canary: Prober | None
+    report: Callable[[View, Decision], None]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    progress: Progress = field(init=False)
+    lanes: Lanes = field(init=False)
+    decision: Decision | None = None
+    last_view: View | None = None
+    turns: int = 0
+    turn_s: float = 0.0
+    turned_at: Instant = Instant(float("-inf"))
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(clock=self.clock)
+        self.lanes = Lanes(
+            carry_out=self.hands.carry_out,
+            on_done=self._done,
+            tasks=self.tasks,
+            clock=self.clock,
+            longest_rest_s=self.longest_rest_s,
+        )
+
+    async def run(self) -> None:
+        """Turns for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for database in self.hands.databases:
+                tasks.create_task(self._prove_commits(database))
+            if self.canary is not None:
+                tasks.create_task(self._prove_service(self.canary))
+            while True:
+                await self._turn()
+                await self._wait()
+
+    async def _turn(self) -> None:
+        began = self.clock.monotonic()
+        self.wake.clear()
+        if self._reading_matters() or self.observer.records.silent_s() > 1.0:
+            await self.observer.records.refresh()
+        await self.observer.look(self.pace.patience_s)
+        self.observer.lease_until = self.hands.lease_until
+        self.observer.raised = self.hands.raised
+        view = self.observer.view(self.lanes.busy())
+        decision = decide(view)
+        self._note(view, decision)
+        for intent in decision.intents:
+            self._start(intent, decision)
+        if decision.stance is not None and view.own.stance is decision.stance:
+            self.hands.routes.stand_by(self.hands.service, decision.stance, view.own.promised)
+        self.report(view, decision)
+        self.turns += 1
+        self.turned_at = self.clock.monotonic()
+        self.turn_s = self.turned_at - began
+
+    def _reading_matters(self) -> bool:
+        """Somebody is late, or something is under way: what the store says must be fresh."""
+        return self.hearing.late() or self._climbing()
+
+    def _climbing(self) -> bool:
+        decision = self.decision
+        if decision is None or decision.rule >= 420:
+            return decision is None
+        return any(not rung.done for rung in decision.rungs)
+
+    def _start(self, intent: Intent, decision: Decision) -> None:
+        self.lanes.start(intent)
+        quiet = decision.rule in (121, 401) and not isinstance(intent, RaiseEpoch)
+        (log.debug if quiet else log.info)(
+            "intent", service=self.hands.service, rule=decision.rule, intent=str(intent)
+        )
+
+    def _done(self, done: Done) -> None:
+        self.observer.dirty = self.clock.monotonic()
+        self.progress.did(done)
+        if done.result.outcome is not Outcome.OK or done.took_s > 0.2:
+            log.warning(
+                "outcome",
+                service=self.hands.service,
+                intent=name(done.intent),
+                outcome=done.result.outcome.value,
+                detail=done.result.detail,
+                took_s=round(done.took_s, 3),
+            )
+        self.wake.set()
+
+    def _note(self, view: View, decision: Decision) -> None:
+        before = self.decision
+        self.decision, self.last_view = decision, view
+        self.progress.turned(view, decision)
+        if before is None or (before.rule, before.role) != (decision.rule, decision.role):
+            traffic = None if isinstance(decision.traffic, Keep) else decision.traffic
+            log.info(
+                "decision",
+                service=self.hands.service,
+                rule=decision.rule,
+                role=decision.role.value,
+                reason=decision.reason.value,
+                epoch=None if view.record is None else view.record.epoch,
+                evidence=",".join(decision.evidence),
+                stance=None if decision.stance is None else decision.stance.value,
+                traffic=traffic,
+                yielding=decision.yielding,
+                refused=decision.refused_because,
+            )
+            self.wake.set()
+
+    async def _wait(self) -> None:
+        if self.wake.is_set():
+            await asyncio.sleep(0)
+            return
+        if self._climbing():
+            timeout = self.pace.climb_s
+        elif self.hearing.late():
+            timeout = self.pace.alert_s
+        else:
+            timeout = self.pace.rest_s
+        try:
+            async with asyncio.timeout(timeout):
+                await self.wake.wait()
+        except TimeoutError:
+            pass
+
+    # --- our own writes ----------------------------------------------------------------------
+
+    async def _prove_commits(self, database: DatabaseName) -> None:
+        """While the database here is writable, a write of ours is acknowledged now and then."""
+        port: Database = self.hands.databases[database]
+        sampled = self.observer.looks.databases[database]
+        token = 0
+        while True:
+            epoch = self.hands.promises.of(self.hands.service)
+            if sampled.value.writable and sampled.value.epoch == epoch:
+                token += 1
+                began = self.clock.monotonic()
+                try:
+                    await port.canary(f"{epoch}-{token}", COMMIT_FOREVER_S)
+                except PortError as error:
+                    self.hands.last_error[f"canary {database}"] = str(error)
+                else:
+                    known = self.observer.proofs.commits.get(database)
+                    self.observer.proofs.commits[database] = (epoch, began)
+                    if known is None or known[0] != epoch:
+                        self.wake.set()
+                        continue
+            await asyncio.sleep(self.pace.climb_s if self._climbing() else self.pace.proof_s)
+
+    async def _prove_service(self, canary: Prober) -> None:
+        """While this site should serve, a request through the service address is answered."""
+        while True:
+            decision = self.decision
+            if decision is not None and decision.traffic == self.hands.me:
+                epoch = self.hands.promises.of(self.hands.service)
+                began = self.clock.monotonic()
+                if (await canary.sample()).ok:
+                    self.observer.proofs.canary = (epoch, began)
+            await asyncio.sleep(0.05 if self._climbing() else 1.0)

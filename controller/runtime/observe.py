@@ -1,0 +1,165 @@
+"""Builds the View: every port's newest look, and one `now`."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from controller.core import guards
+from controller.core.health import Verdict
+from controller.core.model import (
+    FOREVER_S,
+    DatabaseName,
+    DatabaseState,
+    Epoch,
+    Instant,
+    Report,
+    ServiceReport,
+    SiteName,
+)
+from controller.core.view import OtherSite, OwnSide, ServiceSpec, View
+from controller.ports import AnnouncerState, BackendState, Clock
+from controller.runtime.hearing import Hearing
+from controller.runtime.promises import Promises
+from controller.runtime.records import Records
+from controller.runtime.sampled import Sampled
+
+
+@dataclass(slots=True)
+class Proofs:
+    """Successes of our own writes, each under the epoch it was made in."""
+
+    commits: dict[DatabaseName, tuple[Epoch, Instant]] = field(default_factory=dict)
+    canary: tuple[Epoch, Instant] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Looks:
+    """The sampled ports of one service at this site."""
+
+    databases: Mapping[DatabaseName, Sampled[DatabaseState]]
+    balancer: Sampled[Mapping[str, BackendState] | None]
+    announcer: Sampled[AnnouncerState | None]
+    missing_addresses: Sampled[frozenset[str]]
+    verdicts: Mapping[str, Verdict]  # "app NAME", "site LINK", "shared LINK"
+
+
+@dataclass(slots=True, kw_only=True)
+class Observer:
+    """One service's eyes."""
+
+    me: SiteName
+    spec: ServiceSpec
+    backend: str
+    addresses: frozenset[str]
+    clock: Clock
+    looks: Looks
+    hearing: Hearing
+    records: Records
+    promises: Promises
+    proofs: Proofs = field(default_factory=Proofs)
+    dirty: Instant = Instant(float("-inf"))  # looks begun before this may be out of date
+    troubles_since: dict[str, Instant] = field(default_factory=dict)
+    lease_until: Instant = Instant(float("-inf"))
+    raised: Epoch = Epoch(0)
+
+    async def look(self, patience_s: float) -> None:
+        """Every port has been looked at, or is late and shows its last look."""
+        async with asyncio.TaskGroup() as tasks:
+            for sampled in self.looks.databases.values():
+                tasks.create_task(sampled.refresh(patience_s, after=self.dirty))
+            tasks.create_task(self.looks.balancer.refresh(patience_s, after=self.dirty))
+            tasks.create_task(self.looks.announcer.refresh(patience_s, after=self.dirty))
+            tasks.create_task(self.looks.missing_addresses.refresh(patience_s, after=self.dirty))
+
+    def view(self, busy: frozenset[str]) -> View:
+        """What is known now."""
+        service = self.spec.name
+        record = self.records.epochs.get(service)
+        view = View(
+            now=self.clock.monotonic(),
+            me=self.me,
+            spec=self.spec,
+            own=self._own_side(),
+            record=record,
+            record_seen_s=self.records.silent_s(),
+            record_unchanged_s=self.records.unchanged_s(service),
+            store_ok=self.records.ok,
+            others={site: self._other(site) for site in self._other_sites()},
+            paused=self.records.pauses.get(service, ""),
+            changed_s=0.0 if service in self.records.recent else FOREVER_S,
+            raised_here=record is not None and record.epoch == self.raised,
+            busy=busy,
+        )
+        return replace(view, own=replace(view.own, trouble_s=self._troubles(view)))
+
+    def _other_sites(self) -> tuple[SiteName, ...]:
+        return tuple(
+            site for site in (*self.spec.data_sites, *self.spec.witnesses) if site != self.me
+        )
+
+    def _own_side(self) -> OwnSide:
+        now = self.clock.monotonic()
+        promised = self.promises.of(self.spec.name)
+        balancer = self.looks.balancer.value
+        backend = None if balancer is None else balancer.get(self.backend)
+        announcer = self.looks.announcer.value
+        announced = None if announcer is None else announcer.services.get(self.spec.name)
+        canary = self.proofs.canary
+        return OwnSide(
+            databases=tuple(self.looks.databases[name].value for name in self.spec.databases),
+            promised=promised,
+            commit_age_s={
+                name: now - at
+                for name, (epoch, at) in self.proofs.commits.items()
+                if epoch == promised
+            },
+            front_ok=balancer is not None,
+            apps_up=sum(1 for verdict in self._verdicts("app ").values() if verdict.up),
+            apps_total=len(self._verdicts("app ")),
+            directed_to=frozenset(
+                site for site, count in (backend.enabled if backend else {}).items() if count
+            ),
+            stance=None if announced is None else announced.stance,
+            stance_epoch=Epoch(0) if announced is None else announced.epoch,
+            sessions_up=0 if announcer is None else sum(announcer.sessions.values()),
+            sessions_total=0 if announcer is None else len(announcer.sessions),
+            addresses_missing=bool(self.looks.missing_addresses.value & self.addresses),
+            canary_age_s=now - canary[1] if canary and canary[0] == promised else FOREVER_S,
+            lease_left_s=self.lease_until - now,
+            unhealthy_because=tuple(
+                f"{name}: {verdict.detail}"
+                for name, verdict in self._verdicts("site ").items()
+                if not verdict.up
+            ),
+        )
+
+    def _verdicts(self, prefix: str) -> dict[str, Verdict]:
+        found = self.looks.verdicts.items()
+        return {key.removeprefix(prefix): v for key, v in found if key.startswith(prefix)}
+
+    def _other(self, site: SiteName) -> OtherSite:
+        report = self.records.reports.get(site)
+        observers = [w for w in self.spec.witnesses if w not in (site, self.me)]
+        return OtherSite(
+            report=None if report is None else _of_service(report, self.spec),
+            report_age_s=self.records.report_age_s(site),
+            seen=self.hearing.seen(site, self.spec.name),
+            seen_by={
+                observer: self.hearing.told(observer, site, self.spec.name)
+                for observer in observers
+            },
+        )
+
+    def _troubles(self, view: View) -> dict[str, float]:
+        """How long each kind of trouble has lasted, by this node's clock."""
+        now = view.now
+        kinds = {trouble.kind for trouble in guards.troubles(view)}
+        for kind in self.troubles_since.keys() - kinds:
+            del self.troubles_since[kind]
+        for kind in kinds:
+            self.troubles_since.setdefault(kind, now)
+        return {kind: now - since for kind, since in self.troubles_since.items()}
+
+
+def _of_service(report: Report, spec: ServiceSpec) -> ServiceReport | None:
+    return next((found for found in report.services if found.service == spec.name), None)

@@ -1,0 +1,135 @@
+"""This site's report: built from what the loops saw and decided, put into the store under a lease.
+
+It is put when something that others decide on has changed, and now and then so that they see it is
+alive. Positions that move all the time do not count as a change.
+"""
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+
+from controller.core import guards, outlook
+from controller.core.decide import Decision
+from controller.core.model import (
+    DatabaseReport,
+    DatabaseState,
+    Instant,
+    Report,
+    ServiceName,
+    ServiceReport,
+    SiteName,
+    VoterState,
+)
+from controller.core.quorum import own_voter
+from controller.core.view import View
+from controller.core.wire import encode_report, report_key
+from controller.ports import Clock, PortError, Store
+
+
+def service_report(view: View, decision: Decision) -> ServiceReport:
+    """What this site says of itself and one service."""
+    return ServiceReport(
+        service=view.spec.name,
+        role=decision.role,
+        epoch=view.own.promised,
+        stance=view.own.stance,
+        rule=decision.rule,
+        reason=decision.reason.value,
+        healthy=not guards.troubles(view),
+        eligible=decision.eligible,
+        not_eligible_because=decision.not_eligible_because,
+        yielding=decision.yielding,
+        databases=tuple(
+            DatabaseReport(state=state, voter=own_voter(view, state))
+            for state in view.own.databases
+        ),
+        seen={site: other.seen for site, other in view.others.items()},
+        warnings=outlook.warnings(view)[:20],
+    )
+
+
+def digest(report: ServiceReport) -> Hashable:
+    """What others decide on; equal digests need no hurry."""
+    return (
+        report.role,
+        report.epoch,
+        report.stance,
+        report.rule,
+        report.eligible,
+        report.yielding,
+        report.lands_at,
+        tuple(_state_digest(found.state) for found in report.databases),
+        tuple(_voter_digest(found.voter) for found in report.databases),
+        tuple(_voter_digest(voter) for voter in report.voters),
+    )
+
+
+def _state_digest(state: DatabaseState) -> Hashable:
+    followers = frozenset((f.site, f.streaming, f.quarantined) for f in state.followers)
+    bare = replace(
+        state, position=None, applied=None, lag_bytes=None, waiting_commits=0, followers=()
+    )
+    return (bare, followers)
+
+
+def _voter_digest(voter: VoterState) -> Hashable:
+    return voter if voter.sealed else replace(voter, position=None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Publisher:
+    """Puts this site's report; one for all its services."""
+
+    site: SiteName
+    boot: str
+    version: str
+    store: Store
+    prefix: str
+    clock: Clock
+    every_s: float
+    lease_s: float
+    deadline_s: float
+    services: dict[ServiceName, ServiceReport] = field(default_factory=dict)
+    error: str = ""
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _digests: dict[ServiceName, Hashable] = field(default_factory=dict)
+    put_at: Instant = Instant(float("-inf"))  # noqa: RUF009 - an immutable number
+
+    def update(self, report: ServiceReport) -> None:
+        """The newest report of one service."""
+        self.services[report.service] = report
+        found = digest(report)
+        if self._digests.get(report.service) != found:
+            self._digests[report.service] = found
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Puts the report for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self.every_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            if self.services:
+                await self._put()
+
+    async def _put(self) -> None:
+        report = Report(
+            site=self.site,
+            boot=self.boot,
+            version=self.version,
+            at=self.clock.stamp(),
+            services=tuple(self.services.values()),
+        )
+        key = f"{self.prefix}{report_key(self.site)}"
+        try:
+            await self.store.put_leased(key, encode_report(report), self.lease_s, self.deadline_s)
+        except PortError as error:
+            self.error = str(error)
+            self._changed.set()  # what was to be told has not been told
+            await asyncio.sleep(0.05)
+        else:
+            self.error = ""
+            self.put_at = self.clock.monotonic()

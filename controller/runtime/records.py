@@ -1,0 +1,135 @@
+"""What the store says, kept current: epoch records, the sites' reports, pauses.
+
+A watch is only a hint to read again; the read is linearizable. A value that cannot be decoded is
+reported as a problem and treated as absent where that is safe (a report), never where it is not
+(an epoch record: the last good one stays, and the problem is shown).
+"""
+
+from dataclasses import dataclass, field
+
+from controller.core.model import (
+    FOREVER_S,
+    EpochRecord,
+    Instant,
+    Report,
+    ServiceName,
+    SiteName,
+)
+from controller.core.wire import (
+    BadRecord,
+    Change,
+    change_of_key,
+    decode_change,
+    decode_epoch,
+    decode_report,
+    service_of_epoch_key,
+)
+from controller.ports import Clock, PortError, Store
+
+PAUSE = "pause/"
+RECENT = "recent/"
+
+
+@dataclass(slots=True)
+class Known:
+    """One value, and since when this node has seen it unchanged."""
+
+    revision: int
+    since: Instant
+
+
+@dataclass(slots=True)
+class Records:
+    """The newest snapshot of everything under the prefix."""
+
+    store: Store
+    prefix: str
+    clock: Clock
+    deadline_s: float
+    epochs: dict[ServiceName, EpochRecord] = field(default_factory=dict)
+    reports: dict[SiteName, Report] = field(default_factory=dict)
+    changes: dict[ServiceName, list[Change]] = field(default_factory=dict)
+    pauses: dict[ServiceName, str] = field(default_factory=dict)
+    recent: set[ServiceName] = field(default_factory=set)
+    problems: tuple[str, ...] = ()
+    error: str = "the store has not been read yet"
+    answered: Instant | None = None
+    ok: bool = False
+    _epochs_known: dict[ServiceName, Known] = field(default_factory=dict)
+    _reports_known: dict[SiteName, Known] = field(default_factory=dict)
+
+    async def refresh(self) -> bool:
+        """Read again; whether the majority answered."""
+        try:
+            snapshot = await self.store.read(self.prefix, self.deadline_s)
+        except PortError as error:
+            self.ok, self.error = False, str(error)
+            return False
+        self.answered, self.ok, self.error = self.clock.monotonic(), True, ""
+        problems: list[str] = []
+        seen_epochs: set[ServiceName] = set()
+        seen_reports: set[SiteName] = set()
+        pauses: dict[ServiceName, str] = {}
+        recent: set[ServiceName] = set()
+        changes: dict[ServiceName, list[Change]] = {}
+        for full, entry in snapshot.entries.items():
+            key = full.removeprefix(self.prefix)
+            try:
+                if (service := service_of_epoch_key(key)) is not None:
+                    seen_epochs.add(service)
+                    self._take_epoch(service, decode_epoch(key, entry.value, entry.revision))
+                elif key.startswith("sites/"):
+                    site = SiteName(key.removeprefix("sites/"))
+                    seen_reports.add(site)
+                    self._take_report(site, key, entry.value, entry.revision)
+                elif (change := change_of_key(key)) is not None:
+                    changes.setdefault(change[0], []).append(decode_change(key, entry.value))
+                elif key.startswith(PAUSE):
+                    pauses[ServiceName(key.removeprefix(PAUSE))] = entry.value.decode(
+                        errors="replace"
+                    )
+                elif key.startswith(RECENT):
+                    recent.add(ServiceName(key.removeprefix(RECENT)))
+            except BadRecord as bad:
+                problems.append(str(bad))
+        for service in self.epochs.keys() - seen_epochs:
+            del self.epochs[service]
+        for site in self.reports.keys() - seen_reports:
+            del self.reports[site]
+            self._reports_known.pop(site, None)
+        self.changes = {s: sorted(c, key=lambda x: x.epoch) for s, c in changes.items()}
+        self.pauses, self.recent, self.problems = pauses, recent, tuple(problems)
+        return True
+
+    def _take_epoch(self, service: ServiceName, record: EpochRecord) -> None:
+        known = self._epochs_known.get(service)
+        if known is None or known.revision != record.revision:
+            self._epochs_known[service] = Known(record.revision, self.clock.monotonic())
+        self.epochs[service] = record
+
+    def _take_report(self, site: SiteName, key: str, value: bytes, revision: int) -> None:
+        known = self._reports_known.get(site)
+        if known is not None and known.revision == revision and site in self.reports:
+            return
+        self.reports[site] = decode_report(key, value)
+        self._reports_known[site] = Known(revision, self.clock.monotonic())
+
+    def took(self, service: ServiceName, record: EpochRecord) -> None:
+        """This site has just written `record`: no need to read it back."""
+        self._take_epoch(service, record)
+
+    def silent_s(self) -> float:
+        """Since the store last answered."""
+        if self.answered is None:
+            return FOREVER_S
+        return self.clock.monotonic() - self.answered
+
+    def unchanged_s(self, service: ServiceName) -> float:
+        """For how long this node has seen the epoch record unchanged."""
+        known = self._epochs_known.get(service)
+        return 0.0 if known is None else self.clock.monotonic() - known.since
+
+    def report_age_s(self, site: SiteName) -> float:
+        """Since this node first saw the report of `site` as it is."""
+        known = self._reports_known.get(site)
+        return FOREVER_S if known is None else self.clock.monotonic() - known.since

@@ -1,0 +1,93 @@
+"""GET /healthz, /readyz, /metrics and /api/v1/...: read only, answered from the daemon's memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from controller.web.metrics import CONTENT_TYPE, Metrics
+from controller.web.schema import History, explain
+from controller.web.source import Pulse, StatusSource
+
+ANSWER_DEADLINE_S: Final = 2.0
+HISTORY_LIMIT: Final = 1000
+
+SOURCE: Final = web.AppKey("source", StatusSource)
+METRICS: Final = web.AppKey("metrics", Metrics)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(source: StatusSource, metrics: Metrics | None = None) -> web.Application:
+    """An application that answers for `source`; `metrics` is the one the daemon counts in."""
+    app = web.Application(middlewares=[_bounded], client_max_size=4096)
+    app[SOURCE] = source
+    app[METRICS] = metrics or Metrics()
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/api/v1/status", _status)
+    app.router.add_get("/api/v1/explain", _explain)
+    app.router.add_get("/api/v1/history", _history)
+    return app
+
+
+@web.middleware
+async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every answer comes within the deadline, and every error is JSON with a sentence."""
+    try:
+        async with asyncio.timeout(ANSWER_DEADLINE_S):
+            return await handler(request)
+    except TimeoutError:
+        return _error(503, f"the daemon did not answer within {ANSWER_DEADLINE_S:g} s")
+    except web.HTTPNotFound:
+        return _error(404, f"there is no {request.path[:200]} here; see /api/v1/status")
+    except web.HTTPMethodNotAllowed:
+        return _error(405, "this API only reads: use GET")
+
+
+def _error(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)
+
+
+def _answer(record: BaseModel) -> web.Response:
+    return web.Response(text=record.model_dump_json(), content_type="application/json")
+
+
+def _pulse(pulse: Pulse) -> web.Response:
+    status = 200 if pulse.ok else 503
+    return web.json_response({"ok": pulse.ok, "detail": pulse.detail}, status=status)
+
+
+async def _healthz(request: web.Request) -> web.Response:
+    return _pulse(request.app[SOURCE].alive())
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    return _pulse(request.app[SOURCE].ready())
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    metrics = request.app[METRICS]
+    metrics.apply(await request.app[SOURCE].status())
+    return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _status(request: web.Request) -> web.Response:
+    return _answer(await request.app[SOURCE].status())
+
+
+async def _explain(request: web.Request) -> web.Response:
+    return _answer(explain(await request.app[SOURCE].status()))
+
+
+async def _history(request: web.Request) -> web.Response:
+    asked = request.query.get("limit", "20")
+    if not asked.isdecimal() or not 1 <= int(asked) <= HISTORY_LIMIT:
+        return _error(400, f"limit must be a number from 1 to {HISTORY_LIMIT}, not {asked[:20]!r}")
+    source = request.app[SOURCE]
+    changes = await source.history(request.query.get("service"), int(asked))
+    status = await source.status()
+    return _answer(History(cluster=status.cluster, site=status.site, changes=changes))

@@ -1,0 +1,238 @@
+"""What the API answers: the records that the daemon makes and the command line reads.
+
+Format 1. Fields are only ever added; a reader ignores those it does not know, so that an old
+`tricast status` reads a new daemon. Durations and ages are seconds; what is unknown is null.
+"""
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT: Final = 1
+
+
+class Answer(BaseModel):
+    """Frozen; unknown fields of a newer daemon are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class StoreView(Answer):
+    """The store as the answering site sees it."""
+
+    ok: bool
+    detail: str = ""
+    leader: str = ""  # site of the member that leads; "" for unknown
+
+
+class RecordView(Answer):
+    """The epoch record of a service."""
+
+    kind: str
+    reason: str
+    asked_by: str = ""
+    at: str = ""
+
+
+class StepView(Answer):
+    """One rung of a ladder."""
+
+    name: str
+    database: str = ""
+    done: bool = False
+    took_s: float | None = None
+    detail: str = ""
+
+
+class OpenChange(Answer):
+    """A ladder that is being climbed by the answering site."""
+
+    ladder: str
+    step: str  # the first rung that is not reached
+    since_s: float = 0.0
+    steps: tuple[StepView, ...] = ()
+
+
+class Apps(Answer):
+    """App servers of a site, as haproxy finds them."""
+
+    up: int = 0
+    total: int = 0
+
+
+class DatabaseView(Answer):
+    """One database of a site, or the keeper of a witness site, and its voter."""
+
+    name: str
+    kind: str
+    liveness: str = "unknown"  # running | starting | down | unknown
+    writable: bool = False
+    epoch: int = 0
+    position: str = ""
+    lag_bytes: int | None = None
+    upstream: str | None = None
+    streaming: bool = False
+    gate_open: bool = False
+    promised: int = 0
+    sealed: bool = False
+    problems: tuple[str, ...] = ()
+
+
+class SiteView(Answer):
+    """One site, for one service, as the answering site knows it."""
+
+    site: str
+    kind: str  # data | witness
+    role: str = "unknown"
+    rule: int = 0
+    reason: str = ""
+    healthy: bool | None = None
+    stance: str | None = None
+    report_age_s: float | None = None
+    heartbeat_age_s: float | None = None  # null for the answering site itself, or never heard
+    eligible: bool = False
+    not_eligible_because: tuple[str, ...] = ()
+    evidence: dict[str, str] = Field(default_factory=dict)
+    apps: Apps = Apps()
+    databases: tuple[DatabaseView, ...] = ()
+    lands_at: str = ""  # of a witness: which site answers on the service address
+
+
+class ServiceView(Answer):
+    """One service, all sites."""
+
+    name: str
+    durability: str
+    epoch: int = 0
+    holder: str = ""
+    record: RecordView | None = None
+    guarantee: str = ""
+    paused: str = ""  # the operator's reason
+    warnings: tuple[str, ...] = ()
+    open_change: OpenChange | None = None
+    sites: tuple[SiteView, ...] = ()
+
+
+class HistoryEntry(Answer):
+    """A finished role change."""
+
+    service: str
+    epoch: int
+    previous_holder: str = ""
+    holder: str
+    kind: str
+    reason: str
+    rule: int = 0
+    asked_by: str = ""
+    began_at: str = ""
+    took_s: float | None = None
+    outcome: str = "ok"
+    evidence: dict[str, str] = Field(default_factory=dict)
+    steps: tuple[StepView, ...] = ()
+
+
+class Status(Answer):
+    """GET /api/v1/status."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str  # who answers
+    version: str = ""
+    now: str
+    store: StoreView
+    services: tuple[ServiceView, ...] = ()
+    history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
+
+
+class SiteExplanation(Answer):
+    """Why one site does what it does."""
+
+    site: str
+    role: str
+    rule: int
+    reason: str
+    evidence: dict[str, str] = Field(default_factory=dict)
+    eligible: bool = False
+    not_eligible_because: tuple[str, ...] = ()
+    report_age_s: float | None = None
+
+
+class ServiceExplanation(Answer):
+    """Why a service is where it is."""
+
+    name: str
+    epoch: int
+    holder: str
+    record: RecordView | None = None
+    paused: str = ""
+    guarantee: str = ""
+    warnings: tuple[str, ...] = ()
+    open_change: OpenChange | None = None
+    sites: tuple[SiteExplanation, ...] = ()
+
+
+class Explanation(Answer):
+    """GET /api/v1/explain."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    now: str
+    store: StoreView
+    services: tuple[ServiceExplanation, ...] = ()
+
+
+class History(Answer):
+    """GET /api/v1/history."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    changes: tuple[HistoryEntry, ...] = ()  # newest first
+
+
+def explain(status: Status) -> Explanation:
+    """The part of a status that says why."""
+    return Explanation(
+        cluster=status.cluster,
+        site=status.site,
+        now=status.now,
+        store=status.store,
+        services=tuple(_explain_service(service) for service in status.services),
+    )
+
+
+def _explain_service(service: ServiceView) -> ServiceExplanation:
+    return ServiceExplanation(
+        name=service.name,
+        epoch=service.epoch,
+        holder=service.holder,
+        record=service.record,
+        paused=service.paused,
+        guarantee=service.guarantee,
+        warnings=service.warnings,
+        open_change=service.open_change,
+        sites=tuple(
+            SiteExplanation(
+                site=site.site,
+                role=site.role,
+                rule=site.rule,
+                reason=site.reason,
+                evidence=site.evidence,
+                eligible=site.eligible,
+                not_eligible_because=site.not_eligible_because,
+                report_age_s=site.report_age_s,
+            )
+            for site in service.sites
+        ),
+    )
+
+
+def json_schema() -> str:
+    """The JSON schema of every answer, as kept in docs/api/status.v1.json."""
+    answers: tuple[type[Answer], ...] = (Status, Explanation, History)
+    schemas: dict[str, dict[str, Any]] = {
+        answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers
+    }
+    return json.dumps(schemas, indent=2, sort_keys=True) + "\n"

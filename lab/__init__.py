@@ -1,0 +1,1 @@
+"""The lab: three sites on one machine, from one containerlab topology file."""

@@ -1,0 +1,1 @@
+"""The load client: what a player's program sees of the service, written down line by line."""

@@ -1,0 +1,1 @@
+"""The lab's topology file, run in plain Linux network namespaces."""

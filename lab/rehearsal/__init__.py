@@ -1,0 +1,1 @@
+"""Rehearsals: a lab under load, cut and healed, measured from outside, never by what nodes believe."""

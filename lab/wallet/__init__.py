@@ -1,0 +1,1 @@
+"""The sample wallet: stands for servers whose own logic cannot be changed."""

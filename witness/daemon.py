@@ -1,0 +1,257 @@
+"""`tricast witness`: the composition root of a witness site."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from controller.adapters.nftables import Nftables
+from controller.adapters.probe import build_probe
+from controller.adapters.probe_look import ProbeSpec
+from controller.config import Cluster, ConfigError, ProbeKind, Service
+from controller.core.model import (
+    DatabaseName,
+    ServiceName,
+    SiteKind,
+    SiteName,
+)
+from controller.daemon.logs import set_up_log
+from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
+from controller.daemon.run import Stop, until_signal
+from controller.daemon.wiring import Node, SharedFirewall, build_node, split
+from controller.ports import Flow, Keeper, PortError
+from controller.runtime.promises import Promises
+from controller.runtime.publish import Publisher
+from controller.runtime.records import Records
+from controller.version import VERSION
+from controller.web.app import build_app
+from controller.web.metrics import Metrics
+from controller.web.serve import serve
+from witness.keepers import build_keeper
+from witness.loop import KeeperLoop, Teller
+from witness.status import WitnessStatus
+from witness.vantage import Vantage
+
+log = structlog.get_logger()
+
+SPEAK_S = 0.05
+LEADER_S = 5.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Witness:
+    """Everything of one witness site."""
+
+    node: Node
+    records: Records
+    promises: Promises
+    publisher: Publisher
+    keepers: tuple[KeeperLoop, ...]
+    vantages: Mapping[ServiceName, Vantage]
+    teller: Teller
+    leader: str = ""
+
+
+def main(config: Path, site: str) -> int:
+    """Runs until a signal; the exit code."""
+    try:
+        cluster, name = load_of_kind(config, site, SiteKind.WITNESS)
+        lock = only_one(Path(cluster.state_dir), site)
+    except ConfigError as error:
+        sys.stderr.write(error.render() + "\n")
+        return 78
+    except AlreadyRunning as error:
+        sys.stderr.write(f"{error}\n")
+        return 75
+    set_up_log(cluster.log, site)
+    code = 0
+    with lock:
+        log.info("started", site=site, cluster=cluster.cluster)
+        try:
+            asyncio.run(_run(cluster, name))
+        except* Stop:
+            log.info("ended by a signal")
+        except* Exception as group:
+            log.exception("ended by a fault", exc_info=group)
+            code = 1
+    return code
+
+
+async def _run(cluster: Cluster, name: SiteName) -> None:
+    witness = build_witness(cluster, name)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(until_signal())
+            tasks.create_task(witness.node.heartbeats.run())
+            for other in cluster.others(name):
+                tasks.create_task(witness.node.hearing.probe_forever(other))
+            tasks.create_task(_watch_store(witness))
+            tasks.create_task(_poll_store(witness))
+            tasks.create_task(_speak(witness))
+            tasks.create_task(witness.publisher.run())
+            tasks.create_task(witness.teller.run())
+            tasks.create_task(_lead(witness))
+            tasks.create_task(_answer(witness))
+            for keeper in witness.keepers:
+                tasks.create_task(keeper.run())
+            for vantage in witness.vantages.values():
+                tasks.create_task(vantage.run())
+    finally:
+        for keeper in witness.keepers:
+            await keeper.port.aclose()
+        await witness.node.store.aclose()
+
+
+def build_witness(cluster: Cluster, name: SiteName) -> Witness:
+    """The witness site called `name`, ready to turn."""
+    node = build_node(cluster, name, lambda: None)
+    timings, deadline_s = cluster.timings, cluster.etcd.deadline_s
+    records = Records(
+        store=node.store, prefix=cluster.etcd.prefix, clock=node.clock, deadline_s=deadline_s
+    )
+    promises = Promises(Path(cluster.state_dir))
+    changed = asyncio.Event()
+    firewall = SharedFirewall(Nftables())
+    publisher = Publisher(
+        site=name,
+        boot=secrets.token_hex(8),
+        version=VERSION,
+        store=node.store,
+        prefix=cluster.etcd.prefix,
+        clock=node.clock,
+        every_s=timings.report_s,
+        lease_s=timings.report_lease_s,
+        deadline_s=deadline_s,
+    )
+    keepers = tuple(
+        KeeperLoop(
+            service=ServiceName(service.name),
+            database=DatabaseName(database.name),
+            port=_keeper(cluster, name, service, database.name),
+            fence={
+                other: _flows(cluster, name, service, database.name, other)
+                for other in cluster.data_sites
+            },
+            firewall=firewall.part(f"{service.name}/{database.name}"),
+            records=records,
+            promises=promises,
+            clock=node.clock,
+            rest_s=0.25,
+            observe_s=timings.observe_deadline_s,
+            seal_s=timings.seal_deadline_s,
+            changed=changed,
+        )
+        for service in cluster.services
+        for database in service.databases
+    )
+    vantages = {
+        ServiceName(service.name): Vantage(
+            prober=build_probe(
+                ProbeSpec(
+                    kind=ProbeKind.HTTP,
+                    target=str(service.canary_url),
+                    timeout_s=0.5,
+                    options={"fresh": "yes"},
+                )
+            ),
+            clock=node.clock,
+            every_s=0.5,
+            fresh_s=3.0,
+            changed=changed,
+        )
+        for service in cluster.services
+        if service.canary_url is not None
+    }
+    services = tuple(ServiceName(service.name) for service in cluster.services)
+    teller = Teller(
+        services=services,
+        data_sites=cluster.data_sites,
+        keepers=keepers,
+        vantages=vantages,
+        hearing=node.hearing,
+        promises=promises,
+        records=records,
+        publisher=publisher,
+        changed=changed,
+        clock=node.clock,
+        every_s=timings.report_s,
+    )
+    return Witness(
+        node=node,
+        records=records,
+        promises=promises,
+        publisher=publisher,
+        keepers=keepers,
+        vantages=vantages,
+        teller=teller,
+    )
+
+
+def _keeper(cluster: Cluster, name: SiteName, service: Service, database: str) -> Keeper:
+    return build_keeper(cluster, name, service.database(database))
+
+
+def _flows(
+    cluster: Cluster, me: SiteName, service: Service, database: str, other: SiteName
+) -> frozenset[Flow]:
+    voter = service.database(database).voters[other]
+    if voter.address is None:
+        return frozenset()
+    host, port = split(voter.address)
+    return frozenset({Flow(source=cluster.sites[me].address, destination=host, port=port)})
+
+
+async def _watch_store(witness: Witness) -> None:
+    async for _ in witness.node.store.watch(witness.node.cluster.etcd.prefix):
+        await witness.records.refresh()
+        for keeper in witness.keepers:
+            keeper.wake.set()
+
+
+async def _poll_store(witness: Witness) -> None:
+    """A watch may be silent: what it missed is found within a second."""
+    while True:
+        if witness.records.silent_s() > 1.0:
+            await witness.records.refresh()
+            for keeper in witness.keepers:
+                keeper.wake.set()
+        await asyncio.sleep(0.5)
+
+
+async def _speak(witness: Witness) -> None:
+    services = witness.teller.services
+    while True:
+        witness.node.heartbeats.say({"seen": witness.node.hearing.tell(services)})
+        await asyncio.sleep(SPEAK_S)
+
+
+async def _lead(witness: Witness) -> None:
+    """The store's leader stays at this site while it is healthy: no data site's death elects one."""
+    store, me = witness.node.store, witness.node.site
+    deadline_s = witness.node.cluster.etcd.deadline_s
+    while True:
+        try:
+            found = await store.status(deadline_s)
+            witness.leader = found.leader
+            if found.leader and found.leader != me and not witness.node.hearing.late():
+                await store.move_leader(me, deadline_s)
+                log.info("store leader moved", to=me, was=found.leader)
+        except PortError as error:
+            witness.leader = ""
+            log.debug("store leader", error=str(error))
+        await asyncio.sleep(LEADER_S)
+
+
+async def _answer(witness: Witness) -> None:
+    cluster = witness.node.cluster
+    source = WitnessStatus(witness)
+    app = build_app(source, Metrics())
+    socket = Path(cluster.api.socket)
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    host = cluster.api_address(witness.node.site)
+    async with serve(app, socket, host, cluster.api.port):
+        await asyncio.Event().wait()

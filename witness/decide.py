@@ -1,0 +1,94 @@
+"""What one log keeper does now: seal for a new epoch, follow its holder, or nothing. Pure.
+
+Invariant: a keeper takes nothing from an epoch below its promise, so it follows only the holder of
+the very epoch it has promised, and only once that holder says it is writable under it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from controller.core.model import (
+    DatabaseName,
+    Epoch,
+    EpochRecord,
+    ServiceReport,
+    SiteName,
+    VoterState,
+)
+
+
+class Doing(StrEnum):
+    """Why, in the operator's words."""
+
+    NO_RECORD = "the epoch record is not known"
+    BELOW_FLOOR = "the store offers an epoch below the promise: refused"
+    PROMISE = "a new epoch: promise it before anything else"
+    SEAL = "sealing for the promised epoch"
+    AWAIT_HOLDER = "sealed; the holder has not promoted yet"
+    FOLLOW = "the holder is promoted: following it"
+    FOLLOWING = "following the holder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseEpoch:
+    """Raise the promise."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealKeeper:
+    """Receive from nobody."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowHolder:
+    """Receive from the primary of `epoch`."""
+
+    upstream: SiteName
+    epoch: Epoch
+
+
+KeeperIntent = PromiseEpoch | SealKeeper | FollowHolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperDecision:
+    """What to do with one keeper, and why."""
+
+    doing: Doing
+    intent: KeeperIntent | None = None
+
+
+def decide_keeper(
+    record: EpochRecord | None,
+    promised: Epoch,
+    keeper: VoterState,
+    holder_report: ServiceReport | None,
+) -> KeeperDecision:
+    """The decision for one keeper; total."""
+    if record is None:
+        return KeeperDecision(doing=Doing.NO_RECORD)
+    if record.epoch < promised:
+        return KeeperDecision(doing=Doing.BELOW_FLOOR)
+    if record.epoch > promised:
+        return KeeperDecision(doing=Doing.PROMISE, intent=PromiseEpoch(epoch=record.epoch))
+    follows_this = keeper.following == record.holder and keeper.following_epoch == record.epoch
+    if follows_this:
+        return KeeperDecision(doing=Doing.FOLLOWING)
+    if not keeper.sealed:
+        return KeeperDecision(doing=Doing.SEAL, intent=SealKeeper(epoch=record.epoch))
+    if not _promoted(holder_report, keeper.database, record.epoch):
+        return KeeperDecision(doing=Doing.AWAIT_HOLDER)
+    return KeeperDecision(
+        doing=Doing.FOLLOW, intent=FollowHolder(upstream=record.holder, epoch=record.epoch)
+    )
+
+
+def _promoted(report: ServiceReport | None, database: DatabaseName, epoch: Epoch) -> bool:
+    return report is not None and any(
+        found.state.name == database and found.state.writable and found.state.epoch == epoch
+        for found in report.databases
+    )

@@ -1,0 +1,202 @@
+"""The witness's loop: keepers sealed and followed, both sites looked at, a report told."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from controller.core.model import (
+    DatabaseName,
+    Instant,
+    Role,
+    ServiceName,
+    ServiceReport,
+    SiteName,
+    VoterState,
+)
+from controller.ports import Clock, Firewall, Flow, Keeper, PortError
+from controller.runtime.hearing import Hearing
+from controller.runtime.promises import Promises
+from controller.runtime.publish import Publisher
+from controller.runtime.records import Records
+from witness.decide import (
+    FollowHolder,
+    KeeperDecision,
+    PromiseEpoch,
+    SealKeeper,
+    decide_keeper,
+)
+from witness.vantage import Vantage
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class KeeperLoop:
+    """One keeper of one service."""
+
+    service: ServiceName
+    database: DatabaseName
+    port: Keeper
+    fence: Mapping[SiteName, frozenset[Flow]]  # replication from here to each data site
+    firewall: Firewall
+    records: Records
+    promises: Promises
+    clock: Clock
+    rest_s: float
+    observe_s: float
+    seal_s: float
+    changed: asyncio.Event
+    state: VoterState | None = None
+    decision: KeeperDecision | None = None
+    error: str = ""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Turns for ever."""
+        while True:
+            self.wake.clear()
+            acted = await self._turn()
+            if acted:
+                continue
+            try:
+                async with asyncio.timeout(self.rest_s):
+                    await self.wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _turn(self) -> bool:
+        """One look, one decision, at most one intent; whether something was done."""
+        promised = self.promises.of(self.service)
+        seen = await self.port.observe(self.observe_s)
+        state = _under(seen, promised)
+        if state != self.state:
+            self.state = state
+            self.changed.set()
+        report = self._holder_report()
+        record = self.records.epochs.get(self.service)
+        decision = decide_keeper(record, promised, state, report)
+        if self.decision is None or self.decision.doing is not decision.doing:
+            log.info(
+                "keeper",
+                service=self.service,
+                database=self.database,
+                doing=decision.doing.value,
+                promised=promised,
+                position=str(state.position),
+            )
+        self.decision = decision
+        if decision.intent is None:
+            return False
+        try:
+            await self._act(decision)
+        except PortError as error:
+            if str(error) != self.error:
+                log.warning("keeper", database=self.database, error=str(error))
+            self.error = str(error)
+            await asyncio.sleep(0.05)
+            return False
+        self.error = ""
+        return True
+
+    async def _act(self, decision: KeeperDecision) -> None:
+        match decision.intent:
+            case PromiseEpoch(epoch=epoch):
+                await self.promises.raise_to(self.service, epoch)
+            case SealKeeper(epoch=epoch):
+                await self._fence()
+                await self.port.seal(epoch, self.seal_s)
+            case FollowHolder(upstream=upstream, epoch=epoch):
+                await self._fence()
+                await self.port.follow(upstream, epoch, self.seal_s)
+            case None:
+                pass
+
+    async def _fence(self) -> None:
+        """No replication from here reaches a data site that does not hold the epoch."""
+        record = self.records.epochs.get(self.service)
+        if record is None:
+            return
+        blocked: frozenset[Flow] = frozenset()
+        for site, flows in self.fence.items():
+            if site != record.holder:
+                blocked |= flows
+        await self.firewall.block(blocked)
+
+    def _holder_report(self) -> ServiceReport | None:
+        record = self.records.epochs.get(self.service)
+        if record is None:
+            return None
+        report = self.records.reports.get(record.holder)
+        if report is None:
+            return None
+        return next((found for found in report.services if found.service == self.service), None)
+
+
+def _under(seen: VoterState, promised: int) -> VoterState:
+    """What the keeper shows, with the promise that only this daemon knows."""
+    return VoterState(
+        database=seen.database,
+        promised=type(seen.promised)(promised),
+        sealed=seen.sealed,
+        position=seen.position,
+        following=seen.following,
+        following_epoch=seen.following_epoch,
+        streaming=seen.streaming,
+        whole=seen.whole,
+        problems=seen.problems,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Teller:
+    """Puts the keepers' states and what the vantage sees into the report."""
+
+    services: tuple[ServiceName, ...]
+    data_sites: tuple[SiteName, ...]
+    keepers: tuple[KeeperLoop, ...]
+    vantages: Mapping[ServiceName, Vantage]
+    hearing: Hearing
+    promises: Promises
+    records: Records
+    publisher: Publisher
+    changed: asyncio.Event
+    clock: Clock
+    every_s: float
+    told_at: Instant = Instant(float("-inf"))  # noqa: RUF009 - an immutable number
+
+    async def run(self) -> None:
+        """Tells for ever: at once when a keeper changes, and now and then."""
+        while True:
+            for service in self.services:
+                self.publisher.update(self.report(service))
+            self.told_at = self.clock.monotonic()
+            try:
+                async with asyncio.timeout(self.every_s):
+                    await self.changed.wait()
+            except TimeoutError:
+                pass
+            self.changed.clear()
+
+    def report(self, service: ServiceName) -> ServiceReport:
+        """What the witness says of one service."""
+        keepers = [keeper for keeper in self.keepers if keeper.service == service]
+        doing = sorted({k.decision.doing.value for k in keepers if k.decision is not None})
+        warnings = [f"{k.database} keeper: {k.error}" for k in keepers if k.error]
+        vantage = self.vantages.get(service)
+        return ServiceReport(
+            service=service,
+            role=Role.WITNESS,
+            epoch=self.promises.of(service),
+            stance=None,
+            rule=0,
+            reason="; ".join(doing) or "looks on",
+            healthy=not warnings and all(k.state is not None and k.state.whole for k in keepers),
+            eligible=False,
+            not_eligible_because=("a witness site holds no database to promote",),
+            voters=tuple(keeper.state for keeper in keepers if keeper.state is not None),
+            seen={site: self.hearing.seen(site, service) for site in self.data_sites},
+            lands_at="" if vantage is None else vantage.lands_at(),
+            warnings=tuple(warnings),
+        )

@@ -1,0 +1,144 @@
+"""The log keeper of a MariaDB or MySQL database: a stock replica that is never promoted.
+
+It acknowledges what stands in its relay log, fsynced, and applies it at once into a log of its own,
+from which a site that must catch up takes it by ordinary replication. Its true end is the end of
+that own log, and is told only when nothing received waits to be applied. The server itself is
+started by its host, closed and whole; it follows nobody until it is told to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.adapters.mysql_dialect import DIALECTS
+from controller.adapters.mysql_look import Look, Source
+from controller.adapters.mysql_replica import Replica
+from controller.adapters.mysql_report import Credential, VoterLink, start_and_log_problems
+from controller.adapters.mysql_session import Deadline, Login, Session
+from controller.core.model import DatabaseKind, DatabaseName, Epoch, SiteName, VoterState
+from controller.core.position import Position
+from controller.ports import PortError, Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MysqlKeeperSpec:
+    """The keeper's own server, and the databases it may follow."""
+
+    name: DatabaseName
+    kind: DatabaseKind
+    site: SiteName
+    address: str
+    port: int
+    user: str  # the daemon's own login
+    password: str = field(repr=False)
+    voter: Credential  # what it shows to a primary
+    upstreams: Mapping[SiteName, VoterLink]  # the data sites' servers
+
+
+class MysqlKeeper:
+    """`ports.Keeper` over one server. Looking and acting have a connection each."""
+
+    def __init__(self, spec: MysqlKeeperSpec) -> None:
+        self._spec = spec
+        dialect = DIALECTS[spec.kind]
+        login = Login(address=spec.address, port=spec.port, user=spec.user, password=spec.password)
+        self._eyes, self._hand = Session(login), Session(login)
+        self._looks = Replica(spec.name, self._eyes, dialect)
+        self._replica = Replica(spec.name, self._hand, dialect)
+        self._followed: tuple[SiteName, Epoch] | None = None
+
+    async def observe(self, deadline_s: float) -> VoterState:
+        """One look; a server that does not answer is not sealed and not whole."""
+        try:
+            async with self._deadline("look", deadline_s):
+                return self._report(await self._looks.look())
+        except PortError as error:
+            return VoterState(
+                database=self._spec.name,
+                promised=Epoch(0),
+                sealed=False,
+                position=None,
+                whole=False,
+                problems=(str(error),),
+            )
+
+    def _deadline(self, what: str, deadline_s: float) -> Deadline:
+        return Deadline(f"keeper of {self._spec.name}: {what}", deadline_s)
+
+    def _report(self, seen: Look) -> VoterState:
+        source = seen.source
+        receiving = source is not None and source.receiving
+        following = self._site_at(source) if receiving else None
+        problems = (*start_and_log_problems(seen), *_keeper_problems(seen))
+        position = seen.position()
+        return VoterState(
+            database=self._spec.name,
+            promised=Epoch(0),
+            sealed=not receiving and position is not None and seen.read_only,
+            position=position,
+            following=following,
+            following_epoch=self._epoch_followed(following),
+            streaming=source is not None and source.streaming,
+            whole=_is_whole(seen),
+            problems=problems,
+        )
+
+    def _site_at(self, source: Source | None) -> SiteName | None:
+        for site, link in self._spec.upstreams.items():
+            if source and (link.address, link.port) == (source.address, source.port):
+                return site
+        return None
+
+    def _epoch_followed(self, following: SiteName | None) -> Epoch:
+        """Known only to whoever was told: a restarted daemon is told again."""
+        if self._followed is None or following != self._followed[0]:
+            return Epoch(0)
+        return self._followed[1]
+
+    async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
+        """No receiver is alive or configured; the end of the own log, which holds all received."""
+        async with self._deadline(f"seal at epoch {epoch}", deadline_s):
+            self._followed = None
+            position = (await self._replica.seal()).position()
+            if position is None:
+                raise Refused(f"keeper of {self._spec.name} cannot tell the end of its log")
+            return position
+
+    async def follow(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> None:
+        """Streams from `upstream`, and acknowledges what is on its disk."""
+        async with self._deadline(f"follow {upstream} of epoch {epoch}", deadline_s):
+            link = self._spec.upstreams[upstream]
+            credential = self._spec.voter
+            login = Login(
+                address=link.address,
+                port=link.port,
+                user=credential.user,
+                password=credential.password,
+            )
+            if self._followed != (upstream, epoch):
+                # The same server may be primary again under a newer epoch: the old connection,
+                # and whatever it still carries, belongs to the epoch that was sealed.
+                await self._replica.seal()
+            self._followed = (upstream, epoch)
+            await self._replica.follow(login, voting=True)
+
+    async def aclose(self) -> None:
+        """Connections are closed; the server goes on."""
+        self._eyes.drop()
+        self._hand.drop()
+
+
+def _is_whole(seen: Look) -> bool:
+    """Its log has everything it acknowledged, and goes on growing."""
+    source = seen.source
+    if seen.started is None or seen.started.pending:
+        return False
+    return source is None or (source.applier_errno == 0 and source.applier == "Yes")
+
+
+def _keeper_problems(seen: Look) -> tuple[str, ...]:
+    found: list[str] = []
+    if not seen.read_only:
+        found.append("a log keeper is writable: somebody has set read_only off")
+    if seen.source_side:
+        found.append(f"{seen.dialect.source_side} is on at a log keeper: its applier will stop")
+    return tuple(found)

@@ -1,0 +1,105 @@
+"""What the witness answers when asked: the sites' reports, and its own keepers."""
+
+from typing import TYPE_CHECKING
+
+from controller.core.model import ServiceName, SiteName
+from controller.daemon.status import recorded, site_view, store_view
+from controller.version import VERSION
+from controller.web.schema import HistoryEntry, RecordView, ServiceView, SiteView, Status
+from controller.web.source import Pulse
+
+if TYPE_CHECKING:
+    from witness.daemon import Witness
+
+HISTORY_SHOWN = 20
+STUCK_S = 5.0
+
+
+class WitnessStatus:
+    """A witness daemon, as far as it can be asked."""
+
+    def __init__(self, witness: "Witness") -> None:
+        self._witness = witness
+        self._kinds: dict[str, str] = {
+            database.name: database.kind.value
+            for service in witness.node.cluster.services
+            for database in service.databases
+        }
+
+    async def status(self) -> Status:
+        """Everything this site knows now."""
+        node, records = self._witness.node, self._witness.records
+        return Status(
+            cluster=node.cluster.cluster,
+            site=node.site,
+            version=VERSION,
+            now=node.clock.stamp(),
+            store=store_view(records, self._witness.leader),
+            services=tuple(self._service(service) for service in self._witness.teller.services),
+            history=recorded(records, None, HISTORY_SHOWN),
+        )
+
+    async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
+        """Finished role changes, newest first."""
+        return recorded(self._witness.records, service, limit)
+
+    def alive(self) -> Pulse:
+        """Whether the loop has turned lately."""
+        ago = self._witness.node.clock.monotonic() - self._witness.teller.told_at
+        if ago > STUCK_S:
+            return Pulse(ok=False, detail=f"no turn for {ago:.1f} s")
+        return Pulse(ok=True, detail="the loop turns")
+
+    def ready(self) -> Pulse:
+        """Whether the store answers and every keeper could be looked at."""
+        records = self._witness.records
+        if not records.ok:
+            return Pulse(ok=False, detail=f"store: {records.error}")
+        blind = [keeper.database for keeper in self._witness.keepers if keeper.state is None]
+        if blind:
+            return Pulse(ok=False, detail=f"keepers not seen yet: {', '.join(blind)}")
+        return self.alive()
+
+    def _service(self, name: ServiceName) -> ServiceView:
+        node, records = self._witness.node, self._witness.records
+        record = records.epochs.get(name)
+        conf = node.cluster.service(name)
+        own = self._witness.teller.report(name)
+        return ServiceView(
+            name=name,
+            durability=conf.durability.value,
+            epoch=0 if record is None else record.epoch,
+            holder="" if record is None else record.holder,
+            record=None
+            if record is None
+            else RecordView(
+                kind=record.kind, reason=record.reason, asked_by=record.asked_by, at=record.at
+            ),
+            guarantee="ask a data site",
+            paused=records.pauses.get(name, ""),
+            warnings=own.warnings,
+            sites=tuple(self._site(site, name) for site in node.cluster.sites),
+        )
+
+    def _site(self, site: SiteName, service: ServiceName) -> SiteView:
+        node, records = self._witness.node, self._witness.records
+        kind = node.cluster.sites[site].kind
+        if site == node.site:
+            own = self._witness.teller.report(service)
+            return site_view(
+                site, kind, own, kinds=self._kinds, report_age_s=0.0, heartbeat_age_s=None
+            )
+        report = records.reports.get(site)
+        found = (
+            None
+            if report is None
+            else next((r for r in report.services if r.service == service), None)
+        )
+        return site_view(
+            site,
+            kind,
+            found,
+            kinds=self._kinds,
+            report_age_s=records.report_age_s(site),
+            heartbeat_age_s=node.hearing.control_s(site),
+        )

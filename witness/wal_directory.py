@@ -1,0 +1,127 @@
+"""The files of one log keeper: made ready for the next primary, checked for gaps, pruned.
+
+pg_receivewal goes on where the newest file ends. What would send it astray after a change of
+primary is moved aside first: files beyond the fork, files of timelines that lost, short files.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from controller.hostagent import wal
+from controller.hostagent.contract import sync_directory
+
+ASIDE_KEPT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WalDirectory:
+    """Where a keeper keeps its log, and beside it, its own state."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """Locks, passwords, the receiver's words, files moved aside."""
+        return self.path.parent / f"{self.path.name}.state"
+
+    def create(self) -> None:
+        """Both directories are there, for their owner alone."""
+        for directory in (self.path, self.state):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def holdings(self) -> wal.Holdings:
+        """The log files that are there."""
+        return wal.holdings(p.name for p in self.path.iterdir())
+
+    def make_ready(self, epoch: int, ancestry: wal.Ancestry) -> list[str]:
+        """The receiver goes on from here to the log of `epoch`. The names that were moved aside."""
+        limits = dict(ancestry)
+        moved = []
+        for segment in self.holdings().segments:
+            file = self.path / segment.file_name
+            if segment.timeline == epoch:
+                continue
+            left = limits.get(segment.timeline)
+            if left is None or segment.number > left // wal.SEGMENT_BYTES:
+                self._put_aside(file, epoch)
+                moved.append(file.name)
+            elif segment.number == left // wal.SEGMENT_BYTES and not segment.partial:
+                # Whole, but its timeline was left inside it: asked for again from its start.
+                file.rename(self.path / f"{segment.name}.partial")
+        self._fill_short_files()
+        sync_directory(self.path)
+        return moved
+
+    def put_everything_aside(self, epoch: int) -> None:
+        """The keeper starts anew; what it held is kept beside it."""
+        for path in list(self.path.iterdir()):
+            self._put_aside(path, epoch)
+        sync_directory(self.path)
+
+    def damage(self) -> list[str]:
+        """Why the log cannot serve everything between its oldest and its newest file."""
+        held = self.holdings()
+        found = []
+        gap = held.gap()
+        if gap is not None:
+            found.append(f"segment {gap.name} is missing between the oldest and the newest")
+        for segment in held.segments:
+            if not segment.partial:
+                size = _size(self.path / segment.file_name)
+                if size not in (wal.SEGMENT_BYTES, -1):
+                    found.append(f"segment {segment.name} has {size} bytes")
+        return found
+
+    def sync(self, timeline: int, position: int) -> None:
+        """What was written up to `position` survives a crash of this host."""
+        number = position // wal.SEGMENT_BYTES
+        for segment in self.holdings().of(timeline):
+            if number - 1 <= segment.number <= number:
+                fd = os.open(self.path / segment.file_name, os.O_RDWR)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+        sync_directory(self.path)
+
+    def prune(self, below: int) -> list[str]:
+        """No segment is left that ends before `below`; the newest always stays."""
+        held = self.holdings()
+        newest = max((s.number for s in held.segments), default=0)
+        first = min(below // wal.SEGMENT_BYTES, newest)
+        gone = [s.file_name for s in held.segments if s.number < first]
+        for name in gone:
+            (self.path / name).unlink()
+        if gone:
+            sync_directory(self.path)
+        return gone
+
+    def _put_aside(self, file: Path, epoch: int) -> None:
+        aside = self.state / "aside" / f"before-epoch-{epoch:08d}"
+        if not aside.exists():
+            aside.mkdir(parents=True)
+            for old in sorted(aside.parent.iterdir())[:-ASIDE_KEPT]:
+                shutil.rmtree(old)
+        file.rename(aside / file.name)
+
+    def _fill_short_files(self) -> None:
+        """A full disk leaves a short file, which the receiver would refuse for ever."""
+        for segment in self.holdings().segments:
+            file = self.path / segment.file_name
+            if segment.partial and 0 < _size(file) < wal.SEGMENT_BYTES:
+                fd = os.open(file, os.O_RDWR)
+                try:
+                    os.posix_fallocate(fd, 0, wal.SEGMENT_BYTES)
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return -1  # renamed by the receiver between two looks
