@@ -7,7 +7,10 @@ What is kept:
 * Before routes are said to an ExaBGP that has been quiet, it is asked for its sessions first. So
   that one command is, almost always, a harmless question.
 * `done` means parsed, not sent. What is *confirmed* was seen leaving on the wire.
+* Nothing is said to a session that is down: ExaBGP may drop it, or send it when nobody expects it.
 * ExaBGP remembers nothing: a session that comes up holds no route until everything is said again.
+* What is not seen leaving is said again. ExaBGP swallows the first withdrawal of a session, and
+  can send two quick changes of one route in the wrong order.
 * After our own restart, sessions may hold what a former speaker said: that is unknown, not absent.
 """
 

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from controller.daemon.logs import set_up_log
 from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
 from controller.daemon.run import Stop, until_signal
 from controller.daemon.wiring import Node, SharedFirewall, build_node, split
-from controller.ports import Flow, Keeper, PortError
+from controller.ports import Flow, PortError
 from controller.runtime.promises import Promises
 from controller.runtime.publish import Publisher
 from controller.runtime.records import Records
@@ -53,6 +53,7 @@ class Witness:
     keepers: tuple[KeeperLoop, ...]
     vantages: Mapping[ServiceName, Vantage]
     teller: Teller
+    runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     leader: str = ""
 
 
@@ -98,6 +99,8 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
             tasks.create_task(_answer(witness))
             for keeper in witness.keepers:
                 tasks.create_task(keeper.run())
+            for run in witness.runs:
+                tasks.create_task(run())
             for vantage in witness.vantages.values():
                 tasks.create_task(vantage.run())
     finally:
@@ -127,11 +130,16 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
         lease_s=timings.report_lease_s,
         deadline_s=deadline_s,
     )
+    built = {
+        database.name: build_keeper(cluster, name, database)
+        for service in cluster.services
+        for database in service.databases
+    }
     keepers = tuple(
         KeeperLoop(
             service=ServiceName(service.name),
             database=DatabaseName(database.name),
-            port=_keeper(cluster, name, service, database.name),
+            port=built[database.name].keeper,
             fence={
                 other: _flows(cluster, name, service, database.name, other)
                 for other in cluster.data_sites
@@ -188,11 +196,8 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
         keepers=keepers,
         vantages=vantages,
         teller=teller,
+        runs=tuple(found.run for found in built.values() if found.run is not None),
     )
-
-
-def _keeper(cluster: Cluster, name: SiteName, service: Service, database: str) -> Keeper:
-    return build_keeper(cluster, name, service.database(database))
 
 
 def _flows(
@@ -230,7 +235,7 @@ async def _speak(witness: Witness) -> None:
 
 
 async def _lead(witness: Witness) -> None:
-    """The store's leader stays at this site while it is healthy: no data site's death elects one."""
+    """The store's leader stays here while it can: no data site's death costs an election."""
     store, me = witness.node.store, witness.node.site
     deadline_s = witness.node.cluster.etcd.deadline_s
     while True:

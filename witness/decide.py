@@ -75,6 +75,12 @@ def decide_keeper(
         return KeeperDecision(doing=Doing.BELOW_FLOOR)
     if record.epoch > promised:
         return KeeperDecision(doing=Doing.PROMISE, intent=PromiseEpoch(epoch=record.epoch))
+    return _of_promised(record, keeper, holder_report)
+
+
+def _of_promised(
+    record: EpochRecord, keeper: VoterState, holder_report: ServiceReport | None
+) -> KeeperDecision:
     follows_this = keeper.following == record.holder and keeper.following_epoch == record.epoch
     if follows_this:
         return KeeperDecision(doing=Doing.FOLLOWING)

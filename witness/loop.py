@@ -164,7 +164,7 @@ class Teller:
     changed: asyncio.Event
     clock: Clock
     every_s: float
-    told_at: Instant = Instant(float("-inf"))  # noqa: RUF009 - an immutable number
+    told_at: Instant = Instant(float("-inf"))
 
     async def run(self) -> None:
         """Tells for ever: at once when a keeper changes, and now and then."""

@@ -1,9 +1,9 @@
 """The log keeper of one PostgreSQL database, as `ports.Keeper`.
 
 pg_receivewal writes and syncs every record before it acknowledges it. The keeper decides whom it
-follows: only a server whose timeline is the epoch it was told, checked anew at every start. A daemon
-that dies leaves its receiver working, for commits must not wait for daemons; the next daemon finds
-it. `run` must be kept running beside the other calls: it starts the receiver again when it ends,
+follows: only a server whose timeline is the epoch it was told, checked anew at every start. A
+daemon that dies leaves its receiver working, for commits must not wait for daemons; the next daemon
+finds it. `run` must be kept running beside the other calls: it starts the receiver again when it ends,
 and follows the end of the log, so that a seal finds it in milliseconds.
 
 Not guaranteed: a keeper whose directory was lost cannot know it. It says it holds nothing.
@@ -96,7 +96,7 @@ class PostgresKeeper:
     async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
         """Receives from nobody; the true end of its log."""
         deadline = _now() + deadline_s
-        self._wanted = None
+        self._wanted, self._trouble = None, ""
         async with self._turn:
             await self._receiver.kill(deadline)
             await self._scan()
@@ -235,7 +235,6 @@ class PostgresKeeper:
         where |= {
             "hostaddr": target["host"],
             "replication": "true",
-            "application_name": f"{self._spec.site}_look",
             "password": self._spec.password,
         }
         link = Link(name, where)

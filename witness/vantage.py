@@ -21,7 +21,7 @@ class Vantage:
     changed: asyncio.Event
     site: str = ""
     detail: str = "not looked yet"
-    _at: Instant = Instant(-FOREVER_S)  # noqa: RUF009 - an immutable number
+    _at: Instant = Instant(-FOREVER_S)
 
     async def run(self) -> None:
         """Looks for ever."""

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from controller.hostagent.contract import write_file
 from controller.hostagent.contract import account as account_of
+from controller.hostagent.contract import write_file
 from controller.ports import TimedOut, Unreachable
 
 LOCK: Final = "receiver.lock"

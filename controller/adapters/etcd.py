@@ -23,6 +23,7 @@ from controller.adapters.etcd_api import (
     Tls,
     rpc,
     status_errors,
+    this_task_is_cancelled,
     translated,
 )
 from controller.ports import (
@@ -41,6 +42,7 @@ TRUSTED_S: Final = 1.0  # a member that answered this lately is sent writes with
 RETURN_AFTER_S: Final = 2.0
 RECONNECT_S: Final = 0.2
 STATUS_S: Final = 0.5
+SENT_S: Final = 1.0
 
 Call = Message  # of grpc.aio
 Ask = Callable[[Member, float], Call]  # starts a call that lasts so many seconds at most
@@ -152,21 +154,24 @@ class Etcd:
         )
         failures = 0
         while not self._closed:
-            call = self._favourite.watch.Watch(metadata=NEEDS_LEADER)
-            self._watches.add(call)
+            member = self._favourite
+            call = member.watch.Watch(metadata=NEEDS_LEADER)
             try:
-                await call.write(request)
-                while (response := await call.read()) is not grpc.aio.EOF:
-                    if response.canceled:
+                await _send(call, request, SENT_S)
+                self._watches.add(call)
+                while member is self._favourite:
+                    response = await call.read()
+                    if response is grpc.aio.EOF or response.canceled:
                         break
                     failures = 0
                     if response.created or response.events:
                         yield
             except asyncio.CancelledError:
-                if _this_task_is_cancelled():
+                if this_task_is_cancelled():
                     raise
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                self._advance()
+            except (grpc.aio.AioRpcError, TimeoutError):
+                if member is self._favourite:
+                    self._advance()
             finally:
                 self._watches.discard(call)
                 call.cancel()
@@ -227,6 +232,8 @@ class Etcd:
         self, what: str, ask: Ask, hedge_s: float, deadline: float
     ) -> tuple[Member, Message]:
         """The first answer, and who gave it. For calls that may be made twice."""
+        for each in self._members:
+            await each.renew()
         answers: asyncio.Queue[tuple[Member, Call]] = asyncio.Queue()
         waiting, eager = self._order()
         calls: list[Call] = []
@@ -237,11 +244,11 @@ class Etcd:
                     if waiting:
                         calls.append(_started(ask, waiting.pop(0), deadline, answers))
                     patience = hedge_s if len(calls) >= eager else 0
-                    member, call = await _within(patience if waiting else None, answers)
-                    if member is None:
+                    came = await _within(patience if waiting else None, answers)
+                    if came is None:
                         continue
                     try:
-                        return member, await self._answer(member, call, what)
+                        return came[0], await self._answer(*came, what)
                     except PortError as error:
                         errors.append(error)
         except TimeoutError:
@@ -289,7 +296,7 @@ class Etcd:
             member.answered_at = float("-inf")
             raise translated(error, member, what) from None
         except asyncio.CancelledError:
-            if _this_task_is_cancelled():
+            if this_task_is_cancelled():
                 raise
             raise TimedOut(f"etcd at {member.address}: {what}: the connection was closed") from None
         member.answered_at = _now()
@@ -321,13 +328,14 @@ class Etcd:
         """Whether `lease` lives, and now for its full time again."""
         call = member.lease.LeaseKeepAlive(timeout=_left(deadline), metadata=NEEDS_LEADER)
         try:
-            await call.write(rpc.LeaseKeepAliveRequest(ID=lease))
+            await _send(call, rpc.LeaseKeepAliveRequest(ID=lease), _left(deadline))
             answer = await call.read()
         except grpc.aio.AioRpcError as error:
             member.answered_at = float("-inf")
             raise translated(error, member, "renewing a lease") from None
-        except asyncio.InvalidStateError:
-            raise Unreachable(f"etcd at {member.address}: a lease could not be renewed") from None
+        except TimeoutError:
+            member.answered_at = float("-inf")
+            raise Unreachable(f"etcd at {member.address}: renewing a lease: not sent") from None
         finally:
             call.cancel()
         return answer is not grpc.aio.EOF and answer.TTL > 0
@@ -376,15 +384,24 @@ def _started(
     return call
 
 
+async def _send(call: Call, request: Message, within_s: float) -> None:
+    """`request` is on its way. The library waits for ever on a call that ended before it began."""
+    async with asyncio.timeout(within_s):
+        try:
+            await call.write(request)
+        except asyncio.InvalidStateError:
+            raise TimeoutError from None
+
+
 async def _within(
     patience_s: float | None, answers: asyncio.Queue[tuple[Member, Call]]
-) -> tuple[Member, Call] | tuple[None, None]:
+) -> tuple[Member, Call] | None:
     """The next answer, or nothing after `patience_s`."""
     try:
         async with asyncio.timeout(patience_s):
             return await answers.get()
     except TimeoutError:
-        return None, None
+        return None
 
 
 def _told(errors: Sequence[PortError]) -> PortError:
@@ -392,9 +409,3 @@ def _told(errors: Sequence[PortError]) -> PortError:
     kinds = (Refused, TimedOut, Unreachable)
     kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in errors))
     return kind("; ".join(str(error) for error in errors))
-
-
-def _this_task_is_cancelled() -> bool:
-    """The library cancels its own futures, too: those say nothing about us."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

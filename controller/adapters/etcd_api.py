@@ -5,6 +5,7 @@ implementation, which has to be chosen before anything imports protobuf. This is
 imports them.
 """
 
+import asyncio
 import os
 import warnings
 from collections.abc import Mapping
@@ -12,18 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to standard error what it also raises
+
 import grpc
 import grpc.aio
 
 from controller.ports import PortError, Refused, TimedOut, Unreachable
 
-os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "Call to deprecated create function", DeprecationWarning)
     from etcd3 import etcdrpc as rpc
     from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 
-__all__ = ["NEEDS_LEADER", "Member", "Message", "Tls", "rpc", "status_errors", "translated"]
+__all__ = [
+    "NEEDS_LEADER",
+    "Member",
+    "Message",
+    "Tls",
+    "rpc",
+    "status_errors",
+    "this_task_is_cancelled",
+    "translated",
+]
 
 Message = Any  # what the generated code makes is untyped
 
@@ -31,6 +43,7 @@ Message = Any  # what the generated code makes is untyped
 NEEDS_LEADER: Final = (("hasleader", "true"),)
 
 MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
+CERTIFICATES_LOOK_S: Final = 5.0
 STATUS_ERRORS_FIELD: Final = 8  # of StatusResponse since 3.4; the generated messages are older
 
 # Nothing may be sent twice by the library, nor wait long for a member that is back. A connection
@@ -85,16 +98,52 @@ class Member:
         self.address = endpoint.removeprefix("http://").removeprefix("https://").rstrip("/")
         self.answered_at = float("-inf")  # by the event loop's clock
         self.id = 0  # as the member itself said; 0: not heard of yet
-        self._channel = _channel(self.address, tls)
-        self.kv: Any = rpc.KVStub(self._channel)
-        self.lease: Any = rpc.LeaseStub(self._channel)
-        self.watch: Any = rpc.WatchStub(self._channel)
-        self.cluster: Any = rpc.ClusterStub(self._channel)
-        self.maintenance: Any = rpc.MaintenanceStub(self._channel)
+        self._tls = tls
+        self._files_seen = _stamps(tls)
+        self._look_at = 0.0
+        self._use(_channel(self.address, tls))
+
+    async def renew(self) -> None:
+        """A connection made with the certificates as they are now, if their files have changed.
+
+        Calls under way on the former connection end with an error.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._tls is None or now < self._look_at:
+            return
+        self._look_at = now + CERTIFICATES_LOOK_S
+        stamps = _stamps(self._tls)
+        if stamps == self._files_seen or 0 in stamps:
+            return
+        self._files_seen = stamps
+        former = self._channel
+        self._use(_channel(self.address, self._tls))
+        await former.close()
 
     async def aclose(self) -> None:
         """The connection is closed; calls under way end with an error."""
         await self._channel.close()
+
+    def _use(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self.kv: Message = rpc.KVStub(channel)
+        self.lease: Message = rpc.LeaseStub(channel)
+        self.watch: Message = rpc.WatchStub(channel)
+        self.cluster: Message = rpc.ClusterStub(channel)
+        self.maintenance: Message = rpc.MaintenanceStub(channel)
+
+
+def _stamps(tls: Tls | None) -> tuple[int, ...]:
+    """When each file was last changed; 0 for one that cannot be seen."""
+    files = (tls.ca_file, tls.certificate_file, tls.key_file) if tls else ()
+    return tuple(_changed_at(file) for file in files if file is not None)
+
+
+def _changed_at(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
@@ -130,3 +179,9 @@ def status_errors(status: Message) -> tuple[str, ...]:
         for field in UnknownFieldSet(status)
         if field.field_number == STATUS_ERRORS_FIELD
     )
+
+
+def this_task_is_cancelled() -> bool:
+    """The library cancels its own futures, too: those say nothing about us."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

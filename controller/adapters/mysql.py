@@ -262,7 +262,8 @@ class Mysql:
 
     async def _write_epoch(self, epoch: Epoch) -> None:
         """The epoch row stands in the log; its session goes on waiting without us."""
-        if (await self._replica.look()).epoch == epoch:
+        before = await self._replica.look()
+        if before.epoch == epoch:
             return
         writer = Session(self._spec.login())
         statement = EPOCH_INSERT.format(epoch=epoch, holder=quoted(self._spec.site))
@@ -270,16 +271,17 @@ class Mysql:
             await writer.connection_id()
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(writer.rows(statement))
-                await self._epoch_in_log(epoch)
+                await self._log_grown(before.log_end)
                 waiting.cancel()
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
             writer.drop()
 
-    async def _epoch_in_log(self, epoch: Epoch) -> None:
+    async def _log_grown(self, before: str) -> None:
+        """The log is longer; on a closed, sealed server only by what we are writing."""
         seen = await self._replica.look()
-        while seen.epoch != epoch:
+        while seen.log_end == before:
             await asyncio.sleep(_POLL_S)
             seen = await self._replica.look()
 

@@ -67,7 +67,8 @@ class Dialect:
     open_writes: tuple[str, ...]
     shut_writes: tuple[str, ...]
     read_only: str
-    waiting: str  # state of a session whose commit waits
+    waiting: str  # how the state of the session begins whose commit waits first in line
+    queued: tuple[str, ...]  # states of sessions whose commits wait behind it
     source_status: str
     source_clients: str
     source_waiting: str
@@ -123,7 +124,8 @@ MARIADB: Final = Dialect(
     open_writes=("SET GLOBAL read_only=0",),
     shut_writes=("SET GLOBAL read_only=1",),
     read_only="@@global.read_only",
-    waiting="Waiting for semi-sync ACK%",
+    waiting="Waiting for semi-sync ACK",
+    queued=("Commit", "Writing to binlog", "Waiting for prior transaction to commit"),
     source_status="Rpl_semi_sync_master_status",
     source_clients="Rpl_semi_sync_master_clients",
     source_waiting="Rpl_semi_sync_master_wait_sessions",
@@ -188,7 +190,8 @@ MYSQL: Final = Dialect(
     open_writes=("SET GLOBAL super_read_only=0", "SET GLOBAL read_only=0"),
     shut_writes=("SET GLOBAL super_read_only=1",),
     read_only="@@global.super_read_only",
-    waiting="Waiting for semi-sync ACK%",
+    waiting="Waiting for semi-sync ACK",
+    queued=("waiting for handler commit",),
     source_status="Rpl_semi_sync_source_status",
     source_clients="Rpl_semi_sync_source_clients",
     source_waiting="Rpl_semi_sync_source_wait_sessions",

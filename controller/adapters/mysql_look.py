@@ -107,14 +107,15 @@ class Look:
 
     @property
     def waiting(self) -> tuple[ServerSession, ...]:
-        """Sessions whose commit waits for an acknowledgement."""
-        prefix = self.dialect.waiting.rstrip("%")
-        return tuple(s for s in self.sessions if s.state.startswith(prefix))
+        """Sessions whose commit waits for an acknowledgement, or in line behind one that does."""
+        first = [s for s in self.sessions if s.state.startswith(self.dialect.waiting)]
+        behind = [s for s in self.sessions if first and s.state in self.dialect.queued]
+        return (*first, *behind)
 
     @property
     def waiting_commits(self) -> int:
-        """How many commits wait, by the server's own count."""
-        return _count(self.counters.get(self.dialect.source_waiting))
+        """How many commits wait; the server itself counts only the first in line."""
+        return max(len(self.waiting), _count(self.counters.get(self.dialect.source_waiting)))
 
     @property
     def acknowledging(self) -> int:
@@ -172,7 +173,7 @@ async def look(session: Session, dialect: Dialect) -> Look:
         replica_side=bool(server["replica_side"]),
         source_side=bool(server["source_side"]),
         settings=server,
-        epoch=max(visible, _waiting_epoch(dialect, sessions)),
+        epoch=max(visible, _waiting_epoch(dialect, sessions, writable=not server["closed"])),
         holder=str(epochs[0]["holder"]) if epochs else "",
         started=_started(started),
         source=_source(dialect, status),
@@ -239,11 +240,16 @@ def _source(dialect: Dialect, rows: Sequence[Row]) -> Source | None:
     )
 
 
-def _waiting_epoch(dialect: Dialect, sessions: Sequence[ServerSession]) -> int:
-    """The epoch whose row is durable in the log but not yet acknowledged, so still invisible."""
-    prefix = dialect.waiting.rstrip("%")
-    found = [epoch_in(s.info) for s in sessions if s.state.startswith(prefix)]
-    return max(found, default=0)
+def _waiting_epoch(dialect: Dialect, sessions: Sequence[ServerSession], *, writable: bool) -> int:
+    """The epoch whose row is durable in the log but not yet acknowledged, so still invisible.
+
+    Second in line it is in the log too, but looks like one that is not; a server becomes writable
+    only after its epoch row was seen to have got there.
+    """
+    in_log = [s for s in sessions if s.state.startswith(dialect.waiting)]
+    if writable:
+        in_log += [s for s in sessions if s.state in dialect.queued]
+    return max((epoch_in(s.info) for s in in_log), default=0)
 
 
 def epoch_in(statement: str) -> int:

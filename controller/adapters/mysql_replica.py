@@ -18,6 +18,7 @@ from controller.ports import Refused
 
 _POLL_S: Final = 0.005
 _RETRY_S: Final = 0.05
+_KILL_S: Final = 0.1
 _HISTORY_DIFFERS: Final = 1236
 _NO_SUCH_SESSION: Final = "(1094)"
 _FATAL: Final = frozenset({1236, 1593, 1595, 13114, 13117})
@@ -55,13 +56,25 @@ class Replica:
         if source.applier != "Yes" and source.receiving:
             # Started while the receiver lives, the applier keeps the relay logs.
             await self._session.rows(f"{self._dialect.start} SQL_THREAD")
-        # A receiver that acknowledges tells its source when it stops, and waits a second for one
-        # that is a black hole; killed, it just ends.
-        await kill_sessions(self._session, [s for s in seen.sessions if s.receiver])
+        seen = await self._kill_receiver(seen)
         await self._session.rows(self._dialect.stop_receiver)
         while seen.source is not None and seen.source.receiving:
-            seen = await self.look()
             await asyncio.sleep(_POLL_S)
+            seen = await self.look()
+        return seen
+
+    async def _kill_receiver(self, seen: Look) -> Look:
+        """The receiver has ended, or has had its chance.
+
+        One that acknowledges and is told to stop first tells its source, and waits a second for a
+        source that is a black hole; one that is killed just ends, unless it is told to stop too.
+        """
+        await kill_sessions(self._session, [s for s in seen.sessions if s.receiver])
+        left = _KILL_S
+        while left > 0 and any(s.receiver for s in seen.sessions):
+            await asyncio.sleep(_POLL_S)
+            left -= _POLL_S
+            seen = await self.look()
         return seen
 
     async def _drain(self, seen: Look) -> None:

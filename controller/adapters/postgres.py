@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from controller.adapters import postgres_sql as sql
 from controller.adapters.postgres_eyes import Eyes
-from controller.adapters.postgres_link import Link, Row, conninfo
+from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo
 from controller.adapters.postgres_look import Look
 from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
 from controller.core.model import DatabaseState, Epoch, SiteName
@@ -381,6 +381,8 @@ class Postgres:
         while True:
             try:
                 look = await self._eyes.look(deadline)
+            except SqlRefused:
+                raise
             except PortError as error:
                 if _left(deadline) <= POLL_S:
                     raise TimedOut(f"{self._name} is not up yet: {error}") from None

@@ -74,7 +74,7 @@ class Eyes:
         look = reading.read_look(rows[0])
         for timeline in reading.wanted_histories(look) - self._ancestries.known.keys():
             name = f"pg_wal/{wal.history_name(timeline)}"
-            found = await self._link.query("select pg_read_file($1, true)", name, deadline=deadline)
+            found = await self._link.query("select pg_read_file($1, 0, 1000000, true)", name, deadline=deadline)
             self._ancestries.known[timeline] = wal.parse_history(found[0][0] or "")
         self._note_stillness(look)
         return look

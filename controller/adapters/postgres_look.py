@@ -50,8 +50,8 @@ select recovering, received, replayed,
     (select count(*) from activity where wait_event = 'SyncRep'),
     (select listed from followers),
     gate,
-    coalesce(pg_read_file(gate || '/clients', true), ''),
-    (select json_object_agg(name, pg_read_file(gate || '/' || name, true))
+    coalesce(pg_read_file(gate || '/clients', 0, 100000, true), ''),
+    (select json_object_agg(name, pg_read_file(gate || '/' || name, 0, 100000, true))
      from pg_ls_dir(gate) as name where name like 'voter\\_%' and name not like '%.%'),
     case when recovering then (select listed from names) end,
     case when not recovering then pg_walfile_name(pg_current_wal_lsn()) end,

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from controller.config.release import own_version
+from controller.version import VERSION
 
 _LIBRARIES = ("aiohttp", "asyncssh", "etcd3", "exabgp", "psycopg", "pydantic", "pyroute2")
 
@@ -23,9 +23,12 @@ def installed(package: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the libraries.")
 def version(*, as_json: bool) -> None:
     """Print the version."""
-    own = own_version()
     if not as_json:
-        print(f"tricast {own}")
+        print(f"tricast {VERSION}")
         return
     libraries = {name: installed(name) for name in _LIBRARIES}
-    print(json.dumps({"tricast": own, "python": platform.python_version(), "libraries": libraries}))
+    print(
+        json.dumps(
+            {"tricast": VERSION, "python": platform.python_version(), "libraries": libraries}
+        )
+    )

@@ -16,6 +16,7 @@ from controller.config.scalars import (
     SiteKey,
     SocketPath,
 )
+from controller.config.secret import Secret, read_secret
 from controller.config.services import Service
 from controller.config.sites import Routes, Site
 from controller.config.timings import Profile, Timings
@@ -28,6 +29,11 @@ class HeartbeatConf(Record):
     port: Port = 7801
     key_file: AbsolutePath
     accepted_key_files: tuple[AbsolutePath, ...] = ()
+
+    @property
+    def keys(self) -> tuple[Secret, ...]:
+        """Every key that is believed; the first is used for sending."""
+        return tuple(read_secret(path, None) for path in (self.key_file, *self.accepted_key_files))
 
 
 class TlsConf(Record):

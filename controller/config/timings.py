@@ -43,7 +43,6 @@ class Timings(Record):
     lease_margin_s: Seconds = 0.5
     backoff_s: Seconds = 0.5
     flap_window_s: float = Field(default=3600.0, ge=0, le=604800, allow_inf_nan=False)
-    fence_deadline_s: Seconds = 2.0
     seal_deadline_s: Seconds = 2.0
     catch_up_deadline_s: Seconds = 60.0
     promote_deadline_s: Seconds = 10.0
@@ -65,7 +64,6 @@ PROFILES: Final[dict[Profile, Timings]] = {
         lease_renew_s=0.8,
         lease_margin_s=1.0,
         backoff_s=1.0,
-        fence_deadline_s=3.0,
         seal_deadline_s=3.0,
     ),
     Profile.WAN: Timings(
@@ -86,7 +84,6 @@ PROFILES: Final[dict[Profile, Timings]] = {
         lease_renew_s=2.0,
         lease_margin_s=2.0,
         backoff_s=2.0,
-        fence_deadline_s=5.0,
         seal_deadline_s=5.0,
         promote_deadline_s=20.0,
         step_deadline_s=10.0,

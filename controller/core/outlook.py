@@ -1,4 +1,4 @@
-"""Which guarantee holds right now, and what the next failure would meet. For people, not for rules."""
+"""Which guarantee holds now, and what the next failure would meet. For people, not for rules."""
 
 from controller.core import guards
 from controller.core.model import DatabaseName, Durability, SiteName
@@ -15,9 +15,13 @@ def live_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
         if site == view.record.holder:
             if _primary_writable(view, database):
                 live.add(site)
-        elif _fresh(view, site) and voter.streaming and voter.following == view.record.holder:
-            if site in view.spec.witnesses or _counted(view, site, database):
-                live.add(site)
+        elif (
+            _fresh(view, site)
+            and voter.streaming
+            and voter.following == view.record.holder
+            and (site in view.spec.witnesses or _counted(view, site, database))
+        ):
+            live.add(site)
     return frozenset(live)
 
 

@@ -161,10 +161,10 @@ def _raise_as_asked(view: View) -> Intent | None:
 
 
 def _renew(view: View) -> Intent | None:
-    """A quarter of the lease is used before it is renewed."""
+    """Renewed once `lease_renew_s` of it is used."""
     if view.record is None or not guards.lease_durability(view) or not view.store_ok:
         return None
-    if view.own.lease_left_s > view.spec.timings.lease_s * 0.75:
+    if view.own.lease_left_s > view.spec.timings.lease_s - view.spec.timings.lease_renew_s:
         return None
     return RenewLease(expected_revision=view.record.revision, renewal=view.record.renewal + 1)
 

@@ -31,6 +31,7 @@ class Timings:
     commit_stale_s: float = 1.0
     lease_s: float = 3.0
     lease_margin_s: float = 0.5
+    lease_renew_s: float = 0.5
     yield_grace_s: float = 2.0
 
 

@@ -78,5 +78,6 @@ def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
         rejoin=Credential(user=conf.rejoin_user(site), password=mine.rejoin_credential.reveal()),
         voters=links,
         clients=conf.clients,
+        exempt=conf.exempt,
     )
     return Mysql(spec, agent(cluster, _host(conf, site)))

@@ -11,9 +11,8 @@ from controller.adapters.netlink import Netlink
 from controller.adapters.nftables import Nftables
 from controller.adapters.probe import build_probe
 from controller.adapters.probe_look import ProbeSpec
-from controller.config import ProbeKind
 from controller.adapters.speaker import Speaker
-from controller.config import Cluster, Service
+from controller.config import Cluster, ProbeKind, Service
 from controller.core.decide import Decision
 from controller.core.health import Verdict
 from controller.core.model import (
@@ -123,7 +122,7 @@ def build_site(
             Path(cluster.haproxy.socket),
             cluster.data_sites,
             [service.backend for service in cluster.services],
-            state_dir=Path(cluster.state_dir),
+            state_dir=None if cluster.haproxy.state_dir is None else Path(cluster.haproxy.state_dir),
         ),
         netlink=Netlink(cluster.addresses.device),
         firewall=SharedFirewall(Nftables()),

@@ -10,9 +10,8 @@ from controller.adapters.etcd_api import Tls
 from controller.adapters.heartbeat import HeartbeatSettings, UdpHeartbeats
 from controller.adapters.probe import build_probe
 from controller.adapters.probe_look import ProbeSpec
-from controller.config import ProbeKind
-from controller.adapters.ssh import SshAgent, SshSettings
-from controller.config import Cluster, DatabaseConf, ProbeConf, Service
+from controller.adapters.ssh import SshHostAgent, SshTarget
+from controller.config import Cluster, DatabaseConf, ProbeConf, ProbeKind, Service
 from controller.core.heartbeat import parse_keys
 from controller.core.model import (
     DatabaseKind,
@@ -40,7 +39,7 @@ class Node:
 
 
 class SharedFirewall:
-    """One host table for a whole daemon: each service gives its own part, the union is installed."""
+    """One host table for a daemon: each service gives its own part, the union is installed."""
 
     def __init__(self, firewall: Firewall) -> None:
         self._firewall = firewall
@@ -95,6 +94,7 @@ def service_spec(cluster: Cluster, service: Service) -> ServiceSpec:
             commit_stale_s=timings.commit_stale_s,
             lease_s=timings.lease_s,
             lease_margin_s=timings.lease_margin_s,
+            lease_renew_s=timings.lease_renew_s,
             yield_grace_s=timings.yield_grace_s,
         ),
     )
@@ -155,16 +155,13 @@ def build_node(cluster: Cluster, site: SiteName, on_change: Callable[[], None]) 
 
 def _heartbeat_settings(cluster: Cluster, site: SiteName) -> HeartbeatSettings:
     port = cluster.heartbeat.port
-    keys = b"\n".join(
-        Path(name).read_bytes().strip()
-        for name in (cluster.heartbeat.key_file, *cluster.heartbeat.accepted_key_files)
-    )
+    keys = "\n".join(key.reveal() for key in cluster.heartbeat.keys)
     return HeartbeatSettings(
         cluster=cluster.cluster,
         site=site,
         bind=(cluster.sites[site].address, port),
         others={other: (cluster.sites[other].address, port) for other in cluster.others(site)},
-        keys=parse_keys(keys.decode()),
+        keys=parse_keys(keys),
         interval_s=cluster.timings.heartbeat_s,
     )
 
@@ -220,12 +217,12 @@ def chain_probe(conf: ProbeConf, target: str, timeout_s: float) -> Prober | None
     )
 
 
-def agent(cluster: Cluster, host: str) -> SshAgent:
+def agent(cluster: Cluster, host: str) -> SshHostAgent:
     """The host agent at `host`, over ssh with pinned host keys."""
     ssh = cluster.ssh
     assert ssh is not None
-    return SshAgent(
-        SshSettings(
+    return SshHostAgent(
+        SshTarget(
             host=host,
             port=ssh.port,
             user=ssh.user,

@@ -116,7 +116,7 @@ def stop_where_it_is(server: Server) -> None:
         if pg_closed.control(server).get("Database cluster state") in clean:
             return
         pg_closed.prepare(server)
-        if pg_server.start(server, LONG_S) != "standby":
+        if pg_server.start(server, LONG_S) != pg_server.READY:
             raise Failed(f"{server.name} does not reach consistency by itself")
     pg_server.stop(server, at_once=False)
     state = pg_closed.control(server).get("Database cluster state")

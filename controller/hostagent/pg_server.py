@@ -15,6 +15,7 @@ from controller.hostagent.contract import Account, Failed, Refused, Request, acc
 
 POLL_S = 0.005
 GRACE_S = 1.0
+READY = "ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _forget_pid_file(server: Server) -> None:
 
 
 def start(server: Server, wait_s: float) -> str:
-    """The postmaster runs. Its state: "standby" once it lets anybody look. Prepare it before."""
+    """The postmaster runs. Its state: "ready" once it lets anybody look. Prepare it before."""
     offset = server.log_file.stat().st_size if server.log_file.exists() else 0
     switch = os.geteuid() == 0 and server.who.uid != 0
     with server.log_file.open("ab") as log:
@@ -188,7 +189,7 @@ def start(server: Server, wait_s: float) -> str:
         state = _state(server, child.pid)
         if child.poll() is not None:
             raise Failed(f"{server.name} did not start: {_log_tail(server, offset)}")
-        if state in ("standby", "ready") or time.monotonic() >= end:
+        if state == READY or time.monotonic() >= end:
             return state
         time.sleep(POLL_S)
 

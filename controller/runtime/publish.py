@@ -93,7 +93,7 @@ class Publisher:
     error: str = ""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _digests: dict[ServiceName, Hashable] = field(default_factory=dict)
-    put_at: Instant = Instant(float("-inf"))  # noqa: RUF009 - an immutable number
+    put_at: Instant = Instant(float("-inf"))
 
     def update(self, report: ServiceReport) -> None:
         """The newest report of one service."""

@@ -95,7 +95,11 @@ class Lab:
         """Every node runs and every wanted program is ready. Nothing is done if that is so."""
         require_machine()
         with self.registry.locked():
-            if not self._complete(selection):
+            if self._complete(selection):
+                for node in (name for name in self.topology.nodes if not self.inside.alive(name)):
+                    say(f"node {node} was off")
+                    await self.power_on(node)
+            else:
                 if self.registry.read() is not None or self.registry.namespaces():
                     say("removing what is left of an earlier lab")
                     await take_down(self.registry, say)
@@ -124,16 +128,19 @@ class Lab:
             say(f"links have no delay, only this machine's own: {complaint}")
 
     def _complete(self, selection: Selection) -> bool:
+        """Whether the lab has been built, and not just begun; refused if it is another one."""
         record = self.registry.read()
-        if record is None or record.stage != "up" or record.nodes != tuple(self.topology.nodes):
+        if record is None or record.stage != "up":
             return False
         if record.checkout != str(REPOSITORY):
             raise LabError(
                 f"lab {self.name} is up from {record.checkout}; take it down there, or choose"
                 " another name with --lab"
             )
-        same = record.programs == self._wanted(selection)
-        return same and all(map(self.inside.alive, record.nodes))
+        if record.programs != self._wanted(selection):
+            raise LabError(f"lab {self.name} is up with other programs; take it down first")
+        wanted = {self.registry.namespace(node) for node in self.topology.nodes}
+        return set(self.registry.namespaces()) == wanted
 
     def _wanted(self, selection: Selection) -> dict[str, list[str]]:
         nodes = self.topology.nodes.values()
@@ -144,12 +151,11 @@ class Lab:
         record = self.registry.read()
         if record is None:
             return None
-        nodes = []
-        for name in record.nodes:
-            alive = self.inside.alive(name)
-            wanted = record.programs.get(name, [])
-            ready = {entry: alive and self.readiness.is_ready(name, entry) for entry in wanted}
-            nodes.append(NodeStatus(name=name, alive=alive, programs=ready))
+        alive = {name: self.inside.alive(name) for name in record.nodes}
+        ready = self.readiness.ready(record.programs)
+        nodes = (
+            NodeStatus(name=name, alive=alive[name], programs=ready[name]) for name in record.nodes
+        )
         return LabStatus(
             lab=self.name,
             stage=record.stage,

@@ -13,6 +13,7 @@ from lab.netns.programs import program
 from lab.netns.registry import Registry
 
 LISTENING = "0A"
+STEADY_S = 0.3  # a server that ends at once was up for a moment, too
 
 
 class Readiness:
@@ -25,28 +26,50 @@ class Readiness:
         """Whether the program runs on the node and answers where it should."""
         return not self._complaint(node, name, self._processes([node])[node])
 
+    def ready(self, programs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, bool]]:
+        """For each node, which of its programs are ready."""
+        found = self._complaints(programs)
+        return {node: {name: not said for name, said in found[node].items()} for node in found}
+
     def complaints(self, programs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """A sentence for every program that is not ready."""
-        alive = [node for node in programs if self.inside.alive(node)]
-        found = self._processes(alive)
-        dead = [f"node {node} is off" for node in programs if node not in alive]
-        waiting = (
-            self._complaint(node, name, found[node]) for node in alive for name in programs[node]
+        found = self._complaints(programs)
+        return tuple(
+            filter(None, (said for of_node in found.values() for said in of_node.values()))
         )
-        return (*dead, *filter(None, waiting))
+
+    def _complaints(self, programs: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+        alive = [node for node in programs if self.inside.alive(node)]
+        processes = self._processes(alive)
+        return {
+            node: {
+                name: self._complaint(node, name, processes[node])
+                if node in processes
+                else f"node {node} is off"
+                for name in names
+            }
+            for node, names in programs.items()
+        }
 
     async def wait(self, registry: Registry, deadline_s: float) -> None:
-        """Every program on record is ready, and every router knows the way everywhere."""
+        """Every program on record is ready and stays so, and every router knows every way."""
         record = registry.read()
         if record is None:
             raise LabError(f"lab {registry.lab} is not up")
         until = time.monotonic() + deadline_s
-        while missing := (self.complaints(record.programs) or self.missing_routes(record.programs)):
-            if time.monotonic() > until:
+        ready_since: float | None = None
+        while ready_since is None or time.monotonic() - ready_since < STEADY_S:
+            now = time.monotonic()
+            missing = self.complaints(record.programs) or self.missing_routes(record.programs)
+            if not missing:
+                ready_since = ready_since or now
+            elif now > until:
                 raise LabError(
                     f"after {deadline_s:g} s: {'; '.join(missing)}. The logs are in"
                     f" {record.state_dir}/logs"
                 )
+            else:
+                ready_since = None
             await asyncio.sleep(0.05)
 
     def missing_routes(self, programs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Rehearsals: a lab under load, cut and healed, measured from outside, never by what nodes believe."""
+"""Rehearsals: a lab under load, cut and healed, measured from outside."""

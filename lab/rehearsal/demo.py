@@ -219,7 +219,7 @@ class Demo:
 
     @staticmethod
     def _wall() -> float:
-        return datetime.now().astimezone().timestamp()
+        return time.clock_gettime(time.CLOCK_REALTIME)
 
 
 def _facts(seen: dict[str, Any]) -> list[str]:

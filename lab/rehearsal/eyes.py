@@ -68,7 +68,7 @@ class Eyes:
         return found[0] if found else {}
 
     async def not_healthy(self, holder: str, service: str = "wallet") -> str:
-        """ "" when `holder` serves and everybody else stands by with a vote; else what is missing."""
+        """What is missing until `holder` serves and all others stand by with a vote; or nothing."""
         seen = await self.service(holder, service)
         if not seen:
             return f"the controller of {holder} does not answer"

@@ -60,7 +60,9 @@ def test_stances_that_cannot_win_over_each_other_are_refused(
 
 
 def test_missing_and_impossible_stances_are_refused() -> None:
-    missing = {s: v for s, v in DEFAULT_SAYINGS.items() if s is not Stance.BACKUP}
+    missing: dict[Stance, Saying] = {
+        s: v for s, v in DEFAULT_SAYINGS.items() if s is not Stance.BACKUP
+    }
     with pytest.raises(BadPolicy, match="backup is not configured"):
         Policy(local_as=64510, sayings=missing)
     extra = dict(DEFAULT_SAYINGS)

@@ -45,6 +45,25 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
     assert "bind 10.1.0.1:8404" in text
 
 
+NODES = Path(__file__).parents[2] / "lab/containerlab/nodes"
+
+
+@pytest.mark.parametrize("site", ["dc1", "dc2"])
+def test_the_lab_s_haproxy_agrees_with_the_lab_s_cluster(site: str) -> None:
+    lab = load(NODES / "tricast.yml")
+    text = (NODES / f"{site}-edge/haproxy.cfg").read_text()
+    for service in lab.services:
+        block = re.search(rf"^backend {service.backend}\n((?:    .*\n?)+)", text, re.MULTILINE)
+        assert block, service.backend
+        assert dict(re.findall(r"server (\S+) (\S+)", block[1])) == {
+            f"{place}-{app.name}": app.address
+            for place, apps in service.apps.items()
+            for app in apps
+        }
+    assert lab.haproxy.alive_url[SiteName(site)].split("/")[2] in text
+    assert f"server-state-base {lab.haproxy.state_dir}\n" in text
+
+
 def test_exabgp_conf_is_what_render_writes() -> None:
     spec = speaker_spec(CLUSTER, DC1)
     run = [

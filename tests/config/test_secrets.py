@@ -87,6 +87,17 @@ def test_a_site_needs_its_own_secrets_only(tmp_path: Path) -> None:
     ]
 
 
+def test_the_key_in_use_comes_first(tmp_path: Path) -> None:
+    config, _cluster = lab_with_secrets_in(tmp_path)
+    (tmp_path / "old").write_text("before")
+    text = config.read_text().replace(
+        "heartbeat:\n", f"heartbeat:\n  accepted_key_files: [{tmp_path}/old]\n"
+    )
+    cluster = inspect_text(text, "x").cluster
+    assert cluster is not None
+    assert [key.reveal() for key in cluster.heartbeat.keys] == ["secret", "before"]
+
+
 def test_a_witness_needs_no_ssh_key_and_no_quarantine(tmp_path: Path) -> None:
     _config, cluster = lab_with_secrets_in(tmp_path)
     (tmp_path / "ssh_key").unlink()

@@ -16,7 +16,12 @@ START_S = 30.0
 class EtcdCluster:
     """Members by name, as processes of ours."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...] = NAMES) -> None:
+    def __init__(
+        self, folder: Path, names: tuple[str, ...] = NAMES, client_options: tuple[str, ...] = ()
+    ) -> None:
+        """`client_options` with certificates make the client side speak TLS."""
+        self._client_options = client_options
+        self._scheme = "https" if client_options else "http"
         ports = _free_ports(2 * len(names))
         self.names = names
         self._folder = folder
@@ -30,7 +35,7 @@ class EtcdCluster:
         return [self.endpoint(name) for name in self.names]
 
     def endpoint(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._client[name]}"
+        return f"{self._scheme}://127.0.0.1:{self._client[name]}"
 
     def start(self, name: str) -> None:
         cluster = ",".join(f"{n}=http://127.0.0.1:{p}" for n, p in self._between.items())
@@ -45,6 +50,7 @@ class EtcdCluster:
                     *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
                     *("--heartbeat-interval", "100", "--election-timeout", "1000"),
                     *("--pre-vote", "--logger", "zap"),
+                    *self._client_options,
                 ],
                 stdout=log,
                 stderr=log,

@@ -8,19 +8,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from controller.adapters.local_agent import LocalAgent
 from controller.adapters.mysql import Credential, Mysql, MysqlSpec, VoterLink
 from controller.adapters.mysql_session import Login, Session
 from controller.core.model import DatabaseKind, DatabaseName, DatabaseState, Epoch, SiteName
-from controller.ports import Refused
 from witness.mysql_keeper import MysqlKeeper, MysqlKeeperSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,44 +38,13 @@ def free_port() -> int:
 
 
 @dataclass
-class Agent:
-    """`ports.HostAgent` as a child process with the settings of one server."""
-
-    settings: Path
-    calls: list[str] = field(default_factory=list)
-
-    async def call(self, verb: str, args: Mapping[str, str], deadline_s: float) -> dict[str, str]:
-        self.calls.append(verb)
-        words = [f"{name}={value}" for name, value in args.items()]
-        async with asyncio.timeout(deadline_s):
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "controller.hostagent",
-                verb,
-                *words,
-                stdout=asyncio.subprocess.PIPE,
-                cwd=ROOT,
-                env={**os.environ, "TRICAST_HOSTAGENT": str(self.settings)},
-            )
-            out, _ = await child.communicate()
-        answer: dict[str, str] = json.loads(out)
-        if child.returncode != 0:
-            raise Refused(answer["error"])
-        return answer
-
-    async def aclose(self) -> None:
-        return None
-
-
-@dataclass
 class Server:
     """One MariaDB server of the cluster."""
 
     site: SiteName
     directory: Path
     port: int
-    agent: Agent
+    agent: LocalAgent
 
     @property
     def state_dir(self) -> Path:
@@ -119,8 +87,9 @@ class Server:
 
     def session(self, user: str = "wallet") -> Session:
         """A client's session over TCP."""
+        secret = "database" if user == "tricast" else user
         return Session(
-            Login(address="127.0.0.1", port=self.port, user=user, password=f"{user}-secret")
+            Login(address="127.0.0.1", port=self.port, user=user, password=f"{secret}-secret")
         )
 
     def log_text(self) -> str:
@@ -183,7 +152,7 @@ class Cluster:
                 }
             )
         )
-        return Server(site, home, port, Agent(settings))
+        return Server(site, home, port, LocalAgent(settings))
 
     def links(self) -> dict[SiteName, VoterLink]:
         return {

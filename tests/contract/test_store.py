@@ -60,7 +60,7 @@ async def _timed(action: Awaitable[object]) -> float:
 
 async def _until(condition: Callable[[], Awaitable[bool]], within_s: float) -> None:
     async with asyncio.timeout(within_s):
-        while not await condition():  # noqa: ASYNC110  # the outside makes no events
+        while not await condition():  # the outside makes no events
             await asyncio.sleep(0.02)
 
 

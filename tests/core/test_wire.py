@@ -203,15 +203,18 @@ def test_epoch_record_as_stored_is_pinned() -> None:
     """Fields may be added; these keep their names and forms, for the sake of older readers."""
     stored = json.loads(wire.encode_epoch(_epoch_record()))
     assert "revision" not in stored
-    assert stored.items() >= {
-        "format": 1,
-        "epoch": 7,
-        "holder": "dc1",
-        "kind": "failover",
-        "reason": "dc2 was silent",
-        "asked_by": "dc1",
-        "at": "2026-01-02T03:04:05.678Z",
-    }.items()
+    assert (
+        stored.items()
+        >= {
+            "format": 1,
+            "epoch": 7,
+            "holder": "dc1",
+            "kind": "failover",
+            "reason": "dc2 was silent",
+            "asked_by": "dc1",
+            "at": "2026-01-02T03:04:05.678Z",
+        }.items()
+    )
 
 
 def test_endless_age_is_written_as_forever() -> None:

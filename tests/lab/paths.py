@@ -1,5 +1,8 @@
 """Whether one node reaches another, and what a sender is told when it does not."""
 
+import asyncio
+from collections.abc import Iterable
+
 from lab.netns.lab import Lab
 
 PYTHON = "/usr/bin/python3"
@@ -58,6 +61,20 @@ async def answer(lab: Lab, node: str, address: str, port: int, *, patience_s: fl
     """What a connection attempt comes to: connected, ConnectionRefusedError, TimeoutError..."""
     script = [PYTHON, "-c", _CONNECT, address, str(port), str(patience_s)]
     return (await lab.run(node, script)).stdout.strip()
+
+
+async def answers(
+    lab: Lab, attempts: Iterable[tuple[str, str]], *, patience_s: float = 0.7
+) -> dict[tuple[str, str], str]:
+    """What attempts from nodes to addresses come to, all made at the same time."""
+    async with asyncio.TaskGroup() as group:
+        tasks = {
+            (node, address): group.create_task(
+                answer(lab, node, address, 81, patience_s=patience_s)
+            )
+            for node, address in attempts
+        }
+    return {attempt: task.result() for attempt, task in tasks.items()}
 
 
 async def pings(lab: Lab, node: str, address: str) -> bool:

@@ -214,9 +214,9 @@ class World:
             followers.append(_follower(W, quarantined=False))
         for other, copy in self.servers.items():
             admitted = copy.quarantined or other in server.admitted
-            if other != name and copy.up and copy.upstream == name and admitted:
-                if self.linked(other, name) and is_prefix(copy.log, server.log):
-                    followers.append(_follower(other, quarantined=copy.quarantined))
+            follows = other != name and copy.up and copy.upstream == name and admitted
+            if follows and self.linked(other, name) and is_prefix(copy.log, server.log):
+                followers.append(_follower(other, quarantined=copy.quarantined))
         return DatabaseState(
             name=DB,
             kind=DatabaseKind.POSTGRES,

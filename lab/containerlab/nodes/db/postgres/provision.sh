@@ -76,7 +76,7 @@ make_template() {
     chown "$OS_USER" "$sockets"
     as_user "$BIN/pg_ctl" -D "$fresh" -s -w -l "$fresh/template.log" start \
         -o "-c listen_addresses= -c unix_socket_directories=$sockets -c fsync=off \
-            -c password_encryption=scram-sha-256 -c max_wal_senders=0 -c wal_level=minimal"
+            -c password_encryption=scram-sha-256 -c wal_level=replica"
     sql() {
         as_user psql -XAtq -v ON_ERROR_STOP=1 -h "$sockets" -U postgres -d "$1" >/dev/null
     }
@@ -109,7 +109,7 @@ write_configuration() {
         for voter in $VOTERS; do
             site=${voter%%=*}
             [ "$site" != "$SITE" ] || continue
-            echo "host replication \"@$GATE/voter_$site\" ${voter#*=} scram-sha-256"
+            echo "host replication @$GATE/voter_$site ${voter#*=} scram-sha-256"
         done
         echo
         echo "# A returning database, in quarantine: no commit ever waits for it."
