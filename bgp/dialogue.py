@@ -4,8 +4,8 @@ What is kept:
 
 * One command at a time; the next only after its answer. So at most one command can lie unread in
   the pipe of an ExaBGP that is frozen.
-* Before routes are said to an ExaBGP that has been quiet, it is asked for its sessions first. So
-  that one command is, almost always, a harmless question.
+* ExaBGP is asked for its sessions again and again, and before routes are said to one that has been
+  quiet. So that one command is, almost always, a harmless question, and a frozen one is noticed.
 * `done` means parsed, not sent. What is *confirmed* was seen leaving on the wire.
 * Nothing is said to a session that is down: ExaBGP may drop it, or send it when nobody expects it.
 * ExaBGP remembers nothing: a session that comes up holds no route until everything is said again.
@@ -37,6 +37,7 @@ from bgp.rib import Announce, RouteCommand, fewest
 from bgp.route import Attributes, Prefix
 from bgp.spec import BgpSpec
 
+ASK_S: Final = 0.5  # between questions for the sessions
 FRESH_S: Final = 1.0  # an answer younger than this proves that ExaBGP is awake
 RETRY_S: Final = 1.0  # after a refusal
 RESEND_S: Final = 2.0  # what was not seen leaving by then is said again; doubles up to refresh
@@ -265,7 +266,7 @@ class Dialogue:
             return
         self._in_flight = None
         if flying.command is None:
-            self._list_at = math.inf
+            self._list_at = now + ASK_S
         elif ok:
             self.counters["commands_done"] += 1
             self._was_told(flying.command, flying.sessions, now)

@@ -3,8 +3,8 @@
 pg_receivewal writes and syncs every record before it acknowledges it. The keeper decides whom it
 follows: only a server whose timeline is the epoch it was told, checked anew at every start. A
 daemon that dies leaves its receiver working, for commits must not wait for daemons; the next daemon
-finds it. `run` must be kept running beside the other calls: it starts the receiver again when it ends,
-and follows the end of the log, so that a seal finds it in milliseconds.
+finds it. `run` must be kept running beside the other calls: it starts the receiver again when it
+ends, and follows the end of the log, so that a seal finds it in milliseconds.
 
 Not guaranteed: a keeper whose directory was lost cannot know it. It says it holds nothing.
 """

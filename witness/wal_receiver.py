@@ -88,6 +88,9 @@ class Receiver:
             if asyncio.get_running_loop().time() >= deadline:
                 raise TimedOut(f"the receiver {sorted(told)} has not ended")
             await asyncio.sleep(POLL_S)
+        child, self._child = self._child, None
+        if child is not None:
+            child.wait(1.0)  # it has let go of the lock: it is as good as collected
 
     def streaming(self) -> bool:
         """It has said that it receives."""

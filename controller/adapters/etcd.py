@@ -22,8 +22,10 @@ from controller.adapters.etcd_api import (
     Message,
     Tls,
     rpc,
+    send,
     status_errors,
     this_task_is_cancelled,
+    told,
     translated,
 )
 from controller.ports import (
@@ -69,6 +71,11 @@ class Etcd:
         self._names: dict[int, str] = {}
         self._watches: set[Call] = set()
         self._closed = False
+
+    @property
+    def endpoint(self) -> str:
+        """Address of the member that is asked first at present."""
+        return self._favourite.address
 
     async def read(self, prefix: str, deadline_s: float) -> Snapshot:
         """Every key under `prefix`, as the majority has them now."""
@@ -157,7 +164,7 @@ class Etcd:
             member = self._favourite
             call = member.watch.Watch(metadata=NEEDS_LEADER)
             try:
-                await _send(call, request, SENT_S)
+                await send(call, request, SENT_S)
                 self._watches.add(call)
                 while member is self._favourite:
                     response = await call.read()
@@ -226,8 +233,6 @@ class Etcd:
         for member in self._members:
             await member.aclose()
 
-    # --- how members are asked --------------------------------------------------------------
-
     async def _race(
         self, what: str, ask: Ask, hedge_s: float, deadline: float
     ) -> tuple[Member, Message]:
@@ -256,7 +261,7 @@ class Etcd:
         finally:
             for call in calls:
                 call.cancel()
-        raise _told(errors)
+        raise told(errors)
 
     def _order(self) -> tuple[list[Member], int]:
         """Whom to ask, in which order, and how many of them at the same time."""
@@ -328,7 +333,7 @@ class Etcd:
         """Whether `lease` lives, and now for its full time again."""
         call = member.lease.LeaseKeepAlive(timeout=_left(deadline), metadata=NEEDS_LEADER)
         try:
-            await _send(call, rpc.LeaseKeepAliveRequest(ID=lease), _left(deadline))
+            await send(call, rpc.LeaseKeepAliveRequest(ID=lease), _left(deadline))
             answer = await call.read()
         except grpc.aio.AioRpcError as error:
             member.answered_at = float("-inf")
@@ -384,15 +389,6 @@ def _started(
     return call
 
 
-async def _send(call: Call, request: Message, within_s: float) -> None:
-    """`request` is on its way. The library waits for ever on a call that ended before it began."""
-    async with asyncio.timeout(within_s):
-        try:
-            await call.write(request)
-        except asyncio.InvalidStateError:
-            raise TimeoutError from None
-
-
 async def _within(
     patience_s: float | None, answers: asyncio.Queue[tuple[Member, Call]]
 ) -> tuple[Member, Call] | None:
@@ -402,10 +398,3 @@ async def _within(
             return await answers.get()
     except TimeoutError:
         return None
-
-
-def _told(errors: Sequence[PortError]) -> PortError:
-    """One error for all members: their sentences, under the kind that says most."""
-    kinds = (Refused, TimedOut, Unreachable)
-    kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in errors))
-    return kind("; ".join(str(error) for error in errors))

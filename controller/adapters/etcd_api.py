@@ -8,7 +8,7 @@ imports them.
 import asyncio
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +32,10 @@ __all__ = [
     "Message",
     "Tls",
     "rpc",
+    "send",
     "status_errors",
     "this_task_is_cancelled",
+    "told",
     "translated",
 ]
 
@@ -185,3 +187,19 @@ def this_task_is_cancelled() -> bool:
     """The library cancels its own futures, too: those say nothing about us."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def send(call: Message, request: Message, within_s: float) -> None:
+    """`request` is on its way. The library waits for ever on a call that ended before it began."""
+    async with asyncio.timeout(within_s):
+        try:
+            await call.write(request)
+        except asyncio.InvalidStateError:
+            raise TimeoutError from None
+
+
+def told(errors: Sequence[PortError]) -> PortError:
+    """One error for all members: their sentences, under the kind that says most."""
+    kinds = (Refused, TimedOut, Unreachable)
+    kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in errors))
+    return kind("; ".join(str(error) for error in errors))

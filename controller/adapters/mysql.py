@@ -177,10 +177,10 @@ class Mysql:
 
     # --- the writing side ------------------------------------------------------------------------
 
-    async def close(self, *, discard_tail: bool, deadline_s: float) -> None:
+    async def close(self, deadline_s: float) -> None:
         """Restarted closed, unless it is as closed as a restart would make it.
 
-        `discard_tail` changes nothing here: the tail that recovery cuts is kept aside until it is
+        Nothing is lost by it: the tail that recovery cuts is kept aside until it is
         known, record by record, what of it the next primary has.
         """
         async with self._deadline("close", deadline_s) as deadline:
@@ -207,8 +207,8 @@ class Mysql:
         except (PortError, TimeoutError):
             return False
 
-    async def start(self, *, discard_tail: bool, deadline_s: float) -> None:
-        """The server runs, closed; `discard_tail` changes nothing, as in `close`."""
+    async def start(self, deadline_s: float) -> None:
+        """The server runs, as after `close`."""
         async with self._deadline("start", deadline_s) as deadline:
             await self._agent.call("mysql-start", {"database": self._spec.name}, deadline.left_s)
 

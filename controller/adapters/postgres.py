@@ -81,17 +81,15 @@ class Postgres:
             await self._set({"restore_command": ""}, max(deadline, _in(1.0)))
         await self._replayed_to(target.text, deadline)
 
-    async def close(self, *, discard_tail: bool, deadline_s: float) -> None:
+    async def close(self, deadline_s: float) -> None:
         """Every session was cut unanswered; runs as a closed standby of nobody."""
-        del discard_tail  # PostgreSQL keeps its tail, and the rewind needs it
         deadline = _in(deadline_s)
         if not await self._is_closed(deadline):
             await self._agent.call("postgres-close", self._named(), _left(deadline))
         await self._up(deadline)
 
-    async def start(self, *, discard_tail: bool, deadline_s: float) -> None:
+    async def start(self, deadline_s: float) -> None:
         """A server that was down runs as after `close`."""
-        del discard_tail
         deadline = _in(deadline_s)
         await self._agent.call("postgres-start", self._named(), _left(deadline))
         await self._up(deadline)
@@ -119,7 +117,7 @@ class Postgres:
         await self._do(sql.PROMOTE, deadline)
         reached = await self._promoted(deadline)
         if reached != epoch:
-            await self.close(discard_tail=False, deadline_s=max(_left(deadline), 10.0))
+            await self.close(deadline_s=max(_left(deadline), 10.0))
             raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
 
     async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
@@ -240,7 +238,7 @@ class Postgres:
         return {"database": self._spec.name}
 
     async def _do(self, statement: str, deadline: float) -> list[Row]:
-        return await self._link.query(statement, deadline=deadline)
+        return await self._link.again(statement, deadline=deadline)
 
     async def _ask(self, statement: str, deadline: float) -> str | None:
         return (await self._do(statement, deadline))[0][0]

@@ -12,7 +12,7 @@ from controller.adapters.postgres_spec import PostgresSpec
 from controller.core.model import DatabaseKind, DatabaseState, Epoch, Follower, Liveness, SiteName
 from controller.core.position import Position, lsn_to_int
 from controller.hostagent import wal
-from controller.ports import PortError, TimedOut, Unreachable
+from controller.ports import PortError, Unreachable
 
 SLOW_EVERY_S: Final = 1.0
 SETTLED_S: Final = 0.5  # several tries of the startup process to read what a receiver left
@@ -58,13 +58,7 @@ class Eyes:
 
     async def look(self, deadline: float) -> Look:
         """The fast answer, with the histories needed to read it at hand."""
-        try:
-            rows = await self._link.query(reading.FAST, deadline=deadline)
-        except TimedOut:
-            if deadline - _now() < 0.005:
-                raise
-            # The server ended an idle connection: the next one tells what has become of it.
-            rows = await self._link.query(reading.FAST, deadline=deadline)
+        rows = await self._link.again(reading.FAST, deadline=deadline)
         if self._generation != self._link.generation:
             # A new connection: perhaps a new run of the server, with other files; and perhaps
             # files of the gate that a daemon before us wrote and did not live to put in force.
@@ -74,7 +68,9 @@ class Eyes:
         look = reading.read_look(rows[0])
         for timeline in reading.wanted_histories(look) - self._ancestries.known.keys():
             name = f"pg_wal/{wal.history_name(timeline)}"
-            found = await self._link.query("select pg_read_file($1, 0, 1000000, true)", name, deadline=deadline)
+            found = await self._link.query(
+                "select pg_read_file($1, 0, 1000000, true)", name, deadline=deadline
+            )
             self._ancestries.known[timeline] = wal.parse_history(found[0][0] or "")
         self._note_stillness(look)
         return look

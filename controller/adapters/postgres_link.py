@@ -38,6 +38,10 @@ class NotReady(Unreachable):
         self.starting = starting
 
 
+class Lost(TimedOut):
+    """The connection broke; what was asked last may or may not have been done."""
+
+
 def literal(text: str) -> str:
     """`text` as an SQL literal, for the statements that take no parameters."""
     if "\\" in text or "\0" in text:
@@ -72,6 +76,13 @@ class Link:
             pg = await self._ready()
             self._send(pg, sql, params)
             return await self._answer(pg)
+
+    async def again(self, sql: str, *params: str | None, deadline: float) -> list[Row]:
+        """As `query`, of a statement that may be done twice: a lost connection is made anew."""
+        try:
+            return await self.query(sql, *params, deadline=deadline)
+        except Lost:
+            return await self.query(sql, *params, deadline=deadline)
 
     async def begin(self, sql: str, *params: str | None, deadline: float) -> bool:
         """A statement is on its way; `finish` waits for it. False: an earlier one still is."""
@@ -206,13 +217,14 @@ class Link:
 
     def _lost(self, error: Exception) -> NoReturn:
         self.drop()
-        raise TimedOut(f"{self._name}: connection lost, effect unknown: {error}") from None
+        raise Lost(f"{self._name}: connection lost, effect unknown: {error}") from None
 
 
 def _alive(pg: PGconn) -> bool:
     """The server has not closed an idle connection, as far as can be seen without asking."""
     try:
         pg.consume_input()
+        pg.consume_input()  # the first may have read a last message, the second meets the end
     except OperationalError:
         return False
     return pg.status == pq.ConnStatus.OK

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from controller.cli.check import config
+from controller.cli.docs import docs
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.explain import explain
@@ -31,7 +32,19 @@ def tricast() -> None:
     """
 
 
-for _verb in (run, witness, speaker, status, explain, history, config, render, schema, version):
+for _verb in (
+    run,
+    witness,
+    speaker,
+    status,
+    explain,
+    history,
+    config,
+    render,
+    schema,
+    docs,
+    version,
+):
     tricast.add_command(_verb)
 
 

@@ -19,6 +19,7 @@ from controller.core.model import (
 )
 from controller.core.quorum import (
     holder_report,
+    holds_nothing,
     is_sealed,
     own_voter,
     prove,
@@ -36,6 +37,7 @@ class Trouble:
     patience_s: float
 
 
+RESTARTED_PATIENCE_S = 0.2
 ATTRACTING = frozenset({Stance.PREFERRED, Stance.OVERRIDE})
 RETIRED = frozenset({Stance.BACKUP, Stance.ISOLATED, Stance.DRAINED, Stance.WITHDRAWN})
 
@@ -104,6 +106,11 @@ def lease_durability(view: View) -> bool:
 
 
 # --- this site -----------------------------------------------------------------------------------
+
+
+def used_up_for_sure(view: View) -> bool:
+    """`epoch_used_up`, and not only in one late look."""
+    return view.own.trouble_s.get("restarted", 0.0) >= 2 * RESTARTED_PATIENCE_S
 
 
 def any_writable(view: View) -> bool:
@@ -175,9 +182,9 @@ def troubles(view: View) -> tuple[Trouble, ...]:
             text = f"database {state.name} here is {state.liveness}"
             found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.2))
     found.extend(_behind(view))
-    if view.record is not None and epoch_used_up(view):
+    if own_epoch(view) and databases_idle(view) and epoch_used_up(view):
         text = "a database here was restarted and is closed"
-        found.append(Trouble(kind="restarted", text=text, patience_s=0.0))
+        found.append(Trouble(kind="restarted", text=text, patience_s=RESTARTED_PATIENCE_S))
     if not view.own.front_ok:
         found.append(Trouble(kind="front", text="haproxy here does not answer", patience_s=1.5))
     if view.own.apps_total and view.own.apps_up < view.spec.min_healthy:
@@ -400,7 +407,7 @@ def raised_here(view: View) -> bool:
 def relief_due(view: View) -> bool:
     """This holder was primary, cannot serve now, and another site may still relieve it."""
     assert view.record is not None
-    was_primary = bool(view.own.trouble_s) and view.own.stance_epoch == view.record.epoch
+    was_primary = view.own.stance in ATTRACTING and view.own.stance_epoch == view.record.epoch
     return was_primary and bool(troubles(view)) and relief_expected(view)
 
 
@@ -465,7 +472,7 @@ def wanted_admitted(view: View, state: DatabaseState) -> frozenset[SiteName]:
             if site in state.admitted:
                 wanted.add(site)
         elif site in view.spec.witnesses:
-            if voter.promised == epoch and voter.whole:
+            if voter.promised == epoch and (voter.whole or holds_nothing(voter)):
                 wanted.add(site)
         elif _proven_follower(view, state, site, epoch) or (
             site in state.admitted and not _known_strange(other, state.name, epoch)

@@ -104,6 +104,11 @@ def voters_of(view: View, database: DatabaseName) -> Mapping[SiteName, VoterStat
     return found
 
 
+def holds_nothing(voter: VoterState) -> bool:
+    """It is empty: new, or wiped. It may begin to receive, but it proves nothing."""
+    return not voter.whole and (voter.position is None or voter.position.epoch == 0)
+
+
 def is_sealed(voter: VoterState, epoch: Epoch, holder: SiteName) -> bool:
     """It takes nothing from an epoch below `epoch` any more: quiet, or already with the holder."""
     if voter.promised != epoch:
@@ -139,7 +144,8 @@ def prove(view: View, state: DatabaseState) -> Proof:
     sealed = {
         site: voter
         for site, voter in voters.items()
-        if is_sealed(voter, epoch, holder) or (site == view.me and promoted)
+        if (is_sealed(voter, epoch, holder) and not holds_nothing(voter))
+        or (site == view.me and promoted)
     }
     needed = majority(len(view.spec.data_sites) + len(view.spec.witnesses))
     target, source, conflict = furthest(

@@ -346,7 +346,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number=306,
-        when=(guards.own_epoch, guards.epoch_used_up, guards.databases_idle, guards.store_answers),
+        when=(
+            guards.own_epoch,
+            guards.epoch_used_up,
+            guards.used_up_for_sure,
+            guards.databases_idle,
+            guards.store_answers,
+        ),
         role=_as(Role.TAKING_OVER),
         reason=Reason.EPOCH_USED_UP,
         stance=_hold_routes,

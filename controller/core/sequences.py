@@ -162,8 +162,11 @@ def _catch_up(view: View, state: DatabaseState) -> Intent | None:
     return CatchUp(database=state.name, source=proof.source, target=proof.target)
 
 
-def _promote(view: View, state: DatabaseState) -> Intent:
+def _promote(view: View, state: DatabaseState) -> Intent | None:
+    """Never twice under one epoch: what was primary of it and fell needs a new one."""
     assert view.record is not None
+    if state.epoch >= view.record.epoch:
+        return None
     return Promote(database=state.name, epoch=view.record.epoch)
 
 

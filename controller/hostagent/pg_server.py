@@ -159,7 +159,14 @@ def _gone(server: Server, within_s: float) -> bool:
 
 def _forget_pid_file(server: Server) -> None:
     # A killed postmaster that its parent has not yet collected would stop the next start.
-    (server.data_dir / "postmaster.pid").unlink(missing_ok=True)
+    file = server.data_dir / "postmaster.pid"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    if len(lines) > 4 and lines[4].startswith("/"):
+        Path(lines[4], f".s.PGSQL.{lines[3]}.lock").unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
 
 
 def start(server: Server, wait_s: float) -> str:

@@ -66,15 +66,25 @@ class EtcdCluster:
 
     @contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
-        """These members are stopped, their connections stay open."""
+        """These members are stopped, to the last thread; their connections stay open."""
         for name in names:
             self.send(name, signal.SIGSTOP)
         try:
+            end = time.monotonic() + START_S
+            while not all(self._is_stopped(name) for name in names):
+                assert time.monotonic() < end
+                time.sleep(0.001)
             yield
         finally:
             for name in names:
                 with suppress(ProcessLookupError):
                     self.send(name, signal.SIGCONT)
+
+    def _is_stopped(self, name: str) -> bool:
+        tasks = Path(f"/proc/{self._running[name].pid}/task").iterdir()
+        return all(
+            (task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks
+        )
 
     def stop(self) -> None:
         for name in list(self._running):

@@ -1,6 +1,8 @@
 """Two real PostgreSQL servers and a keeper on loopback, provisioned as in the lab."""
 
 import asyncio
+import atexit
+import functools
 import json
 import os
 import shutil
@@ -9,12 +11,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pytest
 
 from controller.adapters.local_agent import LocalAgent
 from controller.adapters.postgres import Postgres
@@ -157,9 +157,7 @@ class World:
 
     async def begin(self, epoch: int = 2) -> None:
         """dc1 is primary of `epoch`, dc2 and the keeper follow as voters, clients are let in."""
-        await asyncio.gather(
-            *(s.database.start(discard_tail=False, deadline_s=20) for s in (self.dc1, self.dc2))
-        )
+        await asyncio.gather(*(s.database.start(deadline_s=20) for s in (self.dc1, self.dc2)))
         await self.take_over(self.dc1, self.dc2, epoch)
 
     async def take_over(self, site: Site, other: Site, epoch: int) -> None:
@@ -183,17 +181,16 @@ class World:
 
 
 @asynccontextmanager
-async def world(template: Path) -> AsyncIterator[World]:
+async def world() -> AsyncIterator[World]:
     """Servers that are provisioned and down; nothing is left of them afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="tricast-pg-", dir="/tmp"))
-    directory.chmod(0o755)
+    directory = place()
     ports = {DC1: free_port(), DC2: free_port()}
     voters = {s: VoterLink(address="127.0.0.1", port=port) for s, port in ports.items()}
     voters[WITNESS] = VoterLink()
     write_secrets(directory / "secrets")
     sites = []
     for site, port in ports.items():
-        provision(directory, site, port, template)
+        provision(directory, site, port)
         write_settings(directory, site)
         sites.append(Site(site, directory / site, port, voters))
     spec = KeeperSpec(
@@ -221,13 +218,19 @@ async def world(template: Path) -> AsyncIterator[World]:
         shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
-def postgres_template() -> Iterator[Path]:
-    """The data directory every server of the session is a copy of."""
-    directory = Path(tempfile.mkdtemp(prefix="tricast-pg-template-", dir="/tmp"))
+def place() -> Path:
+    """A directory of our own that the servers' user can reach too."""
+    directory = Path(tempfile.mkdtemp(prefix="tricast-pg-", dir="/tmp"))
     directory.chmod(0o755)
-    yield directory / "template"
-    shutil.rmtree(directory)
+    return directory
+
+
+@functools.cache
+def template() -> Path:
+    """The data directory every server of this run is a copy of; it goes with the interpreter."""
+    directory = place()
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory / "template"
 
 
 def write_secrets(directory: Path) -> None:
@@ -237,19 +240,19 @@ def write_secrets(directory: Path) -> None:
         (directory / name).write_text(secret + "\n")
 
 
-def provision(directory: Path, site: str, port: int, template: Path) -> None:
+def provision(directory: Path, site: str, port: int) -> None:
     """The lab's own script has made the server of `site`."""
-    place = directory / site
-    place.mkdir(mode=0o755)
+    here = directory / site
+    here.mkdir(mode=0o755)
     environment = {
         **os.environ,
         "SITE": site,
-        "TEMPLATE": str(template),
-        "DATA": str(place / "data"),
-        "CONF": str(place / "conf"),
-        "GATE": str(place / "gate"),
-        "RUN": str(place / "run"),
-        "LOG": str(place / "server.log"),
+        "TEMPLATE": str(template()),
+        "DATA": str(here / "data"),
+        "CONF": str(here / "conf"),
+        "GATE": str(here / "gate"),
+        "RUN": str(here / "run"),
+        "LOG": str(here / "server.log"),
         "SECRETS": str(directory / "secrets"),
         "VOTERS": " ".join(f"{s}=127.0.0.1/32" for s in (DC1, DC2, WITNESS)),
         "PORT": str(port),
@@ -265,18 +268,18 @@ def provision(directory: Path, site: str, port: int, template: Path) -> None:
 
 def write_settings(directory: Path, site: str) -> None:
     """What the host agents of this test read."""
-    place = directory / site
+    there = directory / site
     here = {
         "kind": "postgres",
-        "data_dir": str(place / "data"),
-        "config_file": str(place / "conf/postgresql.conf"),
-        "gate_dir": str(place / "gate"),
+        "data_dir": str(there / "data"),
+        "config_file": str(there / "conf/postgresql.conf"),
+        "gate_dir": str(there / "gate"),
         "bin_dir": str(BIN),
-        "log_file": str(place / "server.log"),
+        "log_file": str(there / "server.log"),
         "os_user": "postgres",
     }
     reach = {s: agent_of(directory / s / "hostagent.json") for s in (DC1, DC2, WITNESS)}
-    (place / "hostagent.json").write_text(
+    (there / "hostagent.json").write_text(
         json.dumps({"databases": {"ledger": here}, "reach": reach})
     )
     keeper = {"directory": str(directory / "keeper"), "bin_dir": str(BIN)}

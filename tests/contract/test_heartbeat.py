@@ -72,7 +72,7 @@ async def _until(condition: Callable[[], bool], within_s: float) -> float:
     """Seconds until `condition` held."""
     began = time.monotonic()
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  # conditions of the outside make no events
+        while not condition():  # conditions of the outside make no events
             await asyncio.sleep(0.001)
     return time.monotonic() - began
 

@@ -187,7 +187,7 @@ async def test_close_gives_waiting_sessions_no_answer_and_keeps_their_records(
     await three.keeper.seal(Epoch(3), LONG_S)
     async with unanswered(three.servers[DC1], "never") as task:
         whole = (await three.look(DC1)).position
-        await three.databases[DC1].close(discard_tail=False, deadline_s=LONG_S)
+        await three.databases[DC1].close(deadline_s=LONG_S)
         async with asyncio.timeout(5):
             assert await task == "TimedOut"  # unknown to the client: neither done nor refused
     state = await three.look(DC1)
@@ -206,7 +206,7 @@ async def test_a_crash_right_after_an_acknowledgement_loses_nothing(three: Clust
     three.servers[DC1].kill()
     session.drop()
     assert (await three.look(DC1)).liveness is Liveness.DOWN
-    await three.databases[DC1].start(discard_tail=False, deadline_s=LONG_S)
+    await three.databases[DC1].start(deadline_s=LONG_S)
     at_keeper = await three.keeper.seal(Epoch(3), LONG_S)
     state = await three.look(DC1)
     assert state.position is not None
@@ -258,7 +258,7 @@ async def test_a_server_writable_under_an_older_epoch_must_close_first(three: Cl
     with pytest.raises(Refused, match="must be closed"):
         await three.databases[DC1].seal(Epoch(3), LONG_S)
     await three.databases[DC1].promote(Epoch(2), LONG_S)  # already so
-    await three.databases[DC1].close(discard_tail=False, deadline_s=LONG_S)
+    await three.databases[DC1].close(deadline_s=LONG_S)
     with pytest.raises(Refused, match="records of epoch 2"):
         await three.databases[DC1].promote(Epoch(1), LONG_S)
 
@@ -283,7 +283,7 @@ async def test_a_promotion_cut_after_its_epoch_row_is_finished_by_the_next(
 async def test_an_unwritten_epoch_row_does_not_outlive_a_fall(three: Cluster) -> None:
     await three.databases[DC1].promote(Epoch(2), LONG_S)
     three.servers[DC1].kill()
-    await three.databases[DC1].start(discard_tail=False, deadline_s=LONG_S)
+    await three.databases[DC1].start(deadline_s=LONG_S)
     assert three.servers[DC1].sql("SELECT epoch FROM tricast.epoch") == []
     assert (await three.look(DC1)).epoch == 2  # still held, in case somebody has it
     await three.serve(DC2, 3, WITNESS)
@@ -326,7 +326,7 @@ async def test_a_canary_that_waits_is_never_joined_by_another(three: Cluster) ->
     await database.admit(frozenset({WITNESS}), LONG_S)
     await three.keeper.follow(DC1, Epoch(2), LONG_S)
     await database.canary("d", LONG_S)
-    assert three.servers[WITNESS].sql("SELECT token FROM tricast.canary") == [["d"]]
+    assert three.servers[DC1].sql("SELECT token FROM tricast.canary") == [["d"]]
 
 
 async def test_a_hung_server_is_unknown_and_a_stopped_one_down(three: Cluster) -> None:

@@ -90,7 +90,7 @@ async def _echo(net: Net, version: int, port: int = PORT) -> AsyncIterator[None]
         for transport in list(open_ones):
             transport.abort()
         async with asyncio.timeout(1):
-            while open_ones:  # noqa: ASYNC110  # a transport tells nobody but its protocol
+            while open_ones:  # a transport tells nobody but its protocol
                 await asyncio.sleep(0)
 
 
@@ -211,7 +211,7 @@ async def test_nft_runs_only_when_the_set_changed(
         began = time.monotonic()
         await firewall.block(flows)
         took = time.monotonic() - began
-        print(f"nft took {took * 1000:.1f} ms")  # noqa: T201  # shown by pytest -s
+        print(f"nft took {took * 1000:.1f} ms")  # noqa: T201
         monkeypatch.setenv("PATH", "/nonexistent")
         await firewall.block(flows)
         with pytest.raises(Unreachable, match="nft cannot be started"):

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +12,11 @@ from controller.hostagent import wal
 from controller.ports import Refused, TimedOut
 from tests.contract.postgres_world import DC1, DC2, WITNESS, Site, now, until, world
 
-pytest_plugins = ("tests.contract.postgres_world",)
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
 
 
-async def test_a_commit_waits_until_any_one_voter_has_it(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_a_commit_waits_until_any_one_voter_has_it() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         await w.keeper.seal(Epoch(2), 5)
         await w.dc1.write("by-dc2-alone")
@@ -35,8 +33,8 @@ async def test_a_commit_waits_until_any_one_voter_has_it(postgres_template: Path
         assert "by-nobody" in await w.dc1.keys()
 
 
-async def test_the_timeline_is_the_epoch_however_far_it_jumps(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_the_timeline_is_the_epoch_however_far_it_jumps() -> None:
+    async with world() as w:
         await w.begin(epoch=7)
         first = await w.dc1.state()
         assert (first.writable, first.epoch, first.gate_open) == (True, 7, True)
@@ -44,7 +42,7 @@ async def test_the_timeline_is_the_epoch_however_far_it_jumps(postgres_template:
         assert (await w.dc2.state()).epoch == 7
         acked = await w.dc1.write_many("seven", 20)
 
-        await w.dc1.database.close(discard_tail=False, deadline_s=15)
+        await w.dc1.database.close(deadline_s=15)
         await w.keeper.seal(Epoch(12), 5)
         await w.dc2.database.seal(Epoch(12), 5)
         await w.dc2.database.promote(Epoch(12), 5)
@@ -58,8 +56,8 @@ async def test_the_timeline_is_the_epoch_however_far_it_jumps(postgres_template:
             assert (w.dc2.server.wal_dir / wal.history_name(number)).exists()
 
 
-async def test_promotion_is_refused_where_it_proves_nothing(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_promotion_is_refused_where_it_proves_nothing() -> None:
+    async with world() as w:
         await w.begin(epoch=3)
         with pytest.raises(Refused, match="not sealed"):
             await w.dc2.database.promote(Epoch(4), 5)
@@ -74,10 +72,8 @@ async def test_promotion_is_refused_where_it_proves_nothing(postgres_template: P
         assert not (await w.dc2.state()).writable
 
 
-async def test_what_only_the_keeper_has_is_fetched_before_promotion(
-    postgres_template: Path,
-) -> None:
-    async with world(postgres_template) as w:
+async def test_what_only_the_keeper_has_is_fetched_before_promotion() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         acked = await w.dc1.write_many("both", 10)
         await w.dc2.database.seal(Epoch(2), 5)
@@ -105,13 +101,13 @@ async def test_what_only_the_keeper_has_is_fetched_before_promotion(
             await w.dc1.client.finish(now() + 0.5)
 
 
-async def test_catching_up_crosses_timelines_with_unused_numbers(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_catching_up_crosses_timelines_with_unused_numbers() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         await w.dc2.database.seal(Epoch(2), 5)
         acked = await w.dc1.write_many("two", 20)
         await w.keeper.seal(Epoch(6), 5)
-        await w.dc1.database.close(discard_tail=False, deadline_s=15)
+        await w.dc1.database.close(deadline_s=15)
         await w.dc1.database.promote(Epoch(6), 5)
         await w.dc1.database.admit(frozenset({WITNESS}), 5)
         await w.keeper.follow(DC1, Epoch(6), 10)
@@ -127,8 +123,8 @@ async def test_catching_up_crosses_timelines_with_unused_numbers(postgres_templa
         assert acked <= await w.dc2.keys()
 
 
-async def test_a_target_nobody_holds_is_not_reached(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_a_target_nobody_holds_is_not_reached() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         await w.dc2.database.seal(Epoch(3), 5)
         beyond = Position(epoch=2, format=LogFormat.LSN, text="0/F0000000")
@@ -140,10 +136,8 @@ async def test_a_target_nobody_holds_is_not_reached(postgres_template: Path) -> 
         assert (await w.dc2.sql("show restore_command"))[0][0] == ""
 
 
-async def test_the_seal_holds_against_a_black_hole_and_over_a_restart(
-    postgres_template: Path,
-) -> None:
-    async with world(postgres_template) as w:
+async def test_the_seal_holds_against_a_black_hole_and_over_a_restart() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         with socket.socket() as hole:
             hole.bind(("127.0.0.1", 0))
@@ -169,7 +163,7 @@ async def test_the_seal_holds_against_a_black_hole_and_over_a_restart(
         assert (sealed.receiving, sealed.upstream) == (False, None)
         await w.dc2.database.seal(Epoch(3), 5)
         w.dc2.signal(signal.SIGKILL)
-        await w.dc2.database.start(discard_tail=False, deadline_s=20)
+        await w.dc2.database.start(deadline_s=20)
         again = await w.dc2.state()
         assert (again.receiving, again.upstream, again.writable) == (False, None, False)
 
@@ -182,10 +176,8 @@ def connecting(address: tuple[str, int]) -> socket.socket:
     return filler
 
 
-async def test_a_receiver_ends_though_the_startup_process_is_paused(
-    postgres_template: Path,
-) -> None:
-    async with world(postgres_template) as w:
+async def test_a_receiver_ends_though_the_startup_process_is_paused() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         await w.dc2.sql("select pg_wal_replay_pause()")
         acked = await w.dc1.write_many("paused", 30)
@@ -193,17 +185,17 @@ async def test_a_receiver_ends_though_the_startup_process_is_paused(
         held = (await w.dc2.state()).position
         await w.dc1.begin_write("after the seal")
         await w.dc2.sql("select pg_wal_replay_resume()")
-        await w.dc1.database.close(discard_tail=False, deadline_s=15)
+        await w.dc1.database.close(deadline_s=15)
         await w.keeper.seal(Epoch(3), 5)
         await w.dc2.database.promote(Epoch(3), 10)
         assert acked <= await w.dc2.keys()
         assert held is not None
 
 
-async def test_a_hung_server_is_unknown_and_a_dead_one_is_down(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_a_hung_server_is_unknown_and_a_dead_one_is_down() -> None:
+    async with world() as w:
         assert (await w.dc1.state()).liveness is Liveness.DOWN
-        await w.dc1.database.start(discard_tail=False, deadline_s=20)
+        await w.dc1.database.start(deadline_s=20)
         assert (await w.dc1.state()).liveness is Liveness.RUNNING
         w.dc1.signal(signal.SIGSTOP)
         began = now()
@@ -225,8 +217,8 @@ async def running(site: Site) -> bool:
     return (await site.state()).liveness is Liveness.RUNNING
 
 
-async def test_a_canary_that_waits_is_not_cancelled(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
+async def test_a_canary_that_waits_is_not_cancelled() -> None:
+    async with world() as w:
         await w.begin(epoch=2)
         await w.keeper.seal(Epoch(2), 5)
         await w.dc2.database.seal(Epoch(2), 5)
@@ -244,11 +236,9 @@ async def test_a_canary_that_waits_is_not_cancelled(postgres_template: Path) -> 
         assert (await w.dc1.sql("select token from tricast.canary")) == [("heard",)]
 
 
-async def test_a_history_that_was_never_reached_is_not_followed(postgres_template: Path) -> None:
-    async with world(postgres_template) as w:
-        await asyncio.gather(
-            *(s.database.start(discard_tail=False, deadline_s=20) for s in (w.dc1, w.dc2))
-        )
+async def test_a_history_that_was_never_reached_is_not_followed() -> None:
+    async with world() as w:
+        await asyncio.gather(*(s.database.start(deadline_s=20) for s in (w.dc1, w.dc2)))
         # dc2 climbs half-way to epoch 5 and stops: the numbers are planted, nothing is promoted.
         planted = w.dc2.server.wal_dir
         end = (await w.dc2.state()).position

@@ -29,22 +29,22 @@ import json, os, shlex, sys, time
 verb, *words = shlex.split(os.environ["SSH_ORIGINAL_COMMAND"])
 args = dict(word.split("=", 1) for word in words)
 if verb == "echo":
-    print(json.dumps({"args": args, "pid": os.getppid(), "sentence": "as asked"}))
+    print(json.dumps({"args": args, "pid": os.getppid(), "sentence": "as asked"}))  # noqa: T201  # shown by pytest -s
 elif verb == "refuse":
-    print(json.dumps({"error": "the server is writable"})); sys.exit(3)
+    print(json.dumps({"error": "the server is writable"})); sys.exit(3)  # noqa: T201  # shown by pytest -s
 elif verb == "fail":
-    print(json.dumps({"error": "the disk is full"})); sys.exit(1)
+    print(json.dumps({"error": "the disk is full"})); sys.exit(1)  # noqa: T201  # shown by pytest -s
 elif verb == "crash":
     raise RuntimeError("no such thing")
 elif verb == "babble":
-    print("not JSON")
+    print("not JSON")  # noqa: T201  # shown by pytest -s
 elif verb == "bytes":
     sys.stdout.buffer.write(b'{"sentence": "\\xff"}')
 elif verb == "sleep":
     parent, end = os.getppid(), time.monotonic() + float(args["s"])
     while time.monotonic() < end and os.getppid() == parent:
         time.sleep(0.05)
-    print("{}")
+    print("{}")  # noqa: T201  # shown by pytest -s
 """
 
 
@@ -158,7 +158,7 @@ async def test_one_connection_is_kept(sshd: Sshd) -> None:
         pids = {(await agent.call("echo", {}, 10))["pid"] for _ in range(3)}
         began = time.monotonic()
         await agent.call("echo", {}, 10)
-        print(f"a call took {(time.monotonic() - began) * 1000:.0f} ms")  # noqa: T201
+        print(f"a call took {(time.monotonic() - began) * 1000:.0f} ms")  # noqa: T201  # shown by pytest -s
     assert len(pids) == 1
 
 

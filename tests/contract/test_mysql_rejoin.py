@@ -1,0 +1,257 @@
+"""A MariaDB server that comes back: what it may keep, what it must drop, whom it may not answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.core.model import Epoch
+from controller.core.position import Order, Position, compare
+from controller.ports import Refused, TimedOut
+from tests.contract.mysql_cluster import (
+    DC1,
+    DC2,
+    LONG_S,
+    WITNESS,
+    Cluster,
+    Server,
+    cluster,
+    eventually,
+    keys_at,
+    template,
+    write,
+)
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[Path]:
+    with template() as made:
+        yield made
+
+
+@pytest.fixture
+async def three(source: Path) -> AsyncIterator[Cluster]:
+    async with cluster(source) as made:
+        yield made
+
+
+async def attempt(server: Server, key: str, within_s: float = 0.5) -> None:
+    """A write that nobody acknowledges; its session goes on waiting at the server."""
+    session = server.session()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await write(session, key)
+    session.drop()
+
+
+async def restart(three: Cluster) -> Position:
+    """dc1 fell and was started closed; the end of what it holds."""
+    three.servers[DC1].kill()
+    await three.databases[DC1].start(deadline_s=LONG_S)
+    position = (await three.look(DC1)).position
+    assert position is not None
+    return position
+
+
+async def caught_up(three: Cluster) -> bool:
+    mine, theirs = await three.look(DC1), await three.look(DC2)
+    return mine.position == theirs.position
+
+
+async def test_a_prefix_rejoins_in_quarantine_and_then_votes(three: Cluster) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2")
+    session.drop()
+    await three.databases[DC2].seal(Epoch(3), LONG_S)
+    await three.keeper.seal(Epoch(3), LONG_S)
+    await restart(three)
+    await three.serve(DC2, 3, WITNESS)
+    assert await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S) == ""
+    state = await three.look(DC1)
+    assert (state.upstream, state.quarantined, state.streaming) == (DC2, True, True)
+    followers = {f.site: f for f in (await three.look(DC2)).followers}
+    assert followers[DC1].quarantined
+    assert not followers[WITNESS].quarantined
+    await three.databases[DC2].admit(frozenset({DC1, WITNESS}), LONG_S)
+    await three.databases[DC1].follow(DC2, Epoch(3), quarantine=False, deadline_s=LONG_S)
+    await eventually(lambda: caught_up(three), "dc1 to catch up")
+    state = await three.look(DC1)
+    assert (state.quarantined, state.epoch, state.problems) == (False, 3, ())
+    assert keys_at(three.servers[DC1]) == {"k1", "k2"}
+
+
+async def test_of_its_tail_it_keeps_what_the_new_primary_has_and_drops_the_rest(
+    three: Cluster,
+) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    await three.databases[DC2].seal(Epoch(2), LONG_S)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2", "k3")
+    session.drop()
+    target = await three.keeper.seal(Epoch(3), LONG_S)
+    await attempt(three.servers[DC1], "phantom")
+    held = await restart(three)
+    assert compare(held, target) is Order.AHEAD
+    await three.databases[DC2].catch_up(WITNESS, target, LONG_S)
+    await three.serve(DC2, 3, WITNESS)
+    dropped = await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S)
+    assert dropped == held.text
+    await eventually(lambda: caught_up(three), "dc1 to catch up")
+    assert keys_at(three.servers[DC1]) == {"k1", "k2", "k3"}
+    assert (await three.look(DC1)).problems == ()
+    kept_aside = three.servers[DC1].state_dir / "discarded"
+    assert [path.name for path in kept_aside.iterdir()] == ["1"]
+
+
+async def test_a_committed_phantom_is_refused_by_its_name_and_nothing_changes(
+    three: Cluster,
+) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    await three.databases[DC2].seal(Epoch(3), LONG_S)
+    await three.keeper.seal(Epoch(3), LONG_S)
+    await attempt(three.servers[DC1], "phantom")
+    server = three.servers[DC1]
+    waiting = server.sql(
+        "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for semi-sync%'"
+    )
+    server.sql(f"KILL CONNECTION {waiting[0][0]}")  # commits at this server, for nobody else
+    await eventually(lambda: committed(server), "the phantom to be committed")
+    held = await restart(three)
+    # The same sequence number at the new primary, by another writer: counting is not enough.
+    await three.serve(DC2, 3, WITNESS)
+    theirs = (await three.look(DC2)).applied
+    assert theirs is not None
+    assert held.text.split("-")[2] == theirs.text.split("-")[2]
+    with pytest.raises(Refused, match=f"{held.text} .there: .*rebuild"):
+        await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S)
+    state = await three.look(DC1)
+    assert (state.diverged, state.receiving, state.upstream) == (True, False, None)
+    assert (state.position, state.epoch) == (held, 2)
+    assert keys_at(server) == {"phantom"}
+    with pytest.raises(Refused):  # the primary itself refuses the connection as well
+        await three.databases[DC1].follow(DC2, Epoch(3), quarantine=True, deadline_s=LONG_S)
+    assert not (await three.look(DC1)).receiving
+
+
+async def committed(server: Server) -> bool:
+    return keys_at(server) == {"phantom"}
+
+
+async def test_a_longer_log_of_an_older_epoch_is_behind(three: Cluster) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    await three.databases[DC2].seal(Epoch(3), LONG_S)
+    await three.keeper.seal(Epoch(3), LONG_S)
+    for number in range(3):
+        await attempt(three.servers[DC1], f"phantom{number}", within_s=0.3)
+    old = await restart(three)
+    await three.serve(DC2, 3, WITNESS)
+    new = (await three.look(DC2)).position
+    assert new is not None
+    assert int(old.text.split("-")[2]) > int(new.text.split("-")[2]) - 1
+    assert compare(old, new) is Order.BEHIND
+
+
+async def test_in_quarantine_nothing_is_acknowledged(three: Cluster) -> None:
+    primary = three.databases[DC1]
+    await primary.promote(Epoch(2), LONG_S)
+    await three.databases[DC2].follow(DC1, Epoch(2), quarantine=True, deadline_s=LONG_S)
+    await eventually(lambda: received(three), "dc2 to receive the epoch")
+    with pytest.raises(TimedOut):
+        await primary.canary("early", 0.7)
+    state = await three.look(DC1)
+    assert [f.quarantined for f in state.followers] == [True]
+    assert state.problems == ()
+    await primary.admit(frozenset({DC2}), LONG_S)
+    await three.databases[DC2].follow(DC1, Epoch(2), quarantine=False, deadline_s=LONG_S)
+    await primary.canary("late", LONG_S)
+
+
+async def received(three: Cluster) -> bool:
+    return (await three.look(DC2)).epoch == 2
+
+
+async def test_a_returning_replica_that_acknowledges_all_the_same_is_an_alarm(
+    three: Cluster,
+) -> None:
+    await three.serve(DC1, 2, WITNESS)
+    await three.databases[DC2].follow(DC1, Epoch(2), quarantine=True, deadline_s=LONG_S)
+    three.servers[DC2].sql("STOP SLAVE; SET GLOBAL rpl_semi_sync_slave_enabled=1; START SLAVE")
+
+    async def said() -> bool:
+        return "2 replicas acknowledge, only 1 of them" in "".join((await three.look(DC1)).problems)
+
+    await eventually(said, "the alarm")
+
+
+async def test_a_voter_follows_the_moment_it_is_admitted_and_is_cut_when_it_is_not(
+    three: Cluster,
+) -> None:
+    primary = three.databases[DC1]
+    await primary.promote(Epoch(2), LONG_S)
+    with pytest.raises(TimedOut):
+        await three.keeper.follow(DC1, Epoch(2), 0.5)
+    assert not (await three.keeper.observe(2)).streaming
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(three.keeper.follow(DC1, Epoch(2), LONG_S))
+        await asyncio.wait([following], timeout=0.3)
+        await primary.admit(frozenset({WITNESS}), LONG_S)
+        async with asyncio.timeout(0.9):  # the server's own retry comes only every second
+            await following
+    await primary.canary("seen", LONG_S)
+    await primary.admit(frozenset(), LONG_S)
+    state = await three.look(DC1)
+    assert (state.admitted, state.followers) == (frozenset(), ())
+    with pytest.raises(TimedOut):
+        await primary.canary("unseen", 1.5)
+
+
+async def test_a_tail_is_fetched_from_the_site_that_holds_it(three: Cluster) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    await three.databases[DC2].seal(Epoch(2), LONG_S)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2", "k3")  # dc1 and the keeper have them; then the keeper dies
+    session.drop()
+    three.servers[WITNESS].kill()
+    held = await restart(three)
+    assert "k3" not in keys_at(three.servers[DC1])
+    await three.databases[DC1].seal(Epoch(3), LONG_S)
+    await three.databases[DC2].catch_up(DC1, held, LONG_S)
+    assert (await three.look(DC2)).position == held
+    await three.databases[DC2].promote(Epoch(3), LONG_S)
+    assert keys_at(three.servers[DC2]) == {"k1", "k2", "k3"}
+
+
+async def test_a_tail_that_cannot_be_cut_is_kept_whole(three: Cluster) -> None:
+    await three.serve(DC1, 2, WITNESS)
+    await three.keeper.seal(Epoch(3), LONG_S)
+    session = three.servers[DC1].session()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await session.rows("CREATE TABLE wallet.later (id INT)")
+    session.drop()
+    held = await restart(three)
+    state = await three.look(DC1)
+    assert (state.position, state.applied, state.problems) == (held, held, ())
+    await three.databases[DC1].promote(Epoch(3), LONG_S)
+    assert three.servers[DC1].sql("SHOW TABLES IN wallet LIKE 'later'") == [["later"]]
+
+
+async def test_a_server_started_behind_the_agents_back_is_not_believed(three: Cluster) -> None:
+    await three.serve(DC1, 2, WITNESS)
+    server = three.servers[DC1]
+    state_file = server.state_dir / "start.cnf"
+    assert "init-rpl-role=MASTER" in state_file.read_text()  # a plain start cuts nothing
+    server.sql("SET sql_log_bin=0; UPDATE tricast.start SET pending=1")
+    await three.databases[DC1].close(deadline_s=LONG_S)
+    server.sql("SET sql_log_bin=0; UPDATE tricast.start SET pending=1")
+    state = await three.look(DC1)
+    assert state.position is None
+    assert "has not finished this start" in state.problems[0]
+    with pytest.raises(Refused, match="has not finished"):
+        await three.databases[DC1].promote(Epoch(3), LONG_S)
+    await three.databases[DC1].start(deadline_s=LONG_S)
+    assert (await three.look(DC1)).position is not None

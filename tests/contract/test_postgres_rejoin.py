@@ -1,0 +1,287 @@
+"""A deposed PostgreSQL: never heard as a voter until its log is a prefix of the new primary's."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from controller.core.model import Epoch
+from controller.hostagent import pg_closed
+from controller.ports import Refused, TimedOut
+from tests.contract.postgres_world import DC1, DC2, WITNESS, World, now, until, world
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
+
+
+async def depose(w: World, *, phantoms: int) -> set[str]:
+    """dc2 is primary of epoch 3; dc1 lies dead with records that nobody acknowledged.
+
+    The acknowledged transfers.
+    """
+    await w.begin(epoch=2)
+    acked = await w.dc1.write_many("before", 10)
+    await w.dc2.database.seal(Epoch(3), 5)
+    sealed = await w.keeper.seal(Epoch(3), 5)
+    for number in range(phantoms):
+        client = w.dc1.link("wallet", "wallet")
+        await client.begin(
+            "insert into ledger (transfer_key, from_account, to_account, amount, site, server)"
+            " values ($1, 'a', 'b', 1, 'x', 'y')",
+            f"phantom{number}",
+            deadline=now() + 5,
+        )
+
+        async def waits(wanted: int = number + 1) -> bool:
+            return (await w.dc1.state()).waiting_commits == wanted
+
+        await until("the phantom is written", waits)
+        client.drop()
+    w.dc1.signal(signal.SIGKILL)
+    await w.dc2.database.catch_up(WITNESS, sealed, 20)
+    await w.dc2.database.promote(Epoch(3), 5)
+    await w.dc2.database.admit(frozenset({WITNESS}), 5)
+    await w.keeper.follow(DC2, Epoch(3), 10)
+    await w.dc2.database.canary("epoch 3", 10)
+    await w.dc2.database.set_gate(opened=True, deadline_s=5)
+    return acked | await w.dc2.write_many("after", 10)
+
+
+async def checkpointed(w: World) -> None:
+    """The new primary's control file says its timeline, so that a rewind is possible."""
+
+    async def seen() -> bool:
+        await w.dc2.state()
+        found = await w.dc2.sql("select timeline_id from pg_control_checkpoint()")
+        return found == [("3",)]
+
+    await until("looking alone brings the checkpoint about", seen)
+
+
+async def test_a_dead_primary_starts_closed(world_epoch: int = 2) -> None:
+    async with world() as w:
+        await w.begin(epoch=world_epoch)
+        w.dc1.signal(signal.SIGKILL)
+        await w.dc1.database.start(20)
+        state = await w.dc1.state()
+        assert (state.writable, state.gate_open, state.admitted) == (False, False, frozenset())
+        with pytest.raises(Refused, match="no pg_hba.conf entry"):
+            await w.dc1.write("refused")
+        with pytest.raises(Refused, match="not a primary"):
+            await w.dc1.database.set_gate(opened=True, deadline_s=5)
+        assert (await w.dc1.state()).position is not None
+
+
+async def test_closing_cuts_waiting_sessions_unanswered() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.keeper.seal(Epoch(3), 5)
+        await w.dc2.database.seal(Epoch(3), 5)
+        await w.dc1.begin_write("phantom")
+        with pytest.raises(TimedOut):
+            await w.dc1.client.finish(now() + 0.3)
+        began = now()
+        await w.dc1.database.close(20)
+        assert now() - began < 10
+        with pytest.raises(TimedOut, match="effect unknown"):
+            await w.dc1.client.finish(now() + 1)
+        state = await w.dc1.state()
+        assert (state.writable, state.gate_open, state.waiting_commits) == (False, False, 0)
+        await w.dc1.database.close(5)  # it is closed: nothing happens
+        assert "phantom" in await w.dc1.keys()  # durable here, and told to nobody
+
+
+async def test_a_frozen_primary_can_be_closed() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        w.dc1.signal(signal.SIGSTOP)
+        await w.dc1.database.close(20)
+        assert not (await w.dc1.state()).writable
+
+
+async def test_a_diverged_database_is_rewound_and_its_tail_is_kept() -> None:
+    async with world() as w:
+        acked = await depose(w, phantoms=3)
+        await w.dc1.database.start(20)
+        await checkpointed(w)
+        discarded = await w.dc1.database.rejoin(DC2, Epoch(3), 60)
+        assert discarded.startswith("3 transactions after")
+
+        async def quarantined() -> bool:
+            state = await w.dc1.state()
+            return state.streaming and state.quarantined and state.epoch == 3
+
+        await until("it follows in quarantine", quarantined)
+        follower = next(f for f in (await w.dc2.state()).followers if f.site == DC1)
+        assert (follower.quarantined, follower.name) == (True, "dc1_rejoin")
+        assert await w.dc1.database.rejoin(DC2, Epoch(3), 60) == ""
+
+        # In quarantine it releases no commit; as a voter it does.
+        await w.keeper.seal(Epoch(3), 5)
+        await w.dc2.begin_write("who hears it")
+        with pytest.raises(TimedOut):
+            await w.dc2.client.finish(now() + 0.5)
+        await w.dc2.database.admit(frozenset({DC1, WITNESS}), 5)
+        await w.dc1.database.follow(DC2, Epoch(3), quarantine=False, deadline_s=5)
+        await w.dc2.client.finish(now() + 10)
+
+        keys = await w.dc1.keys()
+        assert acked <= keys
+        assert not any(key.startswith("phantom") for key in keys)
+        saved = list((w.dc1.directory / "gate/discarded").glob("*/transactions.txt"))
+        assert len(saved) == 1
+        assert saved[0].read_text().count("COMMIT") == 3
+        assert (await w.dc2.state()).problems == ()
+
+
+async def test_what_has_not_diverged_is_not_rewound() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        acked = await w.dc1.write_many("before", 5)
+        await w.dc1.database.close(20)
+        await w.keeper.seal(Epoch(3), 5)
+        await w.dc2.database.seal(Epoch(3), 5)
+        mine, theirs = (await w.dc1.state()).position, (await w.dc2.state()).position
+        assert mine is not None
+        await w.dc2.database.catch_up(DC1, mine, 20)  # from the other database: the same way
+        assert theirs is not None
+        await w.dc2.database.promote(Epoch(3), 5)
+        await w.dc2.database.admit(frozenset({WITNESS}), 5)
+        await w.keeper.follow(DC2, Epoch(3), 10)
+        await checkpointed(w)
+        assert await w.dc1.database.rejoin(DC2, Epoch(3), 60) == ""
+
+        async def follows() -> bool:
+            state = await w.dc1.state()
+            return state.streaming and state.epoch == 3
+
+        await until("it follows", follows)
+        assert acked <= await w.dc1.keys()
+
+
+async def test_a_rewind_waits_for_the_new_primarys_checkpoint() -> None:
+    async with world() as w:
+        await depose(w, phantoms=1)
+        await w.dc1.database.start(20)
+        before = (await w.dc1.state()).position
+        with pytest.raises(Refused, match="not yet 9"):
+            await w.dc1.database.rejoin(DC2, Epoch(9), 60)
+        assert (await w.dc1.state()).position == before
+
+
+async def test_an_interrupted_rewind_ends_in_a_fresh_copy() -> None:
+    async with world() as w:
+        acked = await depose(w, phantoms=1)
+        await checkpointed(w)
+        mark = pg_closed.rebuilding_mark(w.dc1.server)
+        mark.write_text("a rewind did not finish\n")
+        with pytest.raises(Refused, match="run rejoin"):
+            await w.dc1.database.start(20)
+        assert "unusable" in await w.dc1.database.rejoin(DC2, Epoch(3), 60)
+
+        async def follows() -> bool:
+            return (await w.dc1.state()).streaming
+
+        await until("the copy follows", follows)
+        assert not mark.exists()
+        assert acked <= await w.dc1.keys()
+        assert aside(w.dc1.server.data_dir).exists()
+
+
+def aside(data_dir: Path) -> Path:
+    """Where the old files are kept."""
+    return data_dir.with_name(data_dir.name + ".aside")
+
+
+async def test_an_old_primary_is_refused_under_its_voters_name() -> None:
+    async with world() as w:
+        await depose(w, phantoms=2)
+        await w.dc1.database.start(20)
+        # Somebody points it at the new primary, un-rewound, under its old name and credential.
+        await w.dc1.database.follow(DC2, Epoch(3), quarantine=False, deadline_s=5)
+
+        async def refused() -> bool:
+            log = (w.dc1.directory / "server.log").read_text()
+            return 'no pg_hba.conf entry for replication connection from host "127.0.0.1"' in log
+
+        await until("the new primary turns it away", refused)
+        await w.keeper.seal(Epoch(3), 5)
+        await w.dc2.begin_write("nobody")
+        with pytest.raises(TimedOut):
+            await w.dc2.client.finish(now() + 1.0)
+        assert DC1 not in {f.site for f in (await w.dc2.state()).followers}
+
+
+async def test_a_false_acknowledgement_is_an_alarm_and_shuts_the_gate() -> None:
+    async with world() as w:
+        await depose(w, phantoms=40)
+        await w.dc1.database.start(20)
+        await w.dc2.database.set_gate(opened=False, deadline_s=5)
+        # Worse: it is even admitted. Its records reach beyond everything the new primary has.
+        await w.dc2.database.admit(frozenset({DC1, WITNESS}), 5)
+        await w.dc1.database.follow(DC2, Epoch(3), quarantine=False, deadline_s=5)
+
+        async def alarmed() -> bool:
+            problems = (await w.dc2.state()).problems
+            return any("may not be safe" in p for p in problems)
+
+        await until("the alarm is raised", alarmed)
+        with pytest.raises(Refused, match="the gate stays closed"):
+            await w.dc2.database.set_gate(opened=True, deadline_s=5)
+        assert (await w.dc1.state()).diverged or not (await w.dc1.state()).streaming
+        # Once it is cut and our own log has passed what it claimed, the alarm is over.
+        await w.dc2.database.admit(frozenset({WITNESS}), 5)
+        await w.dc2.sql("select pg_switch_wal()")
+        await w.dc2.database.canary("past it", 10)
+
+        async def over() -> bool:
+            return not any("may not be safe" in p for p in (await w.dc2.state()).problems)
+
+        await until("the alarm is over", over)
+        await w.dc2.database.set_gate(opened=True, deadline_s=5)
+
+
+async def test_the_same_data_both_ways(rounds: int = 3) -> None:
+    """dc1 and dc2 change places again and again under load, with rejoin in between."""
+    async with world() as w:
+        await w.begin(epoch=2)
+        acked = await w.dc1.write_many("start", 5)
+        primary, standby = w.dc1, w.dc2
+        for epoch in range(3, 3 + rounds):
+            primary.signal(signal.SIGKILL)
+            sealed = await w.keeper.seal(Epoch(epoch), 5)
+            await standby.database.seal(Epoch(epoch), 5)
+            await standby.database.catch_up(WITNESS, sealed, 20)
+            began = time.perf_counter()
+            await standby.database.promote(Epoch(epoch), 5)
+            assert time.perf_counter() - began < 3
+            await standby.database.admit(frozenset({WITNESS, primary.name}), 5)
+            await w.keeper.follow(standby.name, Epoch(epoch), 10)
+            await standby.database.set_gate(opened=True, deadline_s=5)
+            acked |= await standby.write_many(f"epoch{epoch}-", 10)
+            primary, standby = standby, primary
+            await standby.database.start(20)
+
+            async def rejoined(back: object = standby, to: object = primary) -> bool:
+                assert back is standby
+                assert to is primary
+                try:
+                    await standby.database.rejoin(primary.name, Epoch(epoch), 60)
+                except Refused:
+                    await primary.state()
+                    return False
+                return True
+
+            await until("it may rejoin", rejoined)
+            await w.streaming(standby)
+            await standby.database.follow(
+                primary.name, Epoch(epoch), quarantine=False, deadline_s=5
+            )
+
+            async def voter() -> bool:
+                followers = (await primary.state()).followers
+                return any(f.site == standby.name and not f.quarantined for f in followers)
+
+            await until("it is a voter", voter)
+        assert acked <= await primary.keys()
+        assert (await primary.state()).problems == ()
