@@ -37,8 +37,7 @@ from bgp.rib import Announce, RouteCommand, fewest
 from bgp.route import Attributes, Prefix
 from bgp.spec import BgpSpec
 
-ASK_S: Final = 0.5  # between questions for the sessions
-FRESH_S: Final = 1.0  # an answer younger than this proves that ExaBGP is awake
+ASK_S: Final = 0.5  # an answer younger than this proves that ExaBGP is awake
 RETRY_S: Final = 1.0  # after a refusal
 RESEND_S: Final = 2.0  # what was not seen leaving by then is said again; doubles up to refresh
 SLOW_S: Final = 3.0  # an answer that takes longer is a problem worth telling
@@ -128,9 +127,9 @@ class Dialogue:
         self._plan: deque[RouteCommand] | None = None
         self._in_flight: _InFlight | None = None
         self._answer_is_listing = False
+        self._sessions_known = False  # before, one may be up that we have not heard of
         self._list_at = now
         self._refresh_at = now + spec.refresh_s
-        self._heard_at = -math.inf
         self._refused: dict[RouteCommand, float] = {}
         self.counters: Counter[str] = Counter()
 
@@ -171,11 +170,15 @@ class Dialogue:
             for address in self._spec.neighbors_of(prefix.family)
             if self._sessions[address].up
         ]
-        return bool(said) and all(
-            prefix in self._sessions[address].seen
-            and self._sessions[address].seen[prefix] == self._wanted[address][prefix]
-            and not self._about_to_differ(address, prefix)
-            for address, prefix in said
+        return (
+            self._sessions_known
+            and bool(said)
+            and all(
+                prefix in self._sessions[address].seen
+                and self._sessions[address].seen[prefix] == self._wanted[address][prefix]
+                and not self._about_to_differ(address, prefix)
+                for address, prefix in said
+            )
         )
 
     def _about_to_differ(self, address: str, prefix: Prefix) -> bool:
@@ -220,10 +223,6 @@ class Dialogue:
                 self._answered(now, ok=ok)
             case Unreadable():
                 self.counters["lines_unreadable"] += 1
-                return
-            case _:
-                return
-        self._heard_at = now
 
     def missed(self) -> None:
         """Something ExaBGP said was lost: the sessions are asked for, everything is said again."""
@@ -243,7 +242,7 @@ class Dialogue:
         self._plan = None
 
     def _listed(self, established: Mapping[str, bool]) -> None:
-        self._answer_is_listing = True
+        self._answer_is_listing = self._sessions_known = True
         for address, session in self._sessions.items():
             session.listed = address in established
             up = established.get(address, False)
@@ -300,8 +299,6 @@ class Dialogue:
         command = self._next_route_command(now)
         if command is None:
             return None
-        if now - self._heard_at > FRESH_S:
-            return self._fly(None, now)
         if self._plan:
             self._plan.popleft()
         return self._fly(command, now)

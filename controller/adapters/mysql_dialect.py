@@ -35,6 +35,10 @@ class StatusColumns:
     read_offset: str
     done_file: str
     done_offset: str
+    applier_state: str
+    by_gtid: str  # No: by file and offset; MySQL: Auto_Position
+    relay_file: str = "Relay_Log_File"
+    relay_offset: str = "Relay_Log_Pos"
     receiver_errno: str = "Last_IO_Errno"
     receiver_error: str = "Last_IO_Error"
     applier_errno: str = "Last_SQL_Errno"
@@ -57,6 +61,9 @@ class Dialect:
     stop_receiver: str
     forget_source: str
     change_source: str
+    change_to_exact: str  # the same source from a file and offset on; "": not needed
+    gtids_at: str  # which GTIDs stand before a file and offset of the source
+    kill_client: str  # cuts a session off without ending its wait, where that can be had
     adopt_own_log: tuple[str, ...]  # replication goes on where this server's own log ends
     wait_applied: str  # arguments: GTIDs, seconds; one row, 0 when they were applied in time
     replica_side: str  # variable: this server acknowledges as a replica
@@ -94,6 +101,8 @@ MARIADB: Final = Dialect(
         read_offset="Read_Master_Log_Pos",
         done_file="Relay_Master_Log_File",
         done_offset="Exec_Master_Log_Pos",
+        applier_state="Slave_SQL_Running_State",
+        by_gtid="Using_Gtid",
     ),
     start="START SLAVE",
     start_until="START SLAVE UNTIL master_gtid_pos={target}",
@@ -105,6 +114,17 @@ MARIADB: Final = Dialect(
         "MASTER_PASSWORD={password}, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1, "
         "MASTER_USE_GTID=slave_pos"
     ),
+    # Two commits at most get into the log while the first of them waits. A voter that has received
+    # both, and whose acknowledgements were lost, is sent nothing more that it could acknowledge:
+    # asking by GTID it would leave them waiting for ever. Asking by file and offset says at the
+    # same time what it has, and that counts as its acknowledgement.
+    change_to_exact=(
+        "CHANGE MASTER TO MASTER_LOG_FILE={file}, MASTER_LOG_POS={offset}, MASTER_USE_GTID=no"
+    ),
+    gtids_at="SELECT BINLOG_GTID_POS({file}, {offset}) AS gtids",
+    # Killed the hard way, the first of a group of commits would end the wait of all the others,
+    # and they would answer OK.
+    kill_client="KILL SOFT CONNECTION {id:d}",
     adopt_own_log=("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos",),
     wait_applied="SELECT MASTER_GTID_WAIT({target}, {seconds}) AS late",
     replica_side="rpl_semi_sync_slave_enabled",
@@ -158,6 +178,8 @@ MYSQL: Final = Dialect(
         read_offset="Read_Source_Log_Pos",
         done_file="Relay_Source_Log_File",
         done_offset="Exec_Source_Log_Pos",
+        applier_state="Replica_SQL_Running_State",
+        by_gtid="Auto_Position",
     ),
     start="START REPLICA",
     start_until="START REPLICA UNTIL SQL_AFTER_GTIDS={target}",
@@ -169,6 +191,9 @@ MYSQL: Final = Dialect(
         "SOURCE_PASSWORD={password}, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=0, "
         "SOURCE_HEARTBEAT_PERIOD=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1"
     ),
+    change_to_exact="",
+    gtids_at="",
+    kill_client="KILL CONNECTION {id:d}",
     adopt_own_log=(),
     wait_applied="SELECT WAIT_FOR_EXECUTED_GTID_SET({target}, {seconds}) AS late",
     replica_side="rpl_semi_sync_replica_enabled",

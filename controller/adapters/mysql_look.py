@@ -10,6 +10,7 @@ from typing import Any
 
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes, newer
+from controller.adapters.mysql_relay import holds_whole_transaction
 from controller.adapters.mysql_session import Row, Session
 from controller.core.position import Position
 
@@ -23,8 +24,12 @@ class Source:
     user: str
     receiver: str  # Yes, No, Connecting, Preparing
     applier: str
-    received: str
-    applier_lag_bytes: int | None
+    by_gtid: bool  # it asks by GTID, not by file and offset
+    received: str  # end of what was received, where it asks by GTID
+    read: tuple[str, int]  # the source's file and offset up to which was received
+    done: tuple[str, int]  # and up to which whole transactions were applied
+    relay: tuple[str, int]  # own relay log file and offset of what comes next
+    applier_state: str
     receiver_errno: int
     receiver_error: str
     applier_errno: int
@@ -39,6 +44,11 @@ class Source:
     def streaming(self) -> bool:
         """A receiver thread is connected."""
         return self.receiver == "Yes"
+
+    @property
+    def lag_bytes(self) -> int | None:
+        """Received and not applied; unknown across files."""
+        return self.read[1] - self.done[1] if self.read[0] == self.done[0] else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +101,7 @@ class Look:
     sessions: tuple[ServerSession, ...]
     accounts: tuple[Account, ...]
     counters: Row
-
-    @property
-    def drained(self) -> bool:
-        """Everything received has been applied, and so stands in the own log."""
-        return self.source is None or includes(
-            self.dialect.format, self.log_end, self.source.received
-        )
+    drained: bool  # every whole transaction received has been applied, so stands in the own log
 
     @property
     def tail_missing(self) -> bool:
@@ -136,7 +140,8 @@ class Look:
         if self.source is not None and not self.drained:
             if not self.source.receiving:
                 return None
-            text = newer(self.dialect.format, self.log_end, self.source.received)
+            if self.source.by_gtid:
+                text = newer(self.dialect.format, self.log_end, self.source.received)
         return Position(epoch=epoch, format=self.dialect.format, text=text)
 
     def applied(self) -> Position:
@@ -154,7 +159,7 @@ async def look(session: Session, dialect: Dialect) -> Look:
         f" {dialect.log_state} AS log_state, @@global.{dialect.replica_side} AS replica_side,"
         f" @@global.{dialect.source_side} AS source_side, {columns}"
     )
-    status = await session.rows(dialect.replica_status)
+    source = _source(dialect, await session.rows(dialect.replica_status))
     sessions = tuple(_session(row) for row in await session.rows(dialect.sessions))
     epochs = await session.rows(
         "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
@@ -176,11 +181,22 @@ async def look(session: Session, dialect: Dialect) -> Look:
         epoch=max(visible, _waiting_epoch(dialect, sessions, writable=not server["closed"])),
         holder=str(epochs[0]["holder"]) if epochs else "",
         started=_started(started),
-        source=_source(dialect, status),
+        source=source,
         sessions=sessions,
         accounts=tuple(_account(row) for row in accounts),
         counters={str(row["Variable_name"]): row["Value"] for row in counters},
+        drained=source is None or await _drained(session, dialect, _gtids(server["log_end"]), source),
     )
+
+
+async def _drained(session: Session, dialect: Dialect, log_end: str, source: Source) -> bool:
+    """The log's end was read before the status, so what is said here of it is not too much."""
+    if source.by_gtid:
+        return includes(dialect.format, log_end, source.received)
+    if source.read == source.done:
+        return True
+    # Cut in the middle of a transaction, the two never meet; then the relay log itself tells.
+    return not source.receiving and not await holds_whole_transaction(session, source.relay)
 
 
 def _session(row: Row) -> ServerSession:
@@ -223,16 +239,18 @@ def _source(dialect: Dialect, rows: Sequence[Row]) -> Source | None:
     if not rows or not rows[0][dialect.columns.host]:
         return None
     row, names = rows[0], dialect.columns
-    same_file = row[names.read_file] == row[names.done_file]
-    lag = int(row[names.read_offset]) - int(row[names.done_offset]) if same_file else None
     return Source(
         address=str(row[names.host]),
         port=int(row[names.port]),
         user=str(row[names.user]),
         receiver=str(row[names.receiver]),
         applier=str(row[names.applier]),
+        by_gtid=str(row[names.by_gtid]) not in ("No", "0"),
         received=_gtids(row[names.received]),
-        applier_lag_bytes=lag,
+        read=(str(row[names.read_file]), int(row[names.read_offset])),
+        done=(str(row[names.done_file]), int(row[names.done_offset])),
+        relay=(str(row[names.relay_file]), int(row[names.relay_offset])),
+        applier_state=str(row[names.applier_state] or ""),
         receiver_errno=int(row[names.receiver_errno]),
         receiver_error=str(row[names.receiver_error]),
         applier_errno=int(row[names.applier_errno]),

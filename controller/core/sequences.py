@@ -171,7 +171,9 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
 
 
 def _admitted(view: View, state: DatabaseState) -> bool:
-    return state.admitted == guards.wanted_admitted(view, state)
+    return guards.promoted_here(view, state) and (
+        state.admitted == guards.wanted_admitted(view, state)
+    )
 
 
 def _admit(view: View, state: DatabaseState) -> Intent:

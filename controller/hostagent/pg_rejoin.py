@@ -209,6 +209,8 @@ def copy_afresh(source: Source) -> str:
     aside = server.data_dir.with_name(server.data_dir.name + ".aside")
     write_file(pg_closed.rebuilding_mark(server), "a base backup did not finish\n", server.who)
     pg_closed.remove_tree(fresh)
+    fresh.mkdir(mode=0o700)
+    server.who.own(fresh)
     began = time.monotonic()
     argv = [server.program("pg_basebackup"), "-D", str(fresh), "-X", "stream", "-c", "fast"]
     done = run([*argv, "-d", source.conninfo], server.who, timeout_s=LONG_S)

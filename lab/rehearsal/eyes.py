@@ -132,7 +132,7 @@ class Eyes:
         done = await self._lab.run(
             f"{site}-db",
             ["mariadb", "--defaults-file=/dev/null", "-N", "-B", "-u", "root"]
-            + ["--socket=/run/mysqld/mysqld.sock"]
+            + ["--socket=/run/mysqld/journal.sock"]
             + ["-e", "select transfer_key from wallet.journal"],
             deadline_s=30,
         )

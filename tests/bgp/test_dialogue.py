@@ -217,6 +217,28 @@ def test_a_session_that_comes_back_is_told_everything_again(talk: Talk) -> None:
     assert talk.seen().services["wallet"].confirmed
 
 
+def test_a_new_session_is_noticed_though_the_end_of_the_old_was_not(talk: Talk) -> None:
+    talk.want(wallet=Wish(Stance.PREFERRED, 1), lobby=Wish(Stance.WITHDRAWN, 1))
+    talk.settle()
+    talk.said.clear()
+    talk.session_up(V4)
+    talk.settle()
+    assert talk.holds(WALLET, 2)
+    assert len(talk.said) == 1  # and what is withdrawn needs no words in a new session
+
+
+def test_nothing_is_confirmed_while_a_session_may_be_up_unknown_to_us() -> None:
+    talk = Talk()
+    talk.up = {V4}
+    talk.held[V4] = {WALLET[0]: 2}  # of a predecessor
+    talk.session_up(V6)
+    talk.want(wallet=Wish(Stance.WITHDRAWN, 1), lobby=BACKUP)
+    assert not talk.seen().services["wallet"].confirmed
+    talk.settle()
+    assert talk.seen().services["wallet"].confirmed
+    assert talk.holds(WALLET, 0)
+
+
 def test_nothing_is_confirmed_while_no_session_is_up(talk: Talk) -> None:
     talk.want(wallet=Wish(Stance.PREFERRED, 1), lobby=BACKUP)
     talk.session_down(V4)
@@ -236,8 +258,6 @@ def test_a_command_of_a_dead_session_does_not_count_for_the_next(talk: Talk) -> 
     talk.session_up(V4)
     talk.answer()
     talk.lose_updates = False
-    talk.settle()
-    talk.wait(2.5)
     talk.settle()
     assert talk.holds(WALLET, 2)
 
@@ -260,11 +280,11 @@ def test_an_answer_meant_for_a_predecessor_confuses_nothing() -> None:
     talk = Talk()
     talk.up = {V4, V6}
     assert talk.speak()
+    talk.session_up(V4)
     for stray in ("done", "done"):
         talk.hear(stray)
-    assert not talk.speak()  # the sessions are still awaited
-    talk.answer()
     talk.want(wallet=Wish(Stance.PREFERRED, 1), lobby=BACKUP)
+    assert not talk.speak()  # the sessions are still awaited
     talk.settle()
     assert talk.holds(WALLET, 2)
     talk = Talk()
@@ -466,5 +486,5 @@ class AnyOrder(RuleBasedStateMachine):
                     assert self.talk.held[address].get(prefix, 0) == LENGTHS.get(said.stance, 0)
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase

@@ -1,7 +1,6 @@
 """A deposed PostgreSQL: never heard as a voter until its log is a prefix of the new primary's."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,12 @@ import pytest
 from controller.core.model import Epoch
 from controller.hostagent import pg_closed
 from controller.ports import Refused, TimedOut
-from tests.contract.postgres_world import DC1, DC2, WITNESS, World, now, until, world
+from tests.contract.postgres_world import DC1, DC2, WITNESS, Site, World, now, until, world
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
 
 
-async def depose(w: World, *, phantoms: int) -> set[str]:
+async def depose(w: World, *, phantoms: int, rows: int = 1) -> set[str]:
     """dc2 is primary of epoch 3; dc1 lies dead with records that nobody acknowledged.
 
     The acknowledged transfers.
@@ -27,8 +26,9 @@ async def depose(w: World, *, phantoms: int) -> set[str]:
         client = w.dc1.link("wallet", "wallet")
         await client.begin(
             "insert into ledger (transfer_key, from_account, to_account, amount, site, server)"
-            " values ($1, 'a', 'b', 1, 'x', 'y')",
-            f"phantom{number}",
+            " select $1 || n, 'a', 'b', 1, 'x', 'y' from generate_series(1, $2::int) as n",
+            f"phantom{number}-",
+            str(rows),
             deadline=now() + 5,
         )
 
@@ -58,14 +58,14 @@ async def checkpointed(w: World) -> None:
     await until("looking alone brings the checkpoint about", seen)
 
 
-async def test_a_dead_primary_starts_closed(world_epoch: int = 2) -> None:
+async def test_a_dead_primary_starts_closed() -> None:
     async with world() as w:
-        await w.begin(epoch=world_epoch)
+        await w.begin(epoch=2)
         w.dc1.signal(signal.SIGKILL)
         await w.dc1.database.start(20)
         state = await w.dc1.state()
         assert (state.writable, state.gate_open, state.admitted) == (False, False, frozenset())
-        with pytest.raises(Refused, match="no pg_hba.conf entry"):
+        with pytest.raises(Refused, match=r"no pg_hba\.conf entry"):
             await w.dc1.write("refused")
         with pytest.raises(Refused, match="not a primary"):
             await w.dc1.database.set_gate(opened=True, deadline_s=5)
@@ -214,7 +214,7 @@ async def test_an_old_primary_is_refused_under_its_voters_name() -> None:
 
 async def test_a_false_acknowledgement_is_an_alarm_and_shuts_the_gate() -> None:
     async with world() as w:
-        await depose(w, phantoms=40)
+        await depose(w, phantoms=1, rows=5000)
         await w.dc1.database.start(20)
         await w.dc2.database.set_gate(opened=False, deadline_s=5)
         # Worse: it is even admitted. Its records reach beyond everything the new primary has.
@@ -241,47 +241,43 @@ async def test_a_false_acknowledgement_is_an_alarm_and_shuts_the_gate() -> None:
         await w.dc2.database.set_gate(opened=True, deadline_s=5)
 
 
-async def test_the_same_data_both_ways(rounds: int = 3) -> None:
-    """dc1 and dc2 change places again and again under load, with rejoin in between."""
+async def comes_back(old: Site, primary: Site, epoch: int) -> None:
+    """The deposed database is a voter of the new primary's."""
+    await old.database.start(20)
+
+    async def rejoined() -> bool:
+        try:
+            await old.database.rejoin(primary.name, Epoch(epoch), 60)
+        except Refused:
+            await primary.state()
+            return False
+        return True
+
+    async def voter() -> bool:
+        followers = (await primary.state()).followers
+        return any(f.site == old.name and not f.quarantined for f in followers)
+
+    await until("it may rejoin", rejoined)
+    await old.database.follow(primary.name, Epoch(epoch), quarantine=False, deadline_s=5)
+    await until("it is a voter", voter)
+
+
+async def test_the_sites_change_places_again_and_again() -> None:
     async with world() as w:
         await w.begin(epoch=2)
         acked = await w.dc1.write_many("start", 5)
         primary, standby = w.dc1, w.dc2
-        for epoch in range(3, 3 + rounds):
+        for epoch in (3, 4, 7):
             primary.signal(signal.SIGKILL)
             sealed = await w.keeper.seal(Epoch(epoch), 5)
             await standby.database.seal(Epoch(epoch), 5)
             await standby.database.catch_up(WITNESS, sealed, 20)
-            began = time.perf_counter()
             await standby.database.promote(Epoch(epoch), 5)
-            assert time.perf_counter() - began < 3
             await standby.database.admit(frozenset({WITNESS, primary.name}), 5)
             await w.keeper.follow(standby.name, Epoch(epoch), 10)
             await standby.database.set_gate(opened=True, deadline_s=5)
             acked |= await standby.write_many(f"epoch{epoch}-", 10)
             primary, standby = standby, primary
-            await standby.database.start(20)
-
-            async def rejoined(back: object = standby, to: object = primary) -> bool:
-                assert back is standby
-                assert to is primary
-                try:
-                    await standby.database.rejoin(primary.name, Epoch(epoch), 60)
-                except Refused:
-                    await primary.state()
-                    return False
-                return True
-
-            await until("it may rejoin", rejoined)
-            await w.streaming(standby)
-            await standby.database.follow(
-                primary.name, Epoch(epoch), quarantine=False, deadline_s=5
-            )
-
-            async def voter() -> bool:
-                followers = (await primary.state()).followers
-                return any(f.site == standby.name and not f.quarantined for f in followers)
-
-            await until("it is a voter", voter)
+            await comes_back(standby, primary, epoch)
         assert acked <= await primary.keys()
         assert (await primary.state()).problems == ()

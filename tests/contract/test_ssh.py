@@ -29,22 +29,22 @@ import json, os, shlex, sys, time
 verb, *words = shlex.split(os.environ["SSH_ORIGINAL_COMMAND"])
 args = dict(word.split("=", 1) for word in words)
 if verb == "echo":
-    print(json.dumps({"args": args, "pid": os.getppid(), "sentence": "as asked"}))  # noqa: T201  # shown by pytest -s
+    print(json.dumps({"args": args, "pid": os.getppid(), "sentence": "as asked"}))
 elif verb == "refuse":
-    print(json.dumps({"error": "the server is writable"})); sys.exit(3)  # noqa: T201  # shown by pytest -s
+    print(json.dumps({"error": "the server is writable"})); sys.exit(3)
 elif verb == "fail":
-    print(json.dumps({"error": "the disk is full"})); sys.exit(1)  # noqa: T201  # shown by pytest -s
+    print(json.dumps({"error": "the disk is full"})); sys.exit(1)
 elif verb == "crash":
     raise RuntimeError("no such thing")
 elif verb == "babble":
-    print("not JSON")  # noqa: T201  # shown by pytest -s
+    print("not JSON")
 elif verb == "bytes":
     sys.stdout.buffer.write(b'{"sentence": "\\xff"}')
 elif verb == "sleep":
     parent, end = os.getppid(), time.monotonic() + float(args["s"])
     while time.monotonic() < end and os.getppid() == parent:
         time.sleep(0.05)
-    print("{}")  # noqa: T201  # shown by pytest -s
+    print("{}")
 """
 
 
