@@ -12,6 +12,7 @@ Not guaranteed: a keeper whose directory was lost cannot know it. It says it hol
 import asyncio
 import errno
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -74,8 +75,9 @@ class PostgresKeeper:
     async def observe(self, deadline_s: float) -> VoterState:
         """One look, of what `run` last saw."""
         if self._scanned_at == float("-inf"):
-            async with asyncio.timeout(deadline_s):
-                await self._scan()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline_s), self._turn:
+                    await self._look_again()
         alive = self._receiver.alive()
         about = self._receiver.about() if alive else {}
         problems = [f"{self._spec.database}: {why}" for why in self._damage]
@@ -133,7 +135,7 @@ class PostgresKeeper:
                     if wanted is not None and self._receiver.streaming():
                         pause, self._trouble = FIRST_PAUSE_S, ""
                     if _now() - self._scanned_at >= SCAN_S:
-                        await self._scan()
+                        await self._look_again()
                 elif _now() >= again:
                     await self._try_again(wanted)
                     again, pause = _now() + pause, min(pause * 2, LONGEST_PAUSE_S)
@@ -175,16 +177,18 @@ class PostgresKeeper:
 
     async def _scan(self) -> None:
         """The end of the log and what is wrong with its files are known as of now."""
-        known = self._end
         try:
-            found = await asyncio.to_thread(self._reader.log_end, known)
+            found = await asyncio.to_thread(self._reader.log_end, self._end)
+            self._damage = self._files.damage()
         except (AgentError, OSError) as error:
             self._damage = [f"its log cannot be read: {error}"]
-            return
-        if found is not None or known is None or not self._files.holdings().segments:
-            self._end = found
-        self._damage = self._files.damage()
+            raise Refused(f"{self._spec.database}: {self._damage[0]}") from None
+        self._end = found
         self._scanned_at = _now()
+
+    async def _look_again(self) -> None:
+        with suppress(Refused):  # the next look says it
+            await self._scan()
 
     async def _try_again(self, wanted: Following) -> None:
         ended = self._receiver.complaint()
@@ -211,20 +215,20 @@ class PostgresKeeper:
         ancestry = await self._ancestry_of(wanted, target, deadline)
         try:
             self._files.make_ready(wanted.epoch, ancestry)
+            self._write_password()
+            self._receiver.start(
+                [
+                    str(self._spec.bin_dir / "pg_receivewal"),
+                    *("--synchronous", "--no-loop", "--verbose", "--no-password", "-s", "1"),
+                    *("-D", str(self._spec.directory), "-S", slot_name(self._spec.site)),
+                    *("-d", conninfo(target)),
+                ],
+                {"PGPASSFILE": str(self._files.state / "receiver.pgpass")},
+                {"upstream": wanted.upstream, "epoch": str(wanted.epoch)},
+            )
         except OSError as error:
-            full = " (the disk is full)" if error.errno == errno.ENOSPC else ""
-            raise Refused(f"cannot make the log ready{full}: {error.strerror}") from None
-        self._write_password()
-        self._receiver.start(
-            [
-                str(self._spec.bin_dir / "pg_receivewal"),
-                *("--synchronous", "--no-loop", "--verbose", "--no-password", "-s", "1"),
-                *("-D", str(self._spec.directory), "-S", slot_name(self._spec.site)),
-                *("-d", conninfo(target)),
-            ],
-            {"PGPASSFILE": str(self._files.state / "receiver.pgpass")},
-            {"upstream": wanted.upstream, "epoch": str(wanted.epoch)},
-        )
+            full = "the disk is full: " if error.errno == errno.ENOSPC else ""
+            raise Refused(f"{full}cannot make the log ready: {error.strerror}") from None
 
     async def _ancestry_of(
         self, wanted: Following, target: Mapping[str, str], deadline: float

@@ -1,19 +1,25 @@
 """Who may log in to a MariaDB or MySQL server: clients (the gate) and voters.
 
 Accounts are locked and unlocked on this server alone, never through replication. A locked account
-keeps its open sessions, so locking ends with killing them: always the connection, never the
-statement, because a killed statement that waits for an acknowledgement answers "OK".
+keeps its open sessions, so locking ends with cutting them off: never the statement, because a
+killed statement that waits for an acknowledgement answers "OK"; and never so that the wait itself
+ends, because in MariaDB that answers "OK" to others who commit in the same group. A session whose
+commit waits is gone only when the commit is acknowledged, or when the server is closed.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from controller.adapters.mysql_dialect import FORGET_GATED, NOTE_GATED, Dialect
 from controller.adapters.mysql_look import Account, Look, ServerSession, look
-from controller.adapters.mysql_replica import kill_sessions
+from controller.adapters.mysql_replica import KILL, kill_sessions
 from controller.adapters.mysql_report import MysqlSpec, gated
 from controller.adapters.mysql_session import Session, quoted
 from controller.core.model import SiteName
 from controller.ports import Refused
+
+_POLL_S: Final = 0.003
 
 
 class Accounts:
@@ -33,7 +39,8 @@ class Accounts:
             for account in open_ones
         ]
         await self._locally((*noted, *_change(open_ones, "LOCK")))
-        await self._kill_while(lambda s: not self._spec.is_infrastructure(s.user))
+        cut = self._dialect.kill_client
+        await self._kill_while(cut, lambda s: not self._spec.is_infrastructure(s.user))
 
     async def unlock_clients(self) -> None:
         """The clients that were locked by us may log in; those an operator locked may not."""
@@ -72,7 +79,7 @@ class Accounts:
         lock = [a for a in accounts if a.user not in wanted and not a.locked]
         unlock = [a for a in accounts if a.user in wanted and a.locked]
         await self._locally((*_change(lock, "LOCK"), *_change(unlock, "UNLOCK")))
-        await self._kill_while(lambda s: s.user in every - wanted)
+        await self._kill_while(KILL, lambda s: s.user in every - wanted)
 
     async def _look(self) -> Look:
         return await look(self._session, self._dialect)
@@ -89,10 +96,11 @@ class Accounts:
             self._session.drop()
             raise
 
-    async def _kill_while(self, unwanted: Callable[[ServerSession], bool]) -> None:
+    async def _kill_while(self, kill: str, unwanted: Callable[[ServerSession], bool]) -> None:
         """No session is left for which `unwanted` holds."""
         while victims := [s for s in (await self._look()).sessions if unwanted(s)]:
-            await kill_sessions(self._session, victims)
+            await kill_sessions(self._session, victims, kill)
+            await asyncio.sleep(_POLL_S)
 
 
 def _change(accounts: list[Account], verb: str) -> tuple[str, ...]:

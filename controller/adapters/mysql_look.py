@@ -185,7 +185,8 @@ async def look(session: Session, dialect: Dialect) -> Look:
         sessions=sessions,
         accounts=tuple(_account(row) for row in accounts),
         counters={str(row["Variable_name"]): row["Value"] for row in counters},
-        drained=source is None or await _drained(session, dialect, _gtids(server["log_end"]), source),
+        drained=source is None
+        or await _drained(session, dialect, _gtids(server["log_end"]), source),
     )
 
 

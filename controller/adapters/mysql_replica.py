@@ -16,10 +16,12 @@ from controller.adapters.mysql_session import Login, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
 
+KILL: Final = "KILL CONNECTION {id:d}"
 _POLL_S: Final = 0.005
 _RETRY_S: Final = 0.05
 _KILL_S: Final = 0.1
-_HISTORY_DIFFERS: Final = 1236
+_CANNOT_SERVE: Final = 1236
+_HISTORY_DIFFERS: Final = "not in the master's binlog"
 _NO_SUCH_SESSION: Final = "(1094)"
 _FATAL: Final = frozenset({1236, 1593, 1595, 13114, 13117})
 
@@ -77,19 +79,20 @@ class Replica:
             seen = await self.look()
         return seen
 
-    async def _drain(self, seen: Look) -> None:
+    async def _drain(self, seen: Look) -> Look:
         """The own log holds everything received; a broken applier is a refusal."""
         while not seen.drained:
             source = seen.source
             if source is None:
-                return
+                return seen
             if source.applier != "Yes":
                 raise Refused(
-                    f"{self._name} holds records up to {source.received} that its applier has not "
-                    f"applied (error {source.applier_errno}: {source.applier_error or 'stopped'})"
+                    f"{self._name} has received records that its applier has not applied "
+                    f"(error {source.applier_errno}: {source.applier_error or 'stopped'})"
                 )
-            await self._applied_to(source.received, 1)
+            await asyncio.sleep(_POLL_S)
             seen = await self.look()
+        return seen
 
     async def _applied_to(self, gtids: str, seconds: float) -> bool:
         statement = self._dialect.wait_applied.format(target=quoted(gtids), seconds=f"{seconds:g}")
@@ -101,25 +104,50 @@ class Replica:
     def follows(self, seen: Look, upstream: Login, *, voting: bool) -> bool:
         """Whether it already replicates from `upstream` in the wanted way, or tries to."""
         source = seen.source
-        return (
-            source is not None
-            and (source.address, source.port, source.user)
-            == (upstream.address, upstream.port, upstream.user)
-            and source.receiving
-            and source.applier == "Yes"
-            and seen.replica_side == voting
-        )
+        if source is None or not source.receiving or source.applier != "Yes":
+            return False
+        if (source.address, source.port, source.user) != (
+            upstream.address,
+            upstream.port,
+            upstream.user,
+        ):
+            return False
+        by_gtid = not (voting and self._dialect.change_to_exact)
+        return seen.replica_side == voting and source.by_gtid == by_gtid
 
     async def follow(self, upstream: Login, *, voting: bool) -> None:
         """Streams from `upstream`; acknowledges commits there only when `voting`."""
         seen = await self.look()
         self._refuse_unsettled(seen)
         if not self.follows(seen, upstream, voting=voting):
-            seen = await self.seal()
+            await self.seal()
             await self._set_acknowledging(on=voting)
             await self._point_at(upstream)
             await self._session.rows(self._dialect.start)
+            await self._until_streaming(upstream)
+            if voting and self._dialect.change_to_exact:
+                await self._say_what_it_has(upstream)
         await self._until_streaming(upstream)
+
+    async def _say_what_it_has(self, upstream: Login) -> None:
+        """It asks the same upstream for what comes after the very record it ends with."""
+        seen = await self.look()
+        while seen.source is None or not seen.source.read[0]:
+            await asyncio.sleep(_POLL_S)
+            seen = await self.look()
+        seen = await self._drain(await self._stop_receiving(seen, seen.source))
+        if seen.source is None:
+            raise Refused(f"{self._name} lost its replication while it was starting")
+        file, offset = quoted(seen.source.done[0]), seen.source.done[1]
+        there = await ask(upstream, self._dialect.gtids_at.format(file=file, offset=offset))
+        if set(there.split(",")) != set(seen.log_end.split(",")):
+            await self._session.run((self._dialect.stop, self._dialect.forget_source))
+            raise Refused(
+                f"{self._name} ends at {seen.log_end}, but at the same place "
+                f"{upstream} has {there or 'nothing'}"
+            )
+        change = self._dialect.change_to_exact.format(file=file, offset=offset)
+        await self._session.run((self._dialect.stop, change, self._dialect.start))
 
     def _refuse_unsettled(self, seen: Look) -> None:
         if seen.started is None or seen.started.pending:
@@ -162,7 +190,7 @@ class Replica:
     async def _give_up(self, upstream: Login, source: Source) -> None:
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
         reason = f"{self._name} cannot follow {upstream}: {source.receiver_error}"
-        if source.receiver_errno == _HISTORY_DIFFERS:
+        if source.receiver_errno == _CANNOT_SERVE and _HISTORY_DIFFERS in source.receiver_error:
             raise Diverged(reason)
         raise Refused(reason)
 
@@ -187,11 +215,13 @@ class Replica:
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
 
 
-async def kill_sessions(session: Session, victims: Iterable[ServerSession]) -> None:
+async def kill_sessions(
+    session: Session, victims: Iterable[ServerSession], kill: str = KILL
+) -> None:
     """Each of `victims` has been told to end, without an answer to what it was doing."""
     for victim in victims:
         try:
-            await session.rows(f"KILL CONNECTION {victim.id:d}")
+            await session.rows(kill.format(id=victim.id))
         except Refused as error:
             if _NO_SUCH_SESSION not in str(error):
                 raise
@@ -199,9 +229,15 @@ async def kill_sessions(session: Session, victims: Iterable[ServerSession]) -> N
 
 async def log_state_at(upstream: Login, dialect: Dialect) -> str:
     """What the binary log of another server holds, by writer, as that server says."""
-    session = Session(upstream)
+    return await ask(upstream, f"SELECT {dialect.log_state} AS state")
+
+
+async def ask(server: Login, question: str) -> str:
+    """The one value that another server answers to `question`, as GTIDs in one line."""
+    session = Session(server)
     try:
-        answer = await session.row(f"SELECT {dialect.log_state} AS state")
+        answer = await session.row(question)
     finally:
         session.drop()
-    return str(answer["state"] or "").replace("\n", "")
+    (value,) = answer.values()
+    return str(value or "").replace("\n", "")

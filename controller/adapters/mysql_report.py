@@ -93,7 +93,7 @@ def silent(spec: MysqlSpec, liveness: Liveness, problem: str) -> DatabaseState:
 def report(spec: MysqlSpec, seen: Look) -> DatabaseState:
     """What `seen` means."""
     source = seen.source
-    lag = source.applier_lag_bytes if source is not None else None
+    lag = source.lag_bytes if source is not None else None
     return DatabaseState(
         name=spec.name,
         kind=spec.kind,

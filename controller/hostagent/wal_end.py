@@ -99,7 +99,7 @@ class Reader:
         if not any(s.partial for s in segments):
             yield self.directory
             return
-        with tempfile.TemporaryDirectory(prefix="wal-", dir=self.directory.parent) as name:
+        with tempfile.TemporaryDirectory(prefix="tricast-wal-") as name:
             shown = Path(name)
             self.who.own(shown)
             for segment in segments[-_BACK_SEGMENTS - 1 :]:

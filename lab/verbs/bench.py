@@ -1,0 +1,35 @@
+"""`lab bench`."""
+
+import argparse
+from pathlib import Path
+
+from lab.netns.error import LabError
+from lab.netns.lab import Lab
+from lab.netns.topology import REPOSITORY
+from lab.rehearsal.bench import Bench, render, save
+from lab.verbs._progress import Progress
+
+HELP = "cut the holder off silently, again and again, and time everything"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's own options are known to `parser`."""
+    parser.add_argument("--runs", type=int, default=10, metavar="N")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up afterwards")
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "build/bench/latest.json")
+
+
+async def run(lab: Lab, options: argparse.Namespace) -> int:
+    """The figures are in the file."""
+    progress = Progress()
+    try:
+        found = await Bench(lab, progress, options.runs).run()
+        save(found, options.out)
+    except LabError as error:
+        progress(f"bench failed: {error}")
+        return 1
+    finally:
+        if not options.keep:
+            await lab.down(say=progress)
+    print(render(found))
+    return 0 if found["missing"] == 0 else 1
