@@ -25,6 +25,7 @@ from controller.ports import HostAgent, PortError, Refused, TimedOut
 POLL_S: Final = 0.002
 STUCK_S: Final = 0.05  # a receiver that outlives its configuration this long is told to end
 POKE_S: Final = 0.03
+STRICT: Final = "-c statement_timeout=0 -c synchronous_commit=on"
 
 
 class Postgres:
@@ -35,7 +36,9 @@ class Postgres:
         self._agent = agent
         self._eyes = Eyes(spec)
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
-        self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.target)
+        self._canary = Link(
+            f"{spec.name} at {spec.site}, canary", {**spec.target, "options": STRICT}
+        )
 
     async def observe(self, deadline_s: float) -> DatabaseState:
         """One look; what cannot be seen is UNKNOWN or DOWN."""

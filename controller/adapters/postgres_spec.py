@@ -43,7 +43,7 @@ class PostgresSpec:
             "user": self.user,
             "password": self.password,
             "application_name": "tricast",
-            "options": "-c synchronous_commit=on -c statement_timeout=0",
+            "options": "-c statement_timeout=0",
         }
 
     @property

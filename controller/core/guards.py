@@ -178,9 +178,12 @@ def troubles(view: View) -> tuple[Trouble, ...]:
     """What keeps this holder from serving; empty when nothing does."""
     found: list[Trouble] = []
     for state in view.own.databases:
-        if state.liveness in (Liveness.DOWN, Liveness.UNKNOWN):
-            text = f"database {state.name} here is {state.liveness}"
+        if state.liveness is Liveness.DOWN:
+            text = f"database {state.name} here is down"
             found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.2))
+        elif state.liveness is Liveness.UNKNOWN and not _committed_lately(view, state):
+            text = f"database {state.name} here does not answer"
+            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.5))
     found.extend(_behind(view))
     if own_epoch(view) and databases_idle(view) and epoch_used_up(view):
         text = "a database here was restarted and is closed"
@@ -200,6 +203,12 @@ def troubles(view: View) -> tuple[Trouble, ...]:
         Trouble(kind=text, text=text, patience_s=0.0) for text in view.own.unhealthy_because
     )
     return tuple(found)
+
+
+def _committed_lately(view: View, state: DatabaseState) -> bool:
+    """A write of ours was acknowledged: a look that came too late is no evidence against that."""
+    age = view.own.commit_age_s.get(state.name, FOREVER_S)
+    return age <= view.spec.timings.commit_stale_s
 
 
 def _behind(view: View) -> list[Trouble]:

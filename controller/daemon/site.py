@@ -122,7 +122,9 @@ def build_site(
             Path(cluster.haproxy.socket),
             cluster.data_sites,
             [service.backend for service in cluster.services],
-            state_dir=None if cluster.haproxy.state_dir is None else Path(cluster.haproxy.state_dir),
+            state_dir=None
+            if cluster.haproxy.state_dir is None
+            else Path(cluster.haproxy.state_dir),
         ),
         netlink=Netlink(cluster.addresses.device),
         firewall=SharedFirewall(Nftables()),

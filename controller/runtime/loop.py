@@ -80,9 +80,10 @@ class ServiceLoop:
     async def _turn(self) -> None:
         began = self.clock.monotonic()
         self.wake.clear()
-        if self._reading_matters() or self.observer.records.silent_s() > 1.0:
+        urgent = self._reading_matters()
+        if urgent or self.observer.records.silent_s() > 1.0:
             await self.observer.records.refresh()
-        await self.observer.look(self.pace.patience_s)
+        await self.observer.look(self.pace.patience_s, calm=not urgent)
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
         view = self.observer.view(self.lanes.busy())

@@ -23,6 +23,9 @@ from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
 
+SELDOM_S = 0.5
+RARELY_S = 5.0
+
 
 @dataclass(slots=True)
 class Proofs:
@@ -62,14 +65,22 @@ class Observer:
     lease_until: Instant = Instant(float("-inf"))
     raised: Epoch = Epoch(0)
 
-    async def look(self, patience_s: float) -> None:
-        """Every port has been looked at, or is late and shows its last look."""
+    async def look(self, patience_s: float, *, calm: bool) -> None:
+        """Every port has been looked at, or is late and shows its last look.
+
+        While nothing happens (`calm`) what seldom changes by itself is looked at less often.
+        """
+        seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (0.0, 0.0)
+        looks = self.looks
         async with asyncio.TaskGroup() as tasks:
-            for sampled in self.looks.databases.values():
+            for sampled in looks.databases.values():
                 tasks.create_task(sampled.refresh(patience_s, after=self.dirty))
-            tasks.create_task(self.looks.balancer.refresh(patience_s, after=self.dirty))
-            tasks.create_task(self.looks.announcer.refresh(patience_s, after=self.dirty))
-            tasks.create_task(self.looks.missing_addresses.refresh(patience_s, after=self.dirty))
+            for other, age_s in (
+                (looks.balancer, seldom_s),
+                (looks.announcer, seldom_s),
+                (looks.missing_addresses, rarely_s),
+            ):
+                tasks.create_task(other.refresh(patience_s, after=self.dirty, max_age_s=age_s))
 
     def view(self, busy: frozenset[str]) -> View:
         """What is known now."""

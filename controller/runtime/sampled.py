@@ -38,8 +38,15 @@ class Sampled(Generic[T]):
         """Since the newest finished look began."""
         return self._clock.monotonic() - self._looked
 
-    async def refresh(self, patience_s: float, *, after: Instant | None = None) -> T:
-        """The newest look that finished within `patience_s`, begun after `after` if it can be."""
+    async def refresh(
+        self, patience_s: float, *, after: Instant | None = None, max_age_s: float = 0.0
+    ) -> T:
+        """The newest look that finished within `patience_s`, begun after `after` if it can be.
+
+        One that is younger than `max_age_s`, and was begun after `after`, is good enough.
+        """
+        if self.age_s < max_age_s and (after is None or self._looked >= after):
+            return self.value
         if self._task is not None and after is not None and self._started < after:
             await self._wait(patience_s)
         if self._task is None:

@@ -95,7 +95,7 @@ class Bench:
         _, acked = await writer.stop()
         log = writer.log()
         acks = [a.at for a in log.attempts if a.outcome is Outcome.OK and a.at > cut_at - 1]
-        gap = longest_gap(acks, cut_at - 1, cut_at + 15)
+        gap = longest_gap(acks, cut_at - 1, max(acks))
         ledger, journal = await self.eyes.ledger_keys(other), await self.eyes.journal_keys(other)
         began = _stamp(change["began_at"]) - cut_stamp
         return {

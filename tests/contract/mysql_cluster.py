@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -127,7 +127,7 @@ class Cluster:
         ports = {site: free_port() for site in (DC1, DC2, WITNESS)}
         self.servers = {site: self._server(site, port) for site, port in ports.items()}
         self.databases = {site: self._database(site) for site in (DC1, DC2)}
-        self.keeper = self._keeper()
+        self.keeper = MysqlKeeper(self.keeper_spec())
 
     def _server(self, site: SiteName, port: int) -> Server:
         home = self.directory / site
@@ -184,21 +184,25 @@ class Cluster:
         agents = {other: self.servers[other].agent for other in (DC1, DC2) if other != site}
         return Mysql(self.spec(site), self.servers[site].agent, agents)
 
-    def _keeper(self) -> MysqlKeeper:
+    def keeper_spec(self) -> MysqlKeeperSpec:
         links = self.links()
-        return MysqlKeeper(
-            MysqlKeeperSpec(
-                name=NAME,
-                kind=DatabaseKind.MARIADB,
-                site=WITNESS,
-                address="127.0.0.1",
-                port=self.servers[WITNESS].port,
-                user="tricast",
-                password="database-secret",
-                voter=Credential(user="voter_witness", password="voter_witness-secret"),
-                upstreams={site: links[site] for site in (DC1, DC2)},
-            )
+        return MysqlKeeperSpec(
+            name=NAME,
+            kind=DatabaseKind.MARIADB,
+            site=WITNESS,
+            address="127.0.0.1",
+            port=self.servers[WITNESS].port,
+            user="tricast",
+            password="database-secret",
+            voter=Credential(user="voter_witness", password="voter_witness-secret"),
+            upstreams={site: links[site] for site in (DC1, DC2)},
         )
+
+    def keeper_through(self, port: int) -> MysqlKeeper:
+        """A keeper that reaches dc1 by way of `port`."""
+        spec = self.keeper_spec()
+        link = replace(spec.upstreams[DC1], port=port)
+        return MysqlKeeper(replace(spec, upstreams={**spec.upstreams, DC1: link}))
 
     def provision(self, template: Path) -> None:
         for site, server in self.servers.items():
@@ -254,6 +258,52 @@ class Cluster:
         for server in self.servers.values():
             with contextlib.suppress(FileNotFoundError):
                 wait_for(partial(ended, server.pid()), f"{server.site} to be gone")
+
+
+@dataclass
+class Wire:
+    """A TCP relay whose way back can be made to swallow everything."""
+
+    port: int
+    mute: bool = False
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    def cut(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+        self.writers.clear()
+
+
+@asynccontextmanager
+async def relay(target: int) -> AsyncIterator[Wire]:
+    """Carries connections to `target` on loopback."""
+    wire = Wire(0)
+
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: bool
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if not (back and wire.mute):
+                    writer.write(data)
+                    await writer.drain()
+        writer.transport.abort()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, forward = await asyncio.open_connection("127.0.0.1", target)
+        wire.writers += [writer, forward]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pump(reader, forward, back=True))
+            group.create_task(pump(upstream, writer, back=False))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    wire.port = server.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        server.close()
+        wire.cut()
+        await server.wait_closed()
 
 
 def open_directory(parent: Path | None = None) -> Path:

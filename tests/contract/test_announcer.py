@@ -94,6 +94,11 @@ class Rig:
         """The provider has both families of a service in this stance."""
         return all(self.wire.length(p) == LENGTHS.get(stance, 0) for p in prefixes)
 
+    def lengths_logged(self, before: int) -> set[int]:
+        """How long the paths were that the provider has received since."""
+        logged = self.wire.updates_logged()[before:]
+        return {len(path.split()) for path in re.findall(r"path ([0-9 ]+)", logged)}
+
     async def until_held(self, stance: Stance, deadline_s: float = 5.0) -> None:
         await self.until(
             lambda: self.held(WALLET, stance), deadline_s, f"the provider has wallet {stance}"
@@ -223,11 +228,16 @@ async def test_a_change_of_stance_withdraws_nothing_and_loses_no_path(rig: Rig) 
         await rig.speaker.announce(wanted, LONG_S, 1.0)
         while not rig.held(WALLET, stance):
             assert all(map(rig.wire.best, WALLET))
-    logged = rig.wire.updates_logged()[before:]
-    for prefix in WALLET:
-        updates = [line for line in logged.splitlines() if prefix in line and "rcvd" in line]
-        assert len([line for line in updates if "UPDATE about" not in line]) == 3, logged
-    assert "withdraw" not in logged.lower()
+
+    def received() -> list[str]:
+        lines = rig.wire.updates_logged()[before:].splitlines()
+        return [line for line in lines if "rcvd" in line and "UPDATE about" not in line]
+
+    for prefix in WALLET:  # FRR writes its log a little later
+        await rig.until(
+            lambda p=prefix: sum(p in line for line in received()) == 3, 5, f"3 updates of {prefix}"
+        )
+    assert "withdraw" not in rig.wire.updates_logged()[before:].lower()
 
 
 async def test_without_a_controller_it_turns_isolated_in_time(rig: Rig) -> None:
@@ -294,9 +304,8 @@ async def test_a_frozen_exabgp_thaws_without_its_old_routes(rig: Rig) -> None:
     rig.edge.signal(signal.SIGCONT)
     await rig.until_held(Stance.ISOLATED, 10)
     # Every path the provider heard of since is the long one.
-    logged = rig.wire.updates_logged()[before:]
-    lengths = {len(path.split()) for path in re.findall(r"path ([0-9 ]+)", logged)}
-    assert lengths == {6}, logged
+    await rig.until(lambda: rig.lengths_logged(before), 5, "FRR writes its log")
+    assert rig.lengths_logged(before) == {6}
 
 
 async def test_a_frozen_edge_thaws_without_its_old_permit(rig: Rig) -> None:
@@ -316,8 +325,8 @@ async def test_a_frozen_edge_thaws_without_its_old_permit(rig: Rig) -> None:
         os.kill(helper, signal.SIGCONT)
         rig.edge.signal(signal.SIGCONT)
     await rig.until_held(Stance.ISOLATED, 10)
-    logged = rig.wire.updates_logged()[before:]
-    assert {len(path.split()) for path in re.findall(r"path ([0-9 ]+)", logged)} == {6}, logged
+    await rig.until(lambda: rig.lengths_logged(before), 5, "FRR writes its log")
+    assert rig.lengths_logged(before) == {6}
 
 
 async def test_a_silent_cut_ends_the_session_and_healing_brings_all_back(rig: Rig) -> None:

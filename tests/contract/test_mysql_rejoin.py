@@ -19,6 +19,7 @@ from tests.contract.mysql_cluster import (
     cluster,
     eventually,
     keys_at,
+    relay,
     template,
     write,
 )
@@ -120,6 +121,7 @@ async def test_a_committed_phantom_is_refused_by_its_name_and_nothing_changes(
     )
     server.sql(f"KILL CONNECTION {waiting[0][0]}")  # commits at this server, for nobody else
     await eventually(lambda: committed(server), "the phantom to be committed")
+    server.sql("FLUSH ENGINE LOGS")  # else the crash would undo it after all
     held = await restart(three)
     # The same sequence number at the new primary, by another writer: counting is not enough.
     await three.serve(DC2, 3, WITNESS)
@@ -207,6 +209,36 @@ async def test_a_voter_follows_the_moment_it_is_admitted_and_is_cut_when_it_is_n
     assert (state.admitted, state.followers) == (frozenset(), ())
     with pytest.raises(TimedOut):
         await primary.canary("unseen", 1.5)
+
+
+async def test_acknowledgements_lost_on_the_way_are_made_up_at_the_next_connection(
+    three: Cluster,
+) -> None:
+    async with relay(three.servers[DC1].port) as wire:
+        keeper = three.keeper_through(wire.port)
+        await three.databases[DC1].promote(Epoch(2), LONG_S)
+        await three.databases[DC1].admit(frozenset({WITNESS}), LONG_S)
+        await keeper.follow(DC1, Epoch(2), LONG_S)
+        await three.databases[DC1].set_gate(opened=True, deadline_s=LONG_S)
+        sessions = [three.servers[DC1].session() for _ in range(2)]
+        wire.mute = True
+        async with asyncio.TaskGroup() as group:
+            for number, session in enumerate(sessions):
+                group.create_task(write(session, f"k{number}"))
+                await eventually(lambda n=number: at_keeper(three, n + 1), "the keeper to have it")
+            assert (await three.look(DC1)).waiting_commits == 2
+            # No third commit can get into the log: there is nothing left to acknowledge.
+            wire.cut()
+            wire.mute = False
+            async with asyncio.timeout(10):
+                await three.databases[DC1].canary("flows", 8)
+        for session in sessions:
+            session.drop()
+        await keeper.aclose()
+
+
+async def at_keeper(three: Cluster, count: int) -> bool:
+    return len(keys_at(three.servers[WITNESS])) == count
 
 
 async def test_a_tail_is_fetched_from_the_site_that_holds_it(three: Cluster) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from controller.core.model import Epoch, Liveness
+from controller.core.model import Epoch, Liveness, SiteName
 from controller.core.position import Order, compare, holds
 from controller.ports import PortError, Refused, TimedOut
 from tests.contract.mysql_cluster import (
@@ -289,7 +289,30 @@ async def test_an_unwritten_epoch_row_does_not_outlive_a_fall(three: Cluster) ->
     await three.serve(DC2, 3, WITNESS)
     dropped = await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S)
     assert dropped == "0-1-1"
-    assert (await three.look(DC1)).epoch == 3
+    await eventually(lambda: under(three, DC1, 3), "dc1 to have the new epoch")
+
+
+async def under(three: Cluster, site: SiteName, epoch: int) -> bool:
+    return (await three.look(site)).epoch == epoch
+
+
+async def test_closing_the_gate_answers_nobody_whose_commit_waits(three: Cluster) -> None:
+    await three.serve(DC1, 2, WITNESS)
+    await three.keeper.seal(Epoch(2), LONG_S)
+    server = three.servers[DC1]
+    async with AsyncExitStack() as stack:
+        # The first waits alone; the others are one group behind it, and would be told OK if the
+        # one that speaks for the group were killed in its wait.
+        tasks = [
+            await stack.enter_async_context(unanswered(server, f"waiting{n}")) for n in range(4)
+        ]
+        with pytest.raises(TimedOut):
+            await three.databases[DC1].set_gate(opened=False, deadline_s=1)
+        assert not (await three.look(DC1)).gate_open
+        await three.databases[DC1].close(LONG_S)
+        async with asyncio.timeout(5):
+            assert {await task for task in tasks} == {"TimedOut"}
+    assert not keys_at(server)
 
 
 async def test_the_gate_opens_for_clients_only_and_cuts_them_when_it_closes(

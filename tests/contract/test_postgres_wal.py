@@ -63,7 +63,7 @@ def test_the_end_of_a_record_counts_page_headers() -> None:
     assert wal.record_end(page - 56, 53) == page
     assert wal.record_end(page - 48, 53) == page + wal.SHORT_HEADER + 8
     assert wal.record_end(segment - 48, 53) == segment + wal.LONG_HEADER + 8
-    assert wal.record_end(page - 8, page) == 2 * page + 2 * wal.SHORT_HEADER - 8 - wal.SHORT_HEADER
+    assert wal.record_end(page - 8, page) == 2 * page + wal.SHORT_HEADER + 16
 
 
 def test_holdings_know_gaps_and_partial_twins() -> None:
