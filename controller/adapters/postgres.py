@@ -10,11 +10,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from controller.adapters import postgres_sql as sql
 from controller.adapters.postgres_eyes import Eyes
-from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo
+from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, parse_conninfo
 from controller.adapters.postgres_look import Look
 from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
 from controller.core.model import DatabaseState, Epoch, SiteName
@@ -36,6 +34,7 @@ class Postgres:
         self._agent = agent
         self._eyes = Eyes(spec)
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
+        self._side = Link(f"{spec.name} at {spec.site}", spec.target)
         self._canary = Link(
             f"{spec.name} at {spec.site}, canary", {**spec.target, "options": STRICT}
         )
@@ -62,7 +61,7 @@ class Postgres:
         if mine is None:
             raise Refused(f"{self._name} is still replaying its own log; its end is not known")
         if holds(mine, target):
-            await self._replayed_to(target.text, deadline)
+            await self._settled(deadline)
             return
         answer = await self._agent.call(
             "wal-fetch",
@@ -115,10 +114,10 @@ class Postgres:
         await self._lock_out(look, deadline)
         end = await self._settled(deadline)
         await self._plant(epoch, end, deadline)
-        for site in self._spec.others:
-            await self._do(sql.keep_slot(slot_name(site)), deadline)
-        await self._do(sql.PROMOTE, deadline)
-        reached = await self._promoted(deadline)
+        async with asyncio.TaskGroup() as side:
+            side.create_task(self._keep_slots(deadline))
+            await self._do(sql.PROMOTE, deadline)
+            reached = await self._promoted(deadline)
         if reached != epoch:
             await self.close(deadline_s=max(_left(deadline), 10.0))
             raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
@@ -129,17 +128,16 @@ class Postgres:
         look = await self._eyes.look(deadline)
         if look.recovering and voters:
             raise Refused(f"{self._name} is not a primary: it admits no voter")
-        removed, changed = False, False
+        changed = False
         for site in self._spec.voters:
             user = self._spec.voter_user(site)
             wanted = {user} if site in voters and site != self._spec.site else set()
             if look.voters.get(f"voter_{site}") != frozenset({NOBODY, *wanted}):
-                changed, removed = True, removed or not wanted
+                changed = True
                 await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
         if changed:
-            await self._reload(deadline, seen=removed)
-        for site in voters:
-            await self._do(sql.keep_slot(slot_name(site)), deadline)
+            await self._reload(deadline)
+        await self._keep_slots(deadline)
         while unwanted := self._unwanted(await self._eyes.look(deadline), voters):
             await self._do(sql.cut_walsenders(unwanted), deadline)
             await asyncio.sleep(POLL_S)
@@ -159,7 +157,7 @@ class Postgres:
         if look.clients != wanted:
             roles = wanted - {NOBODY}
             await self._do(sql.write_list(look.gate_dir, "clients", roles), deadline)
-            await self._reload(deadline, seen=not opened)
+            await self._reload(deadline)
         if not opened:
             await self._cut_clients(deadline)
 
@@ -173,7 +171,10 @@ class Postgres:
             raise Refused(f"{self._name} is writable: close it before it follows {upstream}")
         wanted = self._upstream(upstream, look, quarantine=quarantine)
         slot = "" if quarantine else slot_name(self._spec.site)
+        kind = "rejoin" if quarantine else "voter"
         if look.upstream == wanted and look.slot == slot:
+            # A seal that was cut short may have taken the password away.
+            await self._do(sql.use_pass(look.gate_dir, kind), deadline)
             return
         mine = self._eyes.position(look)
         newest = max(look.histories, default=1)
@@ -181,7 +182,6 @@ class Postgres:
             # A history that was planted or fetched, and never reached, would be followed.
             look = await self._restarted(deadline)
         await self._do(sql.DROP_SLOTS, deadline)
-        kind = "rejoin" if quarantine else "voter"
         await self._do(sql.use_pass(look.gate_dir, kind), deadline)
         await self._set({"primary_slot_name": slot, "primary_conninfo": wanted}, deadline)
 
@@ -228,6 +228,7 @@ class Postgres:
         """Connections are closed."""
         self._eyes.drop()
         self._link.drop()
+        self._side.drop()
         self._canary.drop()
         await self._agent.aclose()
 
@@ -251,11 +252,11 @@ class Postgres:
             await self._do(sql.set_parameter(name, value), deadline)
         await self._do(sql.RELOAD, deadline)
 
-    async def _reload(self, deadline: float, *, seen: bool) -> None:
-        """The server reads its files again; when `seen`, whoever logs in now meets the new ones."""
+    async def _reload(self, deadline: float) -> None:
+        """The server has read its files again: whoever logs in now meets the new ones."""
         asked = await self._ask(sql.CLOCK, deadline)
         await self._do(sql.RELOAD, deadline)
-        while seen:
+        while True:
             # A new session inherits the time at which the postmaster last read its files.
             fresh = Link(self._name, self._spec.target)
             try:
@@ -311,7 +312,7 @@ class Postgres:
         for name in stale:
             await self._do(sql.write_list(look.gate_dir, name, ()), deadline)
         if stale:
-            await self._reload(deadline, seen=True)
+            await self._reload(deadline)
 
     async def _plant(self, epoch: Epoch, end: Position, deadline: float) -> None:
         """Promotion will open timeline `epoch`; the files for it say where the log came from."""
@@ -325,6 +326,11 @@ class Postgres:
         if end.epoch + 1 < epoch:
             chain = (*older, (end.epoch, lsn_to_int(end.text)))
             await self._do(sql.plant(chain, range(end.epoch + 1, epoch), epoch), deadline)
+
+    async def _keep_slots(self, deadline: float) -> None:
+        """Every voter finds a slot here, so that its log is kept for it."""
+        for site in self._spec.others:
+            await self._side.again(sql.keep_slot(slot_name(site)), deadline=deadline)
 
     async def _promoted(self, deadline: float) -> int:
         while True:
@@ -394,7 +400,7 @@ class Postgres:
 
 
 def _same_server(first: str, second: str) -> bool:
-    one, other = (conninfo_to_dict(text) if text else {} for text in (first, second))
+    one, other = (parse_conninfo(text) for text in (first, second))
     return bool(one) and all(one.get(key) == other.get(key) for key in ("host", "port"))
 
 

@@ -1,12 +1,11 @@
 """Looking at one PostgreSQL server over a connection of its own."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from controller.adapters import postgres_look as reading
-from controller.adapters.postgres_link import Link, NotReady, Row
+from controller.adapters.postgres_link import Link, NotReady, Row, parse_conninfo
 from controller.adapters.postgres_look import Look, Walsender
 from controller.adapters.postgres_spec import PostgresSpec
 from controller.core.model import DatabaseKind, DatabaseState, Epoch, Follower, Liveness, SiteName
@@ -47,7 +46,9 @@ class Eyes:
         """The server as it is; never raises PortError."""
         try:
             look = await self.look(deadline)
-            await self._look_closely(look, deadline)
+            # What is seen rarely must not blind us to what is seen now.
+            with suppress(PortError):
+                await self._look_closely(look, deadline)
         except NotReady as error:
             return self._blind(Liveness.STARTING if error.starting else Liveness.DOWN, error)
         except Unreachable as error:
@@ -97,8 +98,8 @@ class Eyes:
     async def _look_closely(self, look: Look, deadline: float) -> None:
         if _now() - self._slow_at < SLOW_EVERY_S:
             return
-        self._slow = await self._link.query(reading.SLOW, deadline=deadline)
         self._slow_at = _now()
+        self._slow = await self._link.query(reading.SLOW, deadline=deadline)
         behind = reading.control_timeline(self._slow)
         if not look.recovering and behind != reading.top_timeline(look):
             await self._chores.begin("checkpoint", deadline=deadline)
@@ -118,9 +119,9 @@ class Eyes:
 
     def _state(self, look: Look) -> DatabaseState:
         position = self.position(look)
-        conninfo = conninfo_to_dict(look.upstream) if look.upstream else {}
-        user = str(conninfo.get("user", ""))
-        host, port = str(conninfo.get("host", "")), str(conninfo.get("port", "5432"))
+        conninfo = parse_conninfo(look.upstream)
+        user = conninfo.get("user", "")
+        host, port = conninfo.get("host", ""), conninfo.get("port", "5432")
         at = self._ancestries.at
         return DatabaseState(
             name=self._spec.name,

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NoReturn
 
+from psycopg import Error as PsycopgError
 from psycopg import OperationalError, pq
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq.abc import PGconn, PGresult
 
 from controller.ports import Refused, TimedOut, Unreachable
@@ -53,6 +55,14 @@ def conninfo(fields: Mapping[str, str]) -> str:
     """A connection string; values are quoted."""
     quoted = {k: v.replace("\\", "\\\\").replace("'", "\\'") for k, v in fields.items()}
     return " ".join(f"{key}='{value}'" for key, value in quoted.items())
+
+
+def parse_conninfo(text: str) -> dict[str, str]:
+    """The fields of a connection string; none of one that cannot be read."""
+    try:
+        return {key: str(value) for key, value in conninfo_to_dict(text).items()}
+    except PsycopgError:
+        return {}
 
 
 class Link:

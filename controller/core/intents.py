@@ -70,10 +70,11 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Become writable under `epoch`."""
+    """Become writable under `epoch`, and let these voters replicate from it."""
 
     database: DatabaseName
     epoch: Epoch
+    voters: frozenset[SiteName]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,15 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FenceOthers:
+    """Close the databases of the other data sites over their host agents, once, as far as they
+    are reached. No safety rests on it: it shortens stale reads and cleans up.
+    """
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssumeAddresses:
     """Put the service addresses on this host."""
 
@@ -146,6 +156,7 @@ Intent: TypeAlias = (
     | Follow
     | Direct
     | Announce
+    | FenceOthers
     | AssumeAddresses
 )
 
@@ -154,6 +165,7 @@ PROMISE_LANE = "promise"
 TRAFFIC_LANE = "traffic"
 ROUTES_LANE = "routes"
 ADDRESS_LANE = "addresses"
+FENCE_LANE = "fence"
 
 Database: TypeAlias = (
     StartDatabase
@@ -179,6 +191,8 @@ def lane(intent: Intent) -> str:
             return TRAFFIC_LANE
         case Announce():
             return ROUTES_LANE
+        case FenceOthers():
+            return FENCE_LANE
         case AssumeAddresses():
             return ADDRESS_LANE
         case _:

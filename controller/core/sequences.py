@@ -6,7 +6,7 @@ A goal is always something observed: a gone receiver, a timeline, a follower, a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.core import guards
 from controller.core.intents import (
@@ -14,6 +14,7 @@ from controller.core.intents import (
     AssumeAddresses,
     CatchUp,
     CloseDatabase,
+    FenceOthers,
     Follow,
     Intent,
     Promise,
@@ -116,6 +117,19 @@ def _promise(view: View) -> Intent:
     return Promise(epoch=view.record.epoch)
 
 
+def _fenced(view: View) -> bool:
+    """Tried once; not needed where the others know of the epoch and step down by themselves."""
+    assert view.record is not None
+    if view.own.fenced >= view.record.epoch or view.record.kind != "failover":
+        return True
+    return not guards.previous_holder_silent(view)
+
+
+def _fence(view: View) -> Intent:
+    assert view.record is not None
+    return FenceOthers(epoch=view.record.epoch)
+
+
 def _started(view: View, state: DatabaseState) -> bool:
     return state.liveness is not Liveness.DOWN
 
@@ -167,7 +181,11 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
     assert view.record is not None
     if state.epoch >= view.record.epoch:
         return None
-    return Promote(database=state.name, epoch=view.record.epoch)
+    return Promote(
+        database=state.name,
+        epoch=view.record.epoch,
+        voters=guards.wanted_admitted(view, replace(state, admitted=frozenset())),
+    )
 
 
 def _admitted(view: View, state: DatabaseState) -> bool:
@@ -225,6 +243,7 @@ def _assume_addresses(view: View) -> Intent:
 
 TAKE_OVER: tuple[AnyStep, ...] = (
     Step(name="promised", goal=_epoch_promised, apply=_promise),
+    Step(name="fenced", goal=_fenced, apply=_fence, needs=("promised",)),
     Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
     DatabaseStep(name="started", goal=_started, apply=_start, needs=("promised",)),
     DatabaseStep(name="closed", goal=_closed_before_climbing, apply=_close, needs=("promised",)),

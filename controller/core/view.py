@@ -57,6 +57,7 @@ class OwnSide:
 
     databases: tuple[DatabaseState, ...] = ()
     promised: Epoch = NO_EPOCH
+    fenced: Epoch = NO_EPOCH  # the others were fenced, or it was tried, for this epoch
     commit_age_s: Mapping[DatabaseName, float] = field(default_factory=dict)
     trouble_s: Mapping[str, float] = field(default_factory=dict)  # how long each kind has lasted
     front_ok: bool = True  # haproxy answers on its runtime socket

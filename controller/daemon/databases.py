@@ -6,10 +6,11 @@ from controller.adapters.mysql import Mysql
 from controller.adapters.mysql_report import Credential, MysqlSpec
 from controller.adapters.postgres import Postgres
 from controller.adapters.postgres_spec import PostgresSpec
-from controller.config import Cluster, DatabaseConf
+from controller.config import Cluster, DatabaseConf, Service
 from controller.core.model import DatabaseKind, DatabaseName, SiteName
 from controller.daemon.wiring import agent, split
 from controller.ports import Database
+from controller.runtime.act import Fence
 
 
 def build_database(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
@@ -17,6 +18,18 @@ def build_database(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Data
     if conf.kind is DatabaseKind.POSTGRES:
         return _postgres(cluster, site, conf)
     return _mysql(cluster, site, conf)
+
+
+def build_fences(cluster: Cluster, site: SiteName, service: Service) -> dict[str, Fence]:
+    """How each database of the other data sites is closed from `site`."""
+    fences: dict[str, Fence] = {}
+    for other in cluster.data_sites:
+        for conf in service.databases if other != site else ():
+            verb = "postgres-close" if conf.kind is DatabaseKind.POSTGRES else "mysql-close"
+            fences[f"{conf.name} at {other}"] = Fence(
+                agent=agent(cluster, _host(conf, other)), verb=verb, args={"database": conf.name}
+            )
+    return fences
 
 
 def _host(conf: DatabaseConf, site: SiteName) -> str:

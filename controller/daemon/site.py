@@ -24,7 +24,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.view import View
-from controller.daemon.databases import build_database
+from controller.daemon.databases import build_database, build_fences
 from controller.daemon.wiring import (
     Node,
     SharedFirewall,
@@ -157,6 +157,7 @@ class _Shared:
     tasks: asyncio.TaskGroup
     _balancer_look: Sampled[Mapping[str, BackendState] | None] | None = None
     _announcer_look: Sampled[AnnouncerState | None] | None = None
+    _store_look: Sampled[bool] | None = None
 
     def service(self, conf: Service) -> ServiceParts:
         """One service's parts."""
@@ -178,6 +179,7 @@ class _Shared:
                 databases=self._database_looks(conf, databases),
                 balancer=self._balancer(),
                 announcer=self._announcer(),
+                store=self._store(),
                 missing_addresses=self._missing(addresses),
                 verdicts=verdicts,
             ),
@@ -207,6 +209,7 @@ class _Shared:
             backend=conf.backend,
             service_addresses=addresses,
             databases=databases,
+            fences=build_fences(self.node.cluster, self.node.site, conf),
             flows={
                 other: _flows(conf, self.node.site, other)
                 for other in self.node.cluster.data_sites
@@ -267,6 +270,13 @@ class _Shared:
                 self.routes.look, first=None, clock=self.node.clock, tasks=self.tasks
             )
         return self._announcer_look
+
+    def _store(self) -> Sampled[bool]:
+        if self._store_look is None:
+            self._store_look = Sampled(
+                self.records.refresh, first=False, clock=self.node.clock, tasks=self.tasks
+            )
+        return self._store_look
 
     def _missing(self, addresses: frozenset[str]) -> Sampled[frozenset[str]]:
         async def look() -> frozenset[str]:

@@ -56,6 +56,13 @@ class Source:
         sql = f"select encode(pg_read_binary_file('pg_wal/{name}'), 'hex')"
         return wal.parse_history(bytes.fromhex(self.query(sql)[0]).decode())
 
+    def oldest_segment(self) -> int:
+        """The number of the first segment the new primary still has."""
+        names = "pg_ls_dir('pg_wal', false, false) as name"
+        found = self.query(f"select min(substr(name, 9)) from {names} where length(name) = 24")
+        segment = wal.parse_segment(f"{1:08X}{found[0]}")
+        return segment.number if segment else 0
+
 
 def rejoin(request: Request) -> dict[str, str]:
     """The database follows the new primary in quarantine; what was thrown away is saved."""
@@ -133,6 +140,8 @@ def make_prefix(source: Source, epoch: int) -> tuple[str, str]:
     mine = wal.read_ancestry(server.wal_dir, end.timeline)
     fork = wal.fork_of(end.timeline, mine, epoch, source.ancestry(epoch), end.position)
     if fork is None:
+        if end.position // wal.SEGMENT_BYTES < source.oldest_segment():
+            return "", copy_afresh(source)
         return "", "none"
     if fork.timeline == 0:
         raise Refused(f"{server.name} on timeline {end.timeline} has no ancestor in common")

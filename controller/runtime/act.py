@@ -1,5 +1,6 @@
 """One `match` from intent to port call, with a deadline, to an outcome. Nothing is decided here."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -11,6 +12,7 @@ from controller.core.intents import (
     CatchUp,
     CloseDatabase,
     Direct,
+    FenceOthers,
     Follow,
     Intent,
     Promise,
@@ -38,6 +40,7 @@ from controller.ports import (
     Database,
     Firewall,
     Flow,
+    HostAgent,
     LoadBalancer,
     PortError,
     Store,
@@ -59,6 +62,16 @@ class Deadlines:
     promote_s: float
     step_s: float
     rejoin_s: float
+    fence_s: float = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """How one database of another site is closed from here."""
+
+    agent: HostAgent
+    verb: str
+    args: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +106,8 @@ class Hands:
     deadlines: Deadlines
     flap_window_s: float
     lease_s: float
+    fences: Mapping[str, Fence] = field(default_factory=dict)  # by what they close, for humans
+    fenced: Epoch = Epoch(0)
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
     lease_until: Instant = Instant(float("-inf"))
     last_error: dict[str, str] = field(default_factory=dict)
@@ -119,6 +134,8 @@ class Hands:
                 await self.balancer.direct(self.backend, site, limits.step_s)
             case Announce(stance=stance, epoch=epoch):
                 await self.routes.announce(self.service, stance, epoch)
+            case FenceOthers(epoch=epoch):
+                return await self._fence_others(epoch)
             case AssumeAddresses():
                 await self.addresses.ensure(self.service_addresses)
             case StartDatabase(database=name):
@@ -130,8 +147,9 @@ class Hands:
                 await self.databases[name].seal(epoch, limits.seal_s)
             case CatchUp(database=name, source=source, target=target):
                 await self.databases[name].catch_up(source, target, limits.catch_up_s)
-            case Promote(database=name, epoch=epoch):
+            case Promote(database=name, epoch=epoch, voters=voters):
                 await self.databases[name].promote(epoch, limits.promote_s)
+                await self.databases[name].admit(voters, limits.step_s)
             case Admit(database=name, voters=voters):
                 await self.databases[name].admit(voters, limits.step_s)
             case SetGate(database=name, opened=opened):
@@ -197,6 +215,22 @@ class Hands:
     async def _swap(self, record: EpochRecord, expected: int) -> int | None:
         key = f"{self.records.prefix}{epoch_key(self.service)}"
         return await self.store.swap(key, encode_epoch(record), expected, self.deadlines.store_s)
+
+    async def _fence_others(self, epoch: Epoch) -> Result:
+        """Every other site's databases were asked to close; who was not reached is said."""
+        self.fenced = epoch
+        failures: list[str] = []
+
+        async def close(what: str, fence: Fence) -> None:
+            try:
+                await fence.agent.call(fence.verb, fence.args, self.deadlines.fence_s)
+            except PortError as error:
+                failures.append(f"{what}: {error}")
+
+        async with asyncio.TaskGroup() as tasks:
+            for what, fence in self.fences.items():
+                tasks.create_task(close(what, fence))
+        return Result(outcome=Outcome.OK, detail="; ".join(failures))
 
     async def _fence_replication(self) -> None:
         """No replication from here reaches a data site that does not hold the epoch."""

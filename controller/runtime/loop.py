@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from controller.core.decide import Decision, decide
-from controller.core.intents import Intent, RaiseEpoch, name
+from controller.core.intents import Intent, RaiseEpoch, lane, name
 from controller.core.model import DatabaseName, Instant, Outcome
 from controller.core.rules import Keep
 from controller.core.view import View
@@ -32,6 +32,8 @@ class Pace:
     climb_s: float = 0.01  # a rung waits for something outside
     patience_s: float = 0.05  # for a port that is late
     proof_s: float = 0.3  # between our own writes
+    store_patience_s: float = 0.3
+    store_s: float = 0.05  # between reads of the store while its answer matters; watches hint
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,11 +83,13 @@ class ServiceLoop:
         began = self.clock.monotonic()
         self.wake.clear()
         urgent = self._reading_matters()
-        if urgent or self.observer.records.silent_s() > 1.0:
-            await self.observer.records.refresh()
+        await self.observer.read_store(
+            self.pace.store_patience_s, max_age_s=self.pace.store_s if urgent else 1.0
+        )
         await self.observer.look(self.pace.patience_s, calm=not urgent)
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
+        self.observer.fenced = self.hands.fenced
         view = self.observer.view(self.lanes.busy())
         decision = decide(view)
         self._note(view, decision)
@@ -116,7 +120,7 @@ class ServiceLoop:
         )
 
     def _done(self, done: Done) -> None:
-        self.observer.dirty = self.clock.monotonic()
+        self.observer.dirty[lane(done.intent)] = self.clock.monotonic()
         self.progress.did(done)
         if done.result.outcome is not Outcome.OK or done.took_s > 0.2:
             log.warning(

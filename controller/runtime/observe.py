@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from controller.core import guards
 from controller.core.health import Verdict
+from controller.core.intents import ADDRESS_LANE, ROUTES_LANE, TRAFFIC_LANE
 from controller.core.model import (
     FOREVER_S,
     DatabaseName,
@@ -23,6 +25,7 @@ from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
 
+HASTY_S = 0.1
 SELDOM_S = 0.5
 RARELY_S = 5.0
 
@@ -42,6 +45,7 @@ class Looks:
     databases: Mapping[DatabaseName, Sampled[DatabaseState]]
     balancer: Sampled[Mapping[str, BackendState] | None]
     announcer: Sampled[AnnouncerState | None]
+    store: Sampled[bool]
     missing_addresses: Sampled[frozenset[str]]
     verdicts: Mapping[str, Verdict]  # "app NAME", "site LINK", "shared LINK"
 
@@ -60,27 +64,37 @@ class Observer:
     records: Records
     promises: Promises
     proofs: Proofs = field(default_factory=Proofs)
-    dirty: Instant = Instant(float("-inf"))  # looks begun before this may be out of date
+    dirty: dict[str, Instant] = field(default_factory=dict)  # by lane: older looks are no good
     troubles_since: dict[str, Instant] = field(default_factory=dict)
     lease_until: Instant = Instant(float("-inf"))
     raised: Epoch = Epoch(0)
+    fenced: Epoch = Epoch(0)
+
+    async def read_store(self, patience_s: float, *, max_age_s: float) -> None:
+        """The records are at most this old, or the store is late and counts as not answering."""
+        if self.records.silent_s() > max_age_s:
+            await self.looks.store.refresh(patience_s)
 
     async def look(self, patience_s: float, *, calm: bool) -> None:
         """Every port has been looked at, or is late and shows its last look.
 
-        While nothing happens (`calm`) what seldom changes by itself is looked at less often.
+        While nothing happens (`calm`) what seldom changes by itself is looked at less often. What
+        an intent has just changed is looked at again whatever its age.
         """
-        seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (0.0, 0.0)
         looks = self.looks
+        seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
+        wanted: list[tuple[Sampled[Any], str, float]] = [
+            (sampled, f"database:{name}", 0.0) for name, sampled in looks.databases.items()
+        ]
+        wanted += [
+            (looks.balancer, TRAFFIC_LANE, seldom_s),
+            (looks.announcer, ROUTES_LANE, seldom_s),
+            (looks.missing_addresses, ADDRESS_LANE, rarely_s),
+        ]
         async with asyncio.TaskGroup() as tasks:
-            for sampled in looks.databases.values():
-                tasks.create_task(sampled.refresh(patience_s, after=self.dirty))
-            for other, age_s in (
-                (looks.balancer, seldom_s),
-                (looks.announcer, seldom_s),
-                (looks.missing_addresses, rarely_s),
-            ):
-                tasks.create_task(other.refresh(patience_s, after=self.dirty, max_age_s=age_s))
+            for sampled, lane, age_s in wanted:
+                after = self.dirty.get(lane)
+                tasks.create_task(sampled.refresh(patience_s, after=after, max_age_s=age_s))
 
     def view(self, busy: frozenset[str]) -> View:
         """What is known now."""
@@ -94,7 +108,7 @@ class Observer:
             record=record,
             record_seen_s=self.records.silent_s(),
             record_unchanged_s=self.records.unchanged_s(service),
-            store_ok=self.records.ok,
+            store_ok=self.records.ok and not self.looks.store.late,
             others={site: self._other(site) for site in self._other_sites()},
             paused=self.records.pauses.get(service, ""),
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
@@ -119,6 +133,7 @@ class Observer:
         return OwnSide(
             databases=tuple(self.looks.databases[name].value for name in self.spec.databases),
             promised=promised,
+            fenced=self.fenced,
             commit_age_s={
                 name: now - at
                 for name, (epoch, at) in self.proofs.commits.items()

@@ -38,6 +38,11 @@ class Sampled(Generic[T]):
         """Since the newest finished look began."""
         return self._clock.monotonic() - self._looked
 
+    @property
+    def late(self) -> bool:
+        """A look has begun and has not ended."""
+        return self._task is not None
+
     async def refresh(
         self, patience_s: float, *, after: Instant | None = None, max_age_s: float = 0.0
     ) -> T:

@@ -93,7 +93,7 @@ class Server:
         )
 
     def log_text(self) -> str:
-        return (self.directory / "log").read_text(errors="replace")
+        return (self.directory / "server.log").read_text(errors="replace")
 
 
 def ended(pid: int) -> bool:
@@ -143,7 +143,7 @@ class Cluster:
                             "state_dir": str(home / "state"),
                             "defaults_file": str(home / "my.cnf"),
                             "socket": str(home / "s"),
-                            "log": str(home / "log"),
+                            "log": str(home / "server.log"),
                             "os_user": "mysql",
                             "eligible": site != WITNESS,
                             "exempt": ["tricast"],
@@ -215,7 +215,7 @@ class Cluster:
                 "STATE_DIR": str(server.state_dir),
                 "CONFIG": str(server.directory / "my.cnf"),
                 "SOCKET": server.socket,
-                "LOG": str(server.directory / "log"),
+                "LOG": str(server.directory / "server.log"),
                 "SECRETS": str(template.parent / "secrets"),
                 "TEMPLATE": str(template),
             }

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -138,7 +138,8 @@ class Site:
     def signal(self, number: signal.Signals) -> None:
         """Every process of the server got it."""
         for process in pg_server.processes(self.server):
-            os.kill(process.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
     async def keys(self) -> set[str]:
         """Every transfer that can be read here."""

@@ -159,6 +159,34 @@ async def test_what_has_not_diverged_is_not_rewound() -> None:
         assert acked <= await w.dc1.keys()
 
 
+async def test_a_log_that_is_kept_no_more_is_replaced_by_a_copy() -> None:
+    async with world() as w:
+        acked = await depose(w, phantoms=0)
+        await w.dc2.sql("alter system set wal_keep_size = 0")
+        await w.dc2.sql("select pg_reload_conf()")
+        await w.dc2.sql("select pg_drop_replication_slot('dc1')")
+        for _ in range(4):
+            await w.dc2.write_many("x", 1)
+            await w.dc2.sql("delete from ledger where transfer_key = 'x0'")
+            await w.dc2.sql("select pg_switch_wal()")
+        await caught_up(w)
+        await w.dc2.sql("checkpoint")
+        assert await w.dc1.database.rejoin(DC2, Epoch(3), 60) == ""
+        await w.streaming(w.dc1)
+        assert acked <= await w.dc1.keys()
+        assert aside(w.dc1.server.data_dir).exists()
+
+
+async def caught_up(w: World) -> None:
+    """The keeper has confirmed everything the new primary has written."""
+
+    async def seen() -> bool:
+        state = await w.dc2.state()
+        return any(f.site == WITNESS and f.flushed == state.position for f in state.followers)
+
+    await until("the keeper has everything", seen)
+
+
 async def test_a_rewind_waits_for_the_new_primarys_checkpoint() -> None:
     async with world() as w:
         await depose(w, phantoms=1)

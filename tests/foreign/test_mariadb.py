@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,10 @@ async def three(source: Path) -> AsyncIterator[Cluster]:
         yield made
 
 
-def start_by_hand(server: Server, *options: str) -> "subprocess.Popen[bytes]":
-    """mariadbd with our option file and `options`, without the host agent."""
-    return subprocess.Popen(
+@contextmanager
+def started_by_hand(server: Server, *options: str) -> Iterator[None]:
+    """mariadbd answers, with our option file and `options`, without the host agent."""
+    process = subprocess.Popen(
         ["mariadbd", f"--defaults-file={server.directory / 'my.cnf'}", *options],
         user="mysql",
         group="mysql",
@@ -55,6 +57,12 @@ def start_by_hand(server: Server, *options: str) -> "subprocess.Popen[bytes]":
         stderr=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C"},
     )
+    try:
+        wait_for(lambda: answers(server), "the server to answer")
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def answers(server: Server) -> bool:
@@ -102,11 +110,9 @@ async def test_recovery_as_a_replica_cuts_an_acknowledged_transaction(three: Clu
     server = three.servers[DC1]
     assert await outcome(server, "told") == "OK"
     server.kill()
-    with start_by_hand(server, "--init-rpl-role=SLAVE") as process:
-        wait_for(lambda: answers(server), "the server to answer")
+    with started_by_hand(server, "--init-rpl-role=SLAVE"):
         assert keys_at(server) == set()
         assert "Successfully truncated binlog file" in server.log_text()
-        process.kill()
 
 
 async def test_recovery_as_a_primary_shows_what_nobody_acknowledged(three: Cluster) -> None:
@@ -116,10 +122,8 @@ async def test_recovery_as_a_primary_shows_what_nobody_acknowledged(three: Clust
         await eventually(lambda: one_waits(server), "the commit to wait")
         server.kill()
         assert await attempt != "OK"
-    with start_by_hand(server, "--init-rpl-role=MASTER") as process:
-        wait_for(lambda: answers(server), "the server to answer")
+    with started_by_hand(server, "--init-rpl-role=MASTER"):
         assert keys_at(server) == {"phantom"}
-        process.kill()
 
 
 @pytest.mark.parametrize(
@@ -184,14 +188,12 @@ async def test_relay_logs_survive_a_restart_but_not_the_next_start_of_the_replic
     keeper.sql("STOP SLAVE; CHANGE MASTER TO MASTER_USE_GTID=slave_pos; START SLAVE IO_THREAD")
     assert await outcome(three.servers[DC1], "told") == "OK"  # out of the relay log alone
     keeper.kill()
-    with start_by_hand(keeper) as process:
-        wait_for(lambda: answers(keeper), "the keeper to answer")
+    with started_by_hand(keeper):
         kept = scan(log_files(keeper.data_dir, "relay"))
         assert [str(gtid) for gtid in kept.groups[-1:]] == ["0-1-2"]
         keeper.sql("START SLAVE SQL_THREAD")
         wait_for(lambda: not log_holds(keeper, "0-1-2"), "the relay logs to be thrown away")
         assert keys_at(keeper) == set()
-        process.kill()
 
 
 def log_holds(server: Server, gtid: str) -> bool:
@@ -206,10 +208,8 @@ async def test_a_failed_statement_ends_the_init_file(three: Cluster) -> None:
         "SET sql_log_bin=0;\nSELECT 1 FROM nowhere.x;\nCREATE DATABASE after_the_error;\n"
     )
     shutil.chown(script, "mysql")
-    with start_by_hand(server, f"--init-file={script}") as process:
-        wait_for(lambda: answers(server), "the server to answer")
+    with started_by_hand(server, f"--init-file={script}"):
         assert ["after_the_error"] not in server.sql("SHOW DATABASES")
-        process.kill()
 
 
 async def test_a_killed_receiver_ends_at_once_where_a_stopped_one_takes_a_second(

@@ -1,4 +1,4 @@
-"""What tricast leans on in PostgreSQL 15, pinned: when one of these fails, read the design again."""
+"""What tricast leans on in PostgreSQL 15, pinned: a failure here shakes the design."""
 
 import asyncio
 import signal

@@ -87,6 +87,7 @@ class Site:
     promised: int = 0  # durable
     alive: bool = True
     raised: int = 0
+    fenced: int = 0
     decision: Decision | None = None
     stance: Stance | None = Stance.ISOLATED
     stance_epoch: int = 0
@@ -262,6 +263,7 @@ class World:
             own=OwnSide(
                 databases=(state,),
                 promised=Epoch(site.promised),
+                fenced=Epoch(site.fenced),
                 commit_age_s=commits,
                 apps_up=2,
                 apps_total=2,
@@ -372,11 +374,12 @@ class World:
                 log = self.keeper.log if source == W else self.servers[source].log
                 if self.linked(site.name, source) and is_prefix(server.log, log):
                     server.log = list(log)
-            case ask.Promote(epoch=epoch):
+            case ask.Promote(epoch=epoch, voters=voters):
                 assert server.up
                 assert not server.writable
                 server.log.append((epoch, 0))
                 server.writable, server.opened_at, server.upstream = True, epoch, None
+                server.admitted = voters
             case ask.Admit(voters=voters):
                 server.admitted = voters
             case ask.SetGate(opened=opened):
@@ -392,6 +395,8 @@ class World:
                 site.directed = to
             case ask.Announce(stance=stance, epoch=epoch):
                 site.stance, site.stance_epoch = stance, epoch
+            case ask.FenceOthers(epoch=epoch):
+                site.fenced = epoch
             case ask.AssumeAddresses() | ask.RenewLease():
                 pass
 
