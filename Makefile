@@ -36,7 +36,7 @@ bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
 	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
 
 docs: setup ## Writes what is generated from the code
-	@$(PY) -m controller.cli.main schema --out docs/api
+	@$(PY) -m controller.cli.main docs --out docs
 
 down: ## Takes the lab down
 	@$(LAB) down

@@ -24,6 +24,7 @@ from controller.core.position import LogFormat, Position
 from controller.hostagent import wal
 from controller.hostagent.contract import AgentError, account, write_file
 from controller.hostagent.wal_end import LogEnd, Reader
+from controller.hostagent.wal_transfer import END_HINT
 from controller.ports import PortError, Refused, TimedOut
 from witness.wal_directory import WalDirectory
 from witness.wal_receiver import Receiver
@@ -103,6 +104,7 @@ class PostgresKeeper:
             await self._receiver.kill(deadline)
             await self._scan()
             if self._end is not None:
+                self._end.save(self._files.state / END_HINT)
                 self._files.sync(self._end.file_timeline, self._end.position)
         del epoch  # the caller has made the promise durable; here nothing is below or above it
         return self._position()
@@ -214,7 +216,7 @@ class PostgresKeeper:
         }
         ancestry = await self._ancestry_of(wanted, target, deadline)
         try:
-            self._files.make_ready(wanted.epoch, ancestry)
+            self._files.make_ready(wanted.epoch, ancestry, self._end)
             self._write_password()
             self._receiver.start(
                 [

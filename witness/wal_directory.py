@@ -12,6 +12,7 @@ from typing import Final
 
 from controller.hostagent import wal
 from controller.hostagent.contract import sync_directory
+from controller.hostagent.wal_end import LogEnd
 
 ASIDE_KEPT: Final = 3
 
@@ -36,8 +37,11 @@ class WalDirectory:
         """The log files that are there."""
         return wal.holdings(p.name for p in self.path.iterdir())
 
-    def make_ready(self, epoch: int, ancestry: wal.Ancestry) -> list[str]:
-        """The receiver goes on from here to the log of `epoch`. The names that were moved aside."""
+    def make_ready(self, epoch: int, ancestry: wal.Ancestry, end: LogEnd | None) -> list[str]:
+        """The receiver goes on from here to the log of `epoch`. The names that were moved aside.
+
+        `end` is the end of what is held.
+        """
         limits = dict(ancestry)
         moved = []
         for segment in self.holdings().segments:
@@ -52,8 +56,30 @@ class WalDirectory:
                 # Whole, but its timeline was left inside it: asked for again from its start.
                 file.rename(self.path / f"{segment.name}.partial")
         self._fill_short_files()
+        if end is not None and ancestry:
+            self._begin(epoch, ancestry, end)
         sync_directory(self.path)
         return moved
+
+    def _begin(self, epoch: int, ancestry: wal.Ancestry, end: LogEnd) -> None:
+        """What is held up to the fork stands under the new timeline's name too.
+
+        The receiver then starts on the new timeline, instead of asking for the segment twice.
+        """
+        fork = ancestry[-1][1]
+        parent = wal.timeline_at(epoch, ancestry, fork)
+        fresh = self.path / f"{wal.segment_of(epoch, fork).name}.partial"
+        held = [s for s in self.holdings().of(parent) if s.number == fork // wal.SEGMENT_BYTES]
+        begun = any(s.timeline == epoch for s in self.holdings().segments)
+        if begun or not held or end.timeline != parent or end.position < fork:
+            return
+        part = fresh.with_name(f"{fresh.name}.new")
+        shutil.copyfile(self.path / held[0].file_name, part)
+        with part.open("r+b") as file:
+            file.truncate(fork % wal.SEGMENT_BYTES)
+            file.truncate(wal.SEGMENT_BYTES)
+            os.fsync(file.fileno())
+        part.rename(fresh)
 
     def put_everything_aside(self, epoch: int) -> None:
         """The keeper starts anew; what it held is kept beside it."""

@@ -20,9 +20,9 @@ from typing import Final
 
 from controller.hostagent.contract import account as account_of
 from controller.hostagent.contract import write_file
+from controller.hostagent.wal_transfer import RECEIVER_LOCK as LOCK
 from controller.ports import TimedOut, Unreachable
 
-LOCK: Final = "receiver.lock"
 _STREAMING: Final = re.compile(r"starting log streaming at")
 POLL_S: Final = 0.001
 

@@ -224,8 +224,7 @@ class Mysql:
             if seen.tail_missing:
                 await self._settle("all", deadline)
             await self._accounts.lock_clients()
-            await self._wait_for_voters_from_now_on()
-            await self._write_epoch(epoch)
+            await self._write_epoch(epoch, await self._wait_for_voters_from_now_on())
             await self._hand.run(self._dialect.open_writes)
             seen = await self._replica.look()
             if seen.read_only or seen.epoch != epoch or not seen.source_side:
@@ -248,7 +247,7 @@ class Mysql:
         if strangers:
             raise Refused(f"{name}: {len(strangers)} commits of an older epoch still wait")
 
-    async def _wait_for_voters_from_now_on(self) -> None:
+    async def _wait_for_voters_from_now_on(self) -> Look:
         dialect = self._dialect
         settings = (*dialect.durable_settings, *dialect.source_settings)
         wanted = [f"SET GLOBAL {name}={literal}" for name, literal, _ in settings]
@@ -259,16 +258,15 @@ class Mysql:
                 raise Refused(f"{self._spec.name}: {name} stays {seen.settings[name]}")
         if not seen.source_side:
             raise Refused(f"{self._spec.name}: {dialect.source_side} stays off")
+        return seen
 
-    async def _write_epoch(self, epoch: Epoch) -> None:
+    async def _write_epoch(self, epoch: Epoch, before: Look) -> None:
         """The epoch row stands in the log; its session goes on waiting without us."""
-        before = await self._replica.look()
         if before.epoch == epoch:
             return
         writer = Session(self._spec.login())
         statement = EPOCH_INSERT.format(epoch=epoch, holder=quoted(self._spec.site))
         try:
-            await writer.connection_id()
             async with asyncio.TaskGroup() as group:
                 waiting = group.create_task(writer.rows(statement))
                 await self._log_grown(before.log_end)

@@ -39,20 +39,20 @@ class Accounts:
             for account in open_ones
         ]
         await self._locally((*noted, *_change(open_ones, "LOCK")))
+        if open_ones:
+            seen = await self._look()
         cut = self._dialect.kill_client
-        await self._kill_while(cut, lambda s: not self._spec.is_infrastructure(s.user))
+        await self._kill_while(seen, cut, lambda s: not self._spec.is_infrastructure(s.user))
 
     async def unlock_clients(self) -> None:
         """The clients that were locked by us may log in; those an operator locked may not."""
-        noted = {
-            (str(row["user"]), str(row["host"]))
-            for row in await self._session.rows("SELECT user, host FROM tricast.gated")
-        }
-        seen = await self._look()
+        rows = await self._session.rows("SELECT user, host FROM tricast.gated")
+        noted = {(str(row["user"]), str(row["host"])) for row in rows}
+        accounts = gated(self._spec, await self._look())
         clients = self._spec.clients
         chosen = [
             account
-            for account in gated(self._spec, seen)
+            for account in accounts
             if (account.user, account.host) in noted
             and account.locked
             and (not clients or account.user in clients)
@@ -62,7 +62,7 @@ class Accounts:
             for account in chosen
         ]
         await self._locally((*_change(chosen, "UNLOCK"), *forget))
-        if not any(not account.locked for account in gated(self._spec, await self._look())):
+        if not chosen and all(account.locked for account in accounts):
             names = ", ".join(clients) or "any client"
             raise Refused(f"{self._spec.name} has no account of {names} that it could let in")
 
@@ -79,7 +79,9 @@ class Accounts:
         lock = [a for a in accounts if a.user not in wanted and not a.locked]
         unlock = [a for a in accounts if a.user in wanted and a.locked]
         await self._locally((*_change(lock, "LOCK"), *_change(unlock, "UNLOCK")))
-        await self._kill_while(KILL, lambda s: s.user in every - wanted)
+        if lock:
+            seen = await self._look()
+        await self._kill_while(seen, KILL, lambda s: s.user in every - wanted)
 
     async def _look(self) -> Look:
         return await look(self._session, self._dialect)
@@ -90,17 +92,21 @@ class Accounts:
         if not todo:
             return
         try:
-            await self._session.run(("SET SESSION sql_log_bin=0", *todo))
-            await self._session.rows("SET SESSION sql_log_bin=1")
+            await self._session.run(
+                ("SET SESSION sql_log_bin=0", *todo, "SET SESSION sql_log_bin=1")
+            )
         except BaseException:
             self._session.drop()
             raise
 
-    async def _kill_while(self, kill: str, unwanted: Callable[[ServerSession], bool]) -> None:
-        """No session is left for which `unwanted` holds."""
-        while victims := [s for s in (await self._look()).sessions if unwanted(s)]:
+    async def _kill_while(
+        self, seen: Look, kill: str, unwanted: Callable[[ServerSession], bool]
+    ) -> None:
+        """No session is left for which `unwanted` holds; `seen` is from after the locking."""
+        while victims := [s for s in seen.sessions if unwanted(s)]:
             await kill_sessions(self._session, victims, kill)
             await asyncio.sleep(_POLL_S)
+            seen = await self._look()
 
 
 def _change(accounts: list[Account], verb: str) -> tuple[str, ...]:

@@ -6,13 +6,16 @@ whenever replication is configured anew, so what counts is what stands in the se
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes, newer
 from controller.adapters.mysql_relay import holds_whole_transaction
 from controller.adapters.mysql_session import Row, Session
 from controller.core.position import Position
+
+_EPOCH: Final = "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
+_STARTED: Final = "SELECT pending, tail, tail_epoch, diverged FROM tricast.start WHERE id = 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +140,9 @@ class Look:
                 format=self.dialect.format,
                 text=self.started.tail,
             )
-        if self.source is not None and not self.drained:
+        if self.source is not None:
             if not self.source.receiving:
+                # Half sealed: the last record may be in the log and its epoch row not yet visible.
                 return None
             if self.source.by_gtid:
                 text = newer(self.dialect.format, self.log_end, self.source.received)
@@ -150,25 +154,26 @@ class Look:
 
 
 async def look(session: Session, dialect: Dialect) -> Look:
-    """Reads everything once. The log's end is read before the epoch row that it may contain."""
+    """Reads everything once, in one round trip, the log's end before the epoch row it may hold."""
     names = [name for name, *_ in (*dialect.source_settings, *dialect.durable_settings)]
     names += [name for name, _ in dialect.replica_settings]
     columns = ", ".join(f"@@global.{name} AS {name}" for name in names)
-    server = await session.row(
-        f"SELECT {dialect.read_only} AS closed, {dialect.log_end} AS log_end,"
-        f" {dialect.log_state} AS log_state, @@global.{dialect.replica_side} AS replica_side,"
-        f" @@global.{dialect.source_side} AS source_side, {columns}"
+    server_rows, status, sessions_rows, epochs, started, accounts, counters = await session.many(
+        (
+            f"SELECT {dialect.read_only} AS closed, {dialect.log_end} AS log_end,"
+            f" {dialect.log_state} AS log_state, @@global.{dialect.replica_side} AS replica_side,"
+            f" @@global.{dialect.source_side} AS source_side, {columns}",
+            dialect.replica_status,
+            dialect.sessions,
+            _EPOCH,
+            _STARTED,
+            dialect.accounts,
+            dialect.counters,
+        )
     )
-    source = _source(dialect, await session.rows(dialect.replica_status))
-    sessions = tuple(_session(row) for row in await session.rows(dialect.sessions))
-    epochs = await session.rows(
-        "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
-    )
-    started = await session.rows(
-        "SELECT pending, tail, tail_epoch, diverged FROM tricast.start WHERE id = 1"
-    )
-    accounts = await session.rows(dialect.accounts)
-    counters = await session.rows(dialect.counters)
+    server = server_rows[0]
+    source = _source(dialect, status)
+    sessions = tuple(_session(row) for row in sessions_rows)
     visible = int(epochs[0]["epoch"]) if epochs else 0
     return Look(
         dialect=dialect,

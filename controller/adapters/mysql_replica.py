@@ -20,6 +20,7 @@ KILL: Final = "KILL CONNECTION {id:d}"
 _POLL_S: Final = 0.005
 _RETRY_S: Final = 0.05
 _KILL_S: Final = 0.1
+_SETTLE_TRIES: Final = 200
 _CANNOT_SERVE: Final = 1236
 _HISTORY_DIFFERS: Final = "not in the master's binlog"
 _NO_SUCH_SESSION: Final = "(1094)"
@@ -136,18 +137,29 @@ class Replica:
             await asyncio.sleep(_POLL_S)
             seen = await self.look()
         seen = await self._drain(await self._stop_receiving(seen, seen.source))
-        if seen.source is None:
-            raise Refused(f"{self._name} lost its replication while it was starting")
-        file, offset = quoted(seen.source.done[0]), seen.source.done[1]
-        there = await ask(upstream, self._dialect.gtids_at.format(file=file, offset=offset))
-        if set(there.split(",")) != set(seen.log_end.split(",")):
-            await self._session.run((self._dialect.stop, self._dialect.forget_source))
-            raise Refused(
-                f"{self._name} ends at {seen.log_end}, but at the same place "
-                f"{upstream} has {there or 'nothing'}"
-            )
+        file, offset = await self._place_of_its_end(seen, upstream)
         change = self._dialect.change_to_exact.format(file=file, offset=offset)
         await self._session.run((self._dialect.stop, change, self._dialect.start))
+
+    async def _place_of_its_end(self, seen: Look, upstream: Login) -> tuple[str, int]:
+        """File (quoted) and offset at which the upstream has the very record this log ends with.
+
+        The log is ahead of the applier's own account of itself until a commit is through.
+        """
+        for _ in range(_SETTLE_TRIES):
+            if seen.source is None:
+                raise Refused(f"{self._name} lost its replication while it was starting")
+            file, offset = quoted(seen.source.done[0]), seen.source.done[1]
+            there = await ask(upstream, self._dialect.gtids_at.format(file=file, offset=offset))
+            if set(there.split(",")) == set(seen.log_end.split(",")):
+                return file, offset
+            await asyncio.sleep(_POLL_S)
+            seen = await self.look()
+        await self._session.run((self._dialect.stop, self._dialect.forget_source))
+        raise Refused(
+            f"{self._name} ends at {seen.log_end or 'nothing'}, but at the same place "
+            f"{upstream} has {there or 'nothing'}"
+        )
 
     def _refuse_unsettled(self, seen: Look) -> None:
         if seen.started is None or seen.started.pending:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import aiomysql
 import pymysql.err
+from pymysql.constants import CLIENT
 from pymysql.converters import escape_string
 
 from controller.ports import PortError, Refused, TimedOut, Unreachable
@@ -54,14 +55,19 @@ class Session:
 
     async def rows(self, sql: str) -> list[Row]:
         """What `sql` answers; no rows for a statement. The deadline is the caller's timeout."""
+        return (await self.many((sql,)))[0]
+
+    async def many(self, statements: Iterable[str]) -> list[list[Row]]:
+        """What each statement answers, in one round trip; the first failure ends it."""
+        batch = ";\n".join(statements)
         async with self._turn:
             fresh = self._connection is None
             try:
-                return await self._ask(sql)
+                return await self._ask(batch)
             except Unreachable:
                 if fresh:
                     raise
-            return await self._ask(sql)
+            return await self._ask(batch)
 
     async def row(self, sql: str) -> Row:
         """The only row of the answer."""
@@ -72,21 +78,23 @@ class Session:
 
     async def run(self, statements: Iterable[str]) -> None:
         """Each statement in order; the first failure ends it."""
-        for statement in statements:
-            await self.rows(statement)
+        await self.many(statements)
 
     async def connection_id(self) -> int:
         """What the server calls this connection."""
         return int((await self.row("SELECT connection_id() AS id"))["id"])
 
-    async def _ask(self, sql: str) -> list[Row]:
+    async def _ask(self, batch: str) -> list[list[Row]]:
         unused = self._connection is not None
         try:
             if self._connection is None:
                 self._connection = await self._connect()
             async with self._connection.cursor(_QuietCursor) as cursor:
-                await cursor.execute(sql)
-                return list(await cursor.fetchall() or ())
+                await cursor.execute(batch)
+                answers = [list(await cursor.fetchall() or ())]
+                while await cursor.nextset():
+                    answers.append(list(await cursor.fetchall() or ()))
+                return answers
         except asyncio.CancelledError:
             self.drop()
             raise
@@ -101,6 +109,7 @@ class Session:
             password=self._login.password,
             autocommit=True,
             charset="utf8mb4",
+            client_flag=CLIENT.MULTI_STATEMENTS,
             init_command="SET SESSION sql_mode='', lock_wait_timeout=5",
         )
 

@@ -68,7 +68,8 @@ class Postgres:
             {
                 "database": self._spec.name,
                 "source": source,
-                "start": look.replayed or "0/0",
+                "start": look.replayed or mine.text,
+                "timeline": str(self._eyes.at(look, look.replayed or mine.text).epoch),
                 "target": target.text,
                 "epoch": str(target.epoch),
             },
@@ -109,10 +110,13 @@ class Postgres:
             )
         if not look.sealed:
             raise Refused(f"{self._name} is not sealed: it cannot be promoted to {epoch}")
-        if max(look.histories, default=0) >= epoch:
-            look = await self._restarted(deadline)
         await self._lock_out(look, deadline)
         end = await self._settled(deadline)
+        if max(look.histories, default=0) > end.epoch:
+            # It may have a timeline for its target of which it has no log: it would become the
+            # parent of the new one.
+            await self._lock_out(await self._restarted(deadline), deadline)
+            end = await self._settled(deadline)
         await self._plant(epoch, end, deadline)
         async with asyncio.TaskGroup() as side:
             side.create_task(self._keep_slots(deadline))
@@ -138,7 +142,7 @@ class Postgres:
         if changed:
             await self._reload(deadline)
         await self._keep_slots(deadline)
-        while unwanted := self._unwanted(await self._eyes.look(deadline), voters):
+        while unwanted := self._spec.unwanted((await self._eyes.look(deadline)).walsenders, voters):
             await self._do(sql.cut_walsenders(unwanted), deadline)
             await asyncio.sleep(POLL_S)
 
@@ -169,7 +173,7 @@ class Postgres:
         look = await self._eyes.look(deadline)
         if not look.recovering:
             raise Refused(f"{self._name} is writable: close it before it follows {upstream}")
-        wanted = self._upstream(upstream, look, quarantine=quarantine)
+        wanted = conninfo(self._spec.upstream(upstream, look.gate_dir, quarantine=quarantine))
         slot = "" if quarantine else slot_name(self._spec.site)
         kind = "rejoin" if quarantine else "voter"
         if look.upstream == wanted and look.slot == slot:
@@ -315,17 +319,13 @@ class Postgres:
             await self._reload(deadline)
 
     async def _plant(self, epoch: Epoch, end: Position, deadline: float) -> None:
-        """Promotion will open timeline `epoch`; the files for it say where the log came from."""
+        """Every number below `epoch` is taken, so that promotion opens timeline `epoch`."""
         if end.epoch >= epoch:
             raise Refused(f"{self._name} already ends on timeline {end.epoch}, not below {epoch}")
         look = await self._eyes.look(deadline)
-        older = self._eyes.ancestry(end.epoch)
-        for missing in set(range(2, end.epoch)) - look.histories:
-            left = tuple((t, lsn) for t, lsn in older if t < missing)
-            await self._do(sql.plant(left, [missing], epoch), deadline)
-        if end.epoch + 1 < epoch:
-            chain = (*older, (end.epoch, lsn_to_int(end.text)))
-            await self._do(sql.plant(chain, range(end.epoch + 1, epoch), epoch), deadline)
+        missing = sorted(set(range(2, epoch)) - look.histories)
+        if missing:
+            await self._do(sql.plant(missing, epoch), deadline)
 
     async def _keep_slots(self, deadline: float) -> None:
         """Every voter finds a slot here, so that its log is kept for it."""
@@ -345,31 +345,6 @@ class Postgres:
             if await self._ask(sql.cut_clients(self._spec.clients), deadline) == "0":
                 return
             await asyncio.sleep(POLL_S)
-
-    def _unwanted(self, look: Look, voters: frozenset[SiteName]) -> list[int]:
-        pids = []
-        for sender in look.walsenders:
-            site, quarantined = self._spec.site_of(sender.user)
-            uninvited = site is not None and not quarantined and site not in voters
-            if uninvited or self._spec.intruder(sender):
-                pids.append(sender.pid)
-        return pids
-
-    def _upstream(self, upstream: SiteName, look: Look, *, quarantine: bool) -> str:
-        link, me = self._spec.voters[upstream], self._spec.site
-        return conninfo(
-            {
-                "host": link.address,
-                "port": str(link.port),
-                "user": self._spec.rejoin_user(me) if quarantine else self._spec.voter_user(me),
-                "application_name": f"{me}_rejoin" if quarantine else me,
-                "passfile": f"{look.gate_dir}/upstream.pgpass",
-                "connect_timeout": "5",
-                "keepalives_idle": "3",
-                "keepalives_interval": "1",
-                "keepalives_count": "3",
-            }
-        )
 
     async def _restarted(self, deadline: float) -> Look:
         """Closed and up again, with no history in its log directory that it never reached."""

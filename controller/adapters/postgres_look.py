@@ -196,6 +196,8 @@ class Ancestries:
         newest = max(look.histories, default=1)
         if newest <= mine.epoch or newest not in self.known:
             return False
+        if not self.known[newest]:
+            return False  # planted: it names no parent, and says nothing
         left = dict(self.known[newest]).get(mine.epoch)
         return left is None or left < wal.to_bytes(mine.text)
 

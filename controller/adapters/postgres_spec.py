@@ -1,6 +1,6 @@
 """What an adapter has to be told about one PostgreSQL database and its voters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.adapters.postgres_look import Walsender
@@ -89,6 +89,31 @@ class PostgresSpec:
         if (site is None or quarantined) and sender.name in self.voters:
             return f"{sender.user} calls itself {sender.name!r}, the name of a voter"
         return ""
+
+    def unwanted(self, senders: Iterable[Walsender], voters: frozenset[SiteName]) -> list[int]:
+        """The replication connections that must end when only `voters` are admitted."""
+        pids = []
+        for sender in senders:
+            site, quarantined = self.site_of(sender.user)
+            uninvited = site is not None and not quarantined and site not in voters
+            if uninvited or self.intruder(sender):
+                pids.append(sender.pid)
+        return pids
+
+    def upstream(self, site: SiteName, gate_dir: str, *, quarantine: bool) -> dict[str, str]:
+        """How our server reaches the one of `site`. The password stays in its file."""
+        link, me = self.voters[site], self.site
+        return {
+            "host": link.address,
+            "port": str(link.port),
+            "user": self.rejoin_user(me) if quarantine else self.voter_user(me),
+            "application_name": f"{me}_rejoin" if quarantine else me,
+            "passfile": f"{gate_dir}/upstream.pgpass",
+            "connect_timeout": "5",
+            "keepalives_idle": "3",
+            "keepalives_interval": "1",
+            "keepalives_count": "3",
+        }
 
 
 def slot_name(site: SiteName) -> str:

@@ -52,19 +52,22 @@ def set_parameter(name: str, value: str) -> str:
     return f"alter system set {name} = {literal(value)}"
 
 
-def plant(ancestry: wal.Ancestry, timelines: Iterable[int], epoch: int) -> str:
-    """Each of `timelines` has a history file in the log directory that says `ancestry`."""
-    rows = " union all ".join(
-        f"select {timeline}, {literal(wal.to_lsn(end))}, 'planted for epoch {epoch}'"
-        for timeline, end in ancestry
-    )
+def plant(timelines: Iterable[int], epoch: int) -> str:
+    """Each of `timelines` has a history file in the log directory, which names no parent.
+
+    The number is taken, and that is all: a standby does not take for its target what is no child
+    of its own timeline. A planted file that named a parent could be believed between two
+    statements; the new timeline's history would then name a timeline of which no log exists, and
+    no follower that begins below it would be served.
+    """
     names = ", ".join(literal(wal.history_name(t)) for t in timelines)
+    text = literal(f"# planted for epoch {epoch}: no log of this timeline is known here")
     return f"""
 do $plant$
 declare name text;
 begin
     foreach name in array array[{names}]::text[] loop
-        execute format($copy$copy ({rows}) to %L$copy$,
+        execute format('copy (select %L) to %L', {text},
             current_setting('data_directory') || '/pg_wal/' || name);
     end loop;
 end $plant$

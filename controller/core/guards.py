@@ -408,6 +408,24 @@ def established(view: View) -> bool:
     )
 
 
+def out_of_sight(view: View) -> bool:
+    """A database here does not answer, and nothing else about this serving holder has changed."""
+    assert view.record is not None
+    served = view.own.stance in ATTRACTING and view.own.stance_epoch == view.record.epoch
+    unseen = [s for s in view.own.databases if s.liveness is Liveness.UNKNOWN]
+    seen = [s for s in view.own.databases if s.liveness is not Liveness.UNKNOWN]
+    return (
+        served
+        and bool(unseen)
+        and all(promoted_here(view, state) and state.gate_open for state in seen)
+    )
+
+
+def had_its_chance(view: View) -> bool:
+    """The epoch is old enough that its holder has had the time to climb: two never duel."""
+    return view.record_unchanged_s >= view.spec.timings.yield_grace_s
+
+
 def raised_here(view: View) -> bool:
     """This daemon raised the record's epoch since it started."""
     return view.raised_here

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     HOLDER_DIED_CLIMBING = "the holder of the epoch died before it had taken over"
     HOLDER_STUCK = "the holder cannot finish its takeover and asks to be relieved"
     EPOCH_USED_UP = "a database of this site was primary of this epoch and has been restarted"
+    OUT_OF_SIGHT = "a database of this primary does not answer; nothing else has changed"
     TAKING_OVER = "this site owns the epoch and climbs"
     TAKEOVER_RESUMED = "this site owns the epoch and goes on with a takeover it finds half-climbed"
     PRIMARY = "this site owns the epoch and serves"

@@ -110,11 +110,13 @@ def _to_holder(view: View) -> SiteName | Keep | None:
     return view.record.holder
 
 
-def _to_me_when_open(view: View) -> SiteName | Keep | None:
-    opened = all(
-        guards.promoted_here(view, state) and state.gate_open for state in view.own.databases
+def _to_me_when_committing(view: View) -> SiteName | Keep | None:
+    """As soon as commits are acknowledged here; the gates are opening at the same time."""
+    committing = all(
+        guards.promoted_here(view, state) and guards.voter_follows(view, state)
+        for state in view.own.databases
     )
-    return view.me if opened else None
+    return view.me if committing else None
 
 
 # --- what a rule asks for beside its ladder ------------------------------------------------------
@@ -223,7 +225,9 @@ def rejoin_unfinished(view: View) -> bool:
 
 
 def holder_climbing(view: View) -> bool:
-    """The holder has not promoted every database yet."""
+    """The holder has not promoted every database yet, and does not say that it serves."""
+    if guards.holder_serves(view):
+        return False
     return not all(holder_promoted(view, database) for database in view.spec.databases)
 
 
@@ -360,6 +364,15 @@ RULES: tuple[Rule, ...] = (
         intent=_raise("regained", Reason.EPOCH_USED_UP),
     ),
     Rule(
+        number=307,
+        when=(guards.own_epoch, _no(guards.established), guards.out_of_sight),
+        role=_primary_once_serving,
+        reason=Reason.OUT_OF_SIGHT,
+        stance=_hold_routes,
+        intent=_renew,
+        may_yield=True,
+    ),
+    Rule(
         number=310,
         when=(guards.own_epoch, _no(guards.established), guards.raised_here),
         role=_as(Role.TAKING_OVER),
@@ -367,7 +380,7 @@ RULES: tuple[Rule, ...] = (
         ladder=sequences.TAKE_OVER,
         ladder_name="TAKE_OVER",
         stance=_takeover_routes,
-        traffic=_to_me_when_open,
+        traffic=_to_me_when_committing,
         intent=_renew,
         may_yield=True,
     ),
@@ -379,7 +392,7 @@ RULES: tuple[Rule, ...] = (
         ladder=sequences.TAKE_OVER,
         ladder_name="TAKE_OVER",
         stance=_takeover_routes,
-        traffic=_to_me_when_open,
+        traffic=_to_me_when_committing,
         intent=_renew,
         may_yield=True,
     ),
@@ -411,7 +424,9 @@ RULES: tuple[Rule, ...] = (
             guards.other_epoch,
             guards.holder_yields,
             holder_climbing,
+            guards.had_its_chance,
             guards.fully_eligible,
+            guards.databases_idle,
             guards.store_answers,
         ),
         role=_as(Role.STANDBY),
@@ -425,6 +440,7 @@ RULES: tuple[Rule, ...] = (
             guards.other_epoch,
             guards.holder_yields,
             guards.fully_eligible,
+            guards.databases_idle,
             guards.outside_flap_window,
             guards.store_answers,
         ),
@@ -439,6 +455,7 @@ RULES: tuple[Rule, ...] = (
             guards.other_epoch,
             guards.holder_controller_gone,
             guards.fully_eligible,
+            guards.databases_idle,
             guards.outside_flap_window,
             failover_possible,
         ),

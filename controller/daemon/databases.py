@@ -93,4 +93,7 @@ def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
         clients=conf.clients,
         exempt=conf.exempt,
     )
-    return Mysql(spec, agent(cluster, _host(conf, site)))
+    others = {
+        name: agent(cluster, _host(conf, name)) for name in cluster.data_sites if name != site
+    }
+    return Mysql(spec, agent(cluster, _host(conf, site)), others)

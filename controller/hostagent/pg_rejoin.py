@@ -20,6 +20,10 @@ _LOOK = (
     "select pg_is_in_recovery(), (select timeline_id from pg_control_checkpoint()),"
     " (select system_identifier from pg_control_system())"
 )
+_OLDEST = (
+    "select min(substr(name, 9)) from pg_ls_dir('pg_wal', false, false) as name"
+    " where length(name) = 24"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,7 @@ class Source:
 
     def oldest_segment(self) -> int:
         """The number of the first segment the new primary still has."""
-        names = "pg_ls_dir('pg_wal', false, false) as name"
-        found = self.query(f"select min(substr(name, 9)) from {names} where length(name) = 24")
+        found = self.query(_OLDEST)
         segment = wal.parse_segment(f"{1:08X}{found[0]}")
         return segment.number if segment else 0
 

@@ -4,11 +4,12 @@ pg_waldump checks every record's checksum, so a torn tail ends the log before it
 called `.partial`, so it is shown a directory of links without that ending.
 """
 
+import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from controller.hostagent import wal
@@ -28,6 +29,18 @@ class LogEnd:
     position: int
     file_timeline: int  # in whose files it was read
     last_record: int
+
+    def save(self, path: Path) -> None:
+        """A hint for later readers; a wrong or missing one costs them time, nothing else."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def saved_end(path: Path) -> LogEnd | None:
+    """The end that was saved there."""
+    try:
+        return LogEnd(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

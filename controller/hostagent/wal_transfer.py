@@ -6,7 +6,8 @@ other through the way the settings name, and puts whole files into a spool, from
 own restore command copies. Nothing that can hang stands between the server and its promotion.
 
 Only a log that receives nothing is served, and only up to its last whole record: what follows in
-the last file is zeros, and files are of the full size, so that PostgreSQL takes them.
+the last file is zeros, and files are of the full size, so that PostgreSQL takes them. Of the
+segment the server is in, only what it lacks crosses the network; the rest is its own.
 """
 
 import fcntl
@@ -17,15 +18,26 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from controller.hostagent import pg_server, wal
-from controller.hostagent.contract import Account, Failed, Refused, Request, Verb, account
-from controller.hostagent.wal_end import LogEnd, Reader
+from controller.hostagent.contract import Failed, Refused, Request, Verb, account
+from controller.hostagent.wal_end import LogEnd, Reader, saved_end
 
+END_HINT = "end.json"  # where a keeper's last scan found the end of its log
 RECEIVER_LOCK = "receiver.lock"  # held by a keeper's receiver for as long as it lives
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes of one file from `offset` on, up to a limit; zeros follow."""
+
+    name: str
+    offset: int
+    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class Source:
     """A directory of log files that nobody writes to."""
 
     reader: Reader
+    hint: LogEnd | None = None
 
     @property
     def directory(self) -> Path:
@@ -44,16 +57,16 @@ def serve(request: Request) -> dict[str, str]:
     """The files from `start` to the end were written to the standard output."""
     source = _source(request)
     target, epoch = wal.to_bytes(request.need("target")), int(request.need("epoch"))
-    end = source.reader.log_end()
+    end = source.reader.log_end(source.hint)
     if end is None or (end.timeline, end.position) < (epoch, target):
         have = f"{wal.to_lsn(end.position)} of timeline {end.timeline}" if end else "nothing"
         raise Refused(f"asked for {wal.to_lsn(target)} of timeline {epoch}, but {have} is here")
-    first = wal.to_bytes(request.need("start")) // wal.SEGMENT_BYTES
-    files = _needed(source, end, first)
+    start = wal.to_bytes(request.need("start"))
+    parts = _needed(source, end, start, int(request.need("timeline")))
     sent = 0
-    for name, make in [*_histories(source, end), *files]:
-        content = make()
-        header = {"name": name, "bytes": len(content)}
+    for part in [*_histories(source, end), *parts]:
+        content = part.read()
+        header = {"name": part.name, "offset": part.offset, "bytes": len(content)}
         sys.stdout.buffer.write(json.dumps(header).encode() + b"\n")
         sys.stdout.buffer.write(content)
         sent += len(content)
@@ -70,7 +83,8 @@ def _source(request: Request) -> Source:
         directory = Path(str(found["directory"]))
         _receiver_is_gone(directory)
         who = account(str(found.get("os_user", "")))
-        return Source(Reader(directory, f"{found['bin_dir']}/pg_waldump", who))
+        hint = saved_end(_state(directory) / END_HINT)
+        return Source(Reader(directory, f"{found['bin_dir']}/pg_waldump", who), hint)
     server = pg_server.server_of(request)
     if any("walreceiver" in title for title in pg_server.titles(server)):
         raise Refused(f"{name} still receives: it is not sealed")
@@ -79,8 +93,12 @@ def _source(request: Request) -> Source:
     return Source(Reader(server.wal_dir, server.program("pg_waldump"), server.who))
 
 
+def _state(directory: Path) -> Path:
+    return directory.parent / f"{directory.name}.state"
+
+
 def _receiver_is_gone(directory: Path) -> None:
-    lock = directory.parent / f"{directory.name}.state" / RECEIVER_LOCK
+    lock = _state(directory) / RECEIVER_LOCK
     try:
         with lock.open("a", encoding="utf-8") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,48 +108,55 @@ def _receiver_is_gone(directory: Path) -> None:
         raise Refused(f"{directory} still receives: it is not sealed") from None
 
 
-def _needed(source: Source, end: LogEnd, first: int) -> list[tuple[str, Callable[[], bytes]]]:
-    """Every segment from `first` to the end, of every timeline the end descends from."""
+def _needed(source: Source, end: LogEnd, start: int, timeline: int) -> list[Part]:
+    """What a server that has everything before `start` of `timeline` lacks."""
     held = wal.holdings(p.name for p in source.directory.iterdir())
     limits = dict(wal.read_ancestry(source.directory, end.timeline))
     limits[end.timeline] = end.position
+    first = start // wal.SEGMENT_BYTES
     chosen = [
         (segment, limit)
-        for timeline, limit in sorted(limits.items())
-        for segment in held.of(timeline)
-        if segment.number >= first and segment.start < limit
+        for number, limit in sorted(limits.items())
+        for segment in held.of(number)
+        if number >= timeline and segment.number >= first and segment.start < limit
     ]
     last = (end.position - 1) // wal.SEGMENT_BYTES
     missing = set(range(first, last + 1)) - {segment.number for segment, _ in chosen}
     if missing:
         gap = wal.Segment(end.timeline, min(missing)).name
         raise Refused(f"the log has a gap: {gap} is not in {source.directory}")
-    return [(segment.name, _reading(source, segment, limit)) for segment, limit in chosen]
+    page = start - start % wal.PAGE_BYTES
+    parts = []
+    for segment, limit in chosen:
+        known = segment.timeline == timeline and segment.number == first
+        offset = page - segment.start if known else 0
+        read = partial(_read, source.directory / segment.file_name, offset, limit - segment.start)
+        parts.append(Part(segment.name, offset, read))
+    return parts
 
 
-def _reading(source: Source, segment: wal.Segment, limit: int) -> Callable[[], bytes]:
-    def content() -> bytes:
-        with (source.directory / segment.file_name).open("rb") as file:
-            return file.read(min(wal.SEGMENT_BYTES, limit - segment.start)).rstrip(b"\0")
+def _read(path: Path, offset: int, limit: int) -> bytes:
+    """The bytes of a segment from `offset` to `limit`, without the zeros at their end."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(max(0, min(wal.SEGMENT_BYTES, limit) - offset)).rstrip(b"\0")
 
-    return content
 
-
-def _histories(source: Source, end: LogEnd) -> list[tuple[str, Callable[[], bytes]]]:
+def _histories(source: Source, end: LogEnd) -> list[Part]:
     """A history for every timeline up to the end's, because PostgreSQL stops looking at a gap.
 
     A number nobody opened is described as a branch of what the end descends from.
     """
     ancestry = wal.read_ancestry(source.directory, end.timeline)
-    made: list[tuple[str, Callable[[], bytes]]] = []
+    made = []
     for timeline in range(2, end.timeline + 1):
         path = source.directory / wal.history_name(timeline)
         if path.exists():
-            made.append((path.name, path.read_bytes))
+            made.append(Part(path.name, 0, path.read_bytes))
         else:
             left = tuple((t, lsn) for t, lsn in ancestry if t < timeline)
             text = wal.history_text(left, "number not used").encode()
-            made.append((path.name, lambda text=text: text))  # type: ignore[misc]
+            made.append(Part(path.name, 0, partial(bytes, text)))
     return made
 
 
@@ -141,10 +166,12 @@ def _histories(source: Source, end: LogEnd) -> list[tuple[str, Callable[[], byte
 def fetch(request: Request) -> dict[str, str]:
     """The spool holds every file the server needs to reach `target`."""
     server = pg_server.server_of(request)
-    asked = [
-        "wal-serve",
-        *(f"{k}={request.need(k)}" for k in ("database", "start", "target", "epoch")),
-    ]
+    start = wal.to_bytes(request.need("start"))
+    mine = wal.segment_of(int(request.need("timeline")), start)
+    if not (server.wal_dir / mine.name).exists():
+        start = mine.start
+    asked = ["wal-serve", f"start={wal.to_lsn(start)}"]
+    asked += [f"{k}={request.need(k)}" for k in ("database", "timeline", "target", "epoch")]
     way = request.settings.get("reach")
     argv = way.get(request.need("source")) if isinstance(way, dict) else None
     if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
@@ -159,7 +186,7 @@ def fetch(request: Request) -> dict[str, str]:
     watch = threading.Timer(float(request.args.get("within_s", "600")), child.kill)
     watch.start()
     try:
-        files, last = _receive(child, spool, server.who)
+        files, last = _receive(child, spool, server)
     finally:
         watch.cancel()
         child.kill()
@@ -168,7 +195,7 @@ def fetch(request: Request) -> dict[str, str]:
 
 
 def _receive(
-    child: "subprocess.Popen[bytes]", spool: Path, who: Account
+    child: "subprocess.Popen[bytes]", spool: Path, server: pg_server.Server
 ) -> tuple[int, dict[str, str]]:
     out = child.stdout
     if out is None:
@@ -183,21 +210,27 @@ def _receive(
             raise Refused(f"the source: {header['error']}")
         if "whole" in header:
             return files, header
-        _store(out, spool, header, who)
+        _store(out, spool, header, server)
         files += 1
     said = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
     raise Failed(f"the stream ended too early after {files} files: {said[-300:]}")
 
 
-def _store(out: IO[bytes], spool: Path, header: dict[str, object], who: Account) -> None:
-    name, size = str(header.get("name")), int(str(header.get("bytes")))
+def _store(
+    out: IO[bytes], spool: Path, header: dict[str, object], server: pg_server.Server
+) -> None:
+    name = str(header.get("name"))
+    offset, size = int(str(header.get("offset"))), int(str(header.get("bytes")))
     segment = wal.parse_segment(name)
     if segment is None and wal.parse_history_name(name) is None:
         raise Failed(f"the source sent a file called {name[:60]!r}")
-    if size > wal.SEGMENT_BYTES:
-        raise Failed(f"the source sent {size} bytes for {name}")
+    if min(offset, size) < 0 or offset + size > wal.SEGMENT_BYTES:
+        raise Failed(f"the source sent {size} bytes at {offset} for {name}")
     fresh = spool / f"{name}.new"
-    with fresh.open("wb") as file:
+    if offset > 0:
+        shutil.copyfile(server.wal_dir / name, fresh)  # the part it has already
+    with fresh.open("r+b" if offset > 0 else "wb") as file:
+        file.seek(offset)
         while size > 0:
             chunk = out.read(min(size, _CHUNK))
             if not chunk:
@@ -205,9 +238,10 @@ def _store(out: IO[bytes], spool: Path, header: dict[str, object], who: Account)
             file.write(chunk)
             size -= len(chunk)
         if segment is not None:
+            file.truncate()
             file.truncate(wal.SEGMENT_BYTES)
     fresh.chmod(0o600)
-    who.own(fresh)
+    server.who.own(fresh)
     fresh.rename(spool / name)
 
 

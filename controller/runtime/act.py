@@ -108,6 +108,7 @@ class Hands:
     lease_s: float
     fences: Mapping[str, Fence] = field(default_factory=dict)  # by what they close, for humans
     fenced: Epoch = Epoch(0)
+    remembered: Epoch = Epoch(0)  # the last change that is marked for the flap window
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
     lease_until: Instant = Instant(float("-inf"))
     last_error: dict[str, str] = field(default_factory=dict)
@@ -184,13 +185,17 @@ class Hands:
         self.raised = record.epoch
         self.lease_until = Instant(sent + self.lease_s)
         self.records.took(self.service, replace(record, revision=revision))
-        await self._remember_change(intent.kind)
+        await self.promises.raise_to(self.service, record.epoch)
         return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
 
-    async def _remember_change(self, kind: str) -> None:
-        """A key that outlives the flap window by nothing: no clock is compared across hosts."""
-        if kind not in ("handover", "failover") or self.flap_window_s <= 0:
+    async def remember_change(self) -> None:
+        """A key that lives as long as the flap window: no clock is compared across hosts."""
+        record = self.records.epochs.get(self.service)
+        if record is None or record.epoch in (self.remembered, 0) or record.holder != self.me:
             return
+        if record.kind not in ("handover", "failover") or self.flap_window_s <= 0:
+            return
+        kind = record.kind
         key = f"{self.records.prefix}{RECENT}{self.service}"
         try:
             await self.store.put_leased(
@@ -198,6 +203,8 @@ class Hands:
             )
         except PortError as error:
             self.last_error["flap window"] = str(error)
+        else:
+            self.remembered = record.epoch
 
     async def _renew(self, intent: RenewLease) -> Result:
         record = self.records.epochs.get(self.service)

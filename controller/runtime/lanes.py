@@ -13,6 +13,7 @@ from controller.ports import Clock
 from controller.runtime.act import Result
 
 FIRST_REST_S = 0.05
+FORGET_S = 10.0  # a failure that nobody has asked to repeat for this long is no news any more
 
 
 @dataclass(slots=True)
@@ -65,8 +66,9 @@ class Lanes:
         return {key: name(intent) for key, intent in self._running.items()}
 
     def failures(self) -> dict[str, str]:
-        """The last failure of each lane that has not succeeded since."""
-        return {key: rest.detail for key, rest in self._rests.items()}
+        """The last failure of each lane that has not succeeded, or been left alone, since."""
+        now = self._clock.monotonic()
+        return {key: r.detail for key, r in self._rests.items() if now - r.until < FORGET_S}
 
     def start(self, intent: Intent) -> None:
         """`intent` is at work."""

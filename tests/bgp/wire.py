@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,11 @@ class Vty:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(5)
-        self._socket.connect(str(path))
+        try:
+            until(lambda: self._socket.connect_ex(str(path)) == 0, 10, f"{path.name} listens")
+        except AssertionError:
+            self._socket.close()
+            raise
         self.ask("enable")
 
     def ask(self, command: str) -> str:
@@ -142,23 +147,19 @@ class Wire:
         at = self.directory / "frr"
         at.mkdir()
         shutil.chown(at, "frr", "frr")
-        for parent in (self.directory, *self.directory.parents[:2]):
-            parent.chmod(parent.stat().st_mode | 0o011)
         (at / "zebra.conf").write_text("hostname provider\n")
         (at / "bgpd.conf").write_text(FRR_CONFIG.replace("@DIRECTORY@", str(at)))
         for daemon in ("zebra", "bgpd"):
-            self.processes.append(
-                subprocess.Popen(
-                    [
-                        *("ip", "netns", "exec", self.provider, str(FRR / daemon)),
-                        *("-f", str(at / f"{daemon}.conf"), "-i", str(at / f"{daemon}.pid")),
-                        *("-z", str(at / "zserv.api"), "--vty_socket", str(at)),
-                        *("-A", "127.0.0.1"),
-                    ],
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
+            command = [
+                *("ip", "netns", "exec", self.provider, str(FRR / daemon)),
+                *("-f", str(at / f"{daemon}.conf"), "-i", str(at / f"{daemon}.pid")),
+                *("-z", str(at / "zserv.api"), "--vty_socket", str(at)),
+                *("-A", "127.0.0.1"),
+            ]
+            with (at / f"{daemon}.out").open("w") as out:
+                self.processes.append(
+                    subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
                 )
-            )
             socket_path = at / f"{daemon}.vty"
             until(socket_path.exists, 10, f"{daemon} listens")
         self.vty = Vty(at / "bgpd.vty")
@@ -215,15 +216,24 @@ class Wire:
 
 
 @contextmanager
-def laid_wire(directory: Path) -> Iterator[Wire]:
+def open_directory() -> Iterator[Path]:
+    """A directory that daemons of other users can enter; pytest closes its own to them."""
+    with tempfile.TemporaryDirectory(prefix="b-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@contextmanager
+def laid_wire() -> Iterator[Wire]:
     """A wire with a provider at its end."""
-    wire = Wire(f"b-{os.getpid()}", directory)
-    try:
-        wire.lay()
-        wire.start_provider()
-        yield wire
-    finally:
-        wire.clear()
+    with open_directory() as directory:
+        wire = Wire(f"b-{os.getpid()}", directory)
+        try:
+            wire.lay()
+            wire.start_provider()
+            yield wire
+        finally:
+            wire.clear()
 
 
 def make_spec(directory: Path, **changes: Any) -> BgpSpec:

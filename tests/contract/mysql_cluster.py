@@ -262,10 +262,11 @@ class Cluster:
 
 @dataclass
 class Wire:
-    """A TCP relay whose way back can be made to swallow everything."""
+    """A TCP relay whose way back can swallow everything, and whose way forth can end."""
 
     port: int
     mute: bool = False
+    left: int = 1 << 60  # bytes that still get through from the far end
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     def cut(self) -> None:
@@ -284,10 +285,15 @@ async def relay(target: int) -> AsyncIterator[Wire]:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                if not (back and wire.mute):
-                    writer.write(data)
-                    await writer.drain()
-        writer.transport.abort()
+                if back and wire.mute:
+                    continue
+                if not back:
+                    data, wire.left = data[: max(0, wire.left)], wire.left - len(data)
+                writer.write(data)
+                await writer.drain()
+                if wire.left <= 0:
+                    break
+        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, forward = await asyncio.open_connection("127.0.0.1", target)

@@ -49,8 +49,8 @@ LENGTHS = {Stance.OVERRIDE: 1, Stance.PREFERRED: 2, Stance.BACKUP: 4, Stance.ISO
 
 
 @pytest.fixture(scope="module")
-def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    with laid_wire(tmp_path_factory.mktemp("wire")) as laid:
+def wire() -> Iterator[Wire]:
+    with laid_wire() as laid:
         yield laid
 
 
@@ -229,14 +229,12 @@ async def test_a_change_of_stance_withdraws_nothing_and_loses_no_path(rig: Rig) 
         while not rig.held(WALLET, stance):
             assert all(map(rig.wire.best, WALLET))
 
-    def received() -> list[str]:
+    def three_of_each() -> bool:  # FRR writes its log a little later
         lines = rig.wire.updates_logged()[before:].splitlines()
-        return [line for line in lines if "rcvd" in line and "UPDATE about" not in line]
+        updates = [line for line in lines if "rcvd" in line and "UPDATE about" not in line]
+        return all(sum(prefix in line for line in updates) == 3 for prefix in WALLET)
 
-    for prefix in WALLET:  # FRR writes its log a little later
-        await rig.until(
-            lambda p=prefix: sum(p in line for line in received()) == 3, 5, f"3 updates of {prefix}"
-        )
+    await rig.until(three_of_each, 5, "three updates of each prefix are logged")
     assert "withdraw" not in rig.wire.updates_logged()[before:].lower()
 
 

@@ -238,6 +238,32 @@ async def test_acknowledgements_lost_on_the_way_are_made_up_at_the_next_connecti
         await keeper.aclose()
 
 
+async def test_a_receiver_cut_inside_a_transaction_seals_at_the_one_before(
+    three: Cluster,
+) -> None:
+    async with relay(three.servers[DC1].port) as wire:
+        keeper = three.keeper_through(wire.port)
+        await three.databases[DC1].promote(Epoch(2), LONG_S)
+        await three.databases[DC1].admit(frozenset({WITNESS}), LONG_S)
+        await keeper.follow(DC1, Epoch(2), LONG_S)
+        await three.databases[DC1].set_gate(opened=True, deadline_s=LONG_S)
+        session = three.servers[DC1].session()
+        await write(session, "before")
+        whole = (await three.look(DC1)).position
+        many = ",".join(f"('big{n}', 'a', 'b', 1, 's', 's')" for n in range(5000))
+        columns = "transfer_key, from_account, to_account, amount, site, server"
+        wire.left = 100_000
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await session.rows(f"INSERT INTO wallet.journal ({columns}) VALUES {many}")
+        session.drop()
+        source = three.servers[WITNESS].sql("SHOW SLAVE STATUS")[0]
+        assert source[6] != source[21]  # read further than applied, and so it stays
+        assert await keeper.seal(Epoch(3), LONG_S) == whole
+        await keeper.aclose()
+    assert keys_at(three.servers[WITNESS]) == {"before"}
+
+
 async def at_keeper(three: Cluster, count: int) -> bool:
     return len(keys_at(three.servers[WITNESS])) == count
 

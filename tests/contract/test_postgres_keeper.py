@@ -177,6 +177,7 @@ async def test_a_gap_is_said_and_not_served() -> None:
                     "database": "ledger",
                     "source": WITNESS,
                     "start": wal.to_lsn(first.start + 100),
+                    "timeline": str(first.timeline),
                     "target": end.text,
                     "epoch": str(end.epoch),
                 },

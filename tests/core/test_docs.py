@@ -123,7 +123,7 @@ def test_every_command_that_is_named_exists(name: str) -> None:
         assert target in targets, f"{name}: make {target}"
     for verb in re.findall(r"-m lab ([a-z-]+)", text):
         assert verb in verb_names(), f"{name}: lab {verb}"
-    for verb in re.findall(r"(?:`tricast|controller\.cli\.main|^ *tricast) ([a-z]+)", text, re.M):
+    for verb in re.findall(r"(?:`tricast|controller\.cli\.main|^ {4}tricast) ([a-z]+)", text, re.M):
         assert verb in tricast.commands, f"{name}: tricast {verb}"
 
 

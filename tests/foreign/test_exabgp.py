@@ -168,8 +168,8 @@ class Mouth:
 
 
 @pytest.fixture(scope="module")
-def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    with laid_wire(tmp_path_factory.mktemp("wire")) as laid:
+def wire() -> Iterator[Wire]:
+    with laid_wire() as laid:
         yield laid
 
 
