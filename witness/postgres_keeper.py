@@ -105,7 +105,7 @@ class PostgresKeeper:
             await self._scan()
             if self._end is not None:
                 self._end.save(self._files.state / END_HINT)
-                self._files.sync(self._end.file_timeline, self._end.position)
+                self._sync(self._end)
         del epoch  # the caller has made the promise durable; here nothing is below or above it
         return self._position()
 
@@ -176,6 +176,13 @@ class PostgresKeeper:
         return Position(
             epoch=self._end.timeline, format=LogFormat.LSN, text=wal.to_lsn(self._end.position)
         )
+
+    def _sync(self, end: LogEnd) -> None:
+        """What the seal promises would survive a crash of this host."""
+        try:
+            self._files.sync(end.file_timeline, end.position)
+        except OSError as error:
+            raise Refused(f"{self._spec.database}: not durable: {error.strerror}") from None
 
     async def _scan(self) -> None:
         """The end of the log and what is wrong with its files are known as of now."""

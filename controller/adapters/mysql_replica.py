@@ -12,7 +12,7 @@ from typing import Final
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes
 from controller.adapters.mysql_look import Look, ServerSession, Source, look
-from controller.adapters.mysql_session import Login, Session, quoted
+from controller.adapters.mysql_session import Login, Row, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
 
@@ -132,33 +132,53 @@ class Replica:
 
     async def _say_what_it_has(self, upstream: Login) -> None:
         """It asks the same upstream for what comes after the very record it ends with."""
-        seen = await self.look()
-        while seen.source is None or not seen.source.read[0]:
-            await asyncio.sleep(_POLL_S)
-            seen = await self.look()
-        seen = await self._drain(await self._stop_receiving(seen, seen.source))
-        file, offset = await self._place_of_its_end(seen, upstream)
+        there = Session(upstream)
+        try:
+            seen = await self._until_past_its_end(there)
+            if seen.source is None:
+                raise Refused(f"{self._name} lost its replication while it was starting")
+            seen = await self._drain(await self._stop_receiving(seen, seen.source))
+            file, offset = await self._place_of_its_end(seen, there)
+        finally:
+            there.drop()
         change = self._dialect.change_to_exact.format(file=file, offset=offset)
         await self._session.run((self._dialect.stop, change, self._dialect.start))
 
-    async def _place_of_its_end(self, seen: Look, upstream: Login) -> tuple[str, int]:
+    async def _until_past_its_end(self, there: Session) -> Look:
+        """The receiver was told where in the upstream's files it is: no longer at a file's start."""
+        seen = await self.look()
+        while seen.source is not None:
+            known = await self._gtids_at(there, seen.source.read)
+            if known and includes(self._dialect.format, known, seen.log_end):
+                break
+            await asyncio.sleep(_POLL_S)
+            seen = await self.look()
+        return seen
+
+    async def _gtids_at(self, there: Session, place: tuple[str, int]) -> str:
+        if not place[0]:
+            return ""
+        question = self._dialect.gtids_at.format(file=quoted(place[0]), offset=place[1])
+        return one_line(await there.row(question))
+
+    async def _place_of_its_end(self, seen: Look, there: Session) -> tuple[str, int]:
         """File (quoted) and offset at which the upstream has the very record this log ends with.
 
         The log is ahead of the applier's own account of itself until a commit is through.
         """
+        known = ""
         for _ in range(_SETTLE_TRIES):
             if seen.source is None:
-                raise Refused(f"{self._name} lost its replication while it was starting")
-            file, offset = quoted(seen.source.done[0]), seen.source.done[1]
-            there = await ask(upstream, self._dialect.gtids_at.format(file=file, offset=offset))
-            if set(there.split(",")) == set(seen.log_end.split(",")):
-                return file, offset
+                break
+            known = await self._gtids_at(there, seen.source.done)
+            if set(known.split(",")) == set(seen.log_end.split(",")):
+                return quoted(seen.source.done[0]), seen.source.done[1]
             await asyncio.sleep(_POLL_S)
             seen = await self.look()
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
         raise Refused(
             f"{self._name} ends at {seen.log_end or 'nothing'}, but at the same place "
-            f"{upstream} has {there or 'nothing'}"
+            f"its upstream has {known or 'nothing'}"
         )
 
     def _refuse_unsettled(self, seen: Look) -> None:
@@ -241,15 +261,14 @@ async def kill_sessions(
 
 async def log_state_at(upstream: Login, dialect: Dialect) -> str:
     """What the binary log of another server holds, by writer, as that server says."""
-    return await ask(upstream, f"SELECT {dialect.log_state} AS state")
-
-
-async def ask(server: Login, question: str) -> str:
-    """The one value that another server answers to `question`, as GTIDs in one line."""
-    session = Session(server)
+    session = Session(upstream)
     try:
-        answer = await session.row(question)
+        return one_line(await session.row(f"SELECT {dialect.log_state} AS state"))
     finally:
         session.drop()
+
+
+def one_line(answer: Row) -> str:
+    """The only value of a row, GTIDs, without the line ends that MySQL puts between them."""
     (value,) = answer.values()
     return str(value or "").replace("\n", "")

@@ -94,6 +94,10 @@ class Postgres:
     async def start(self, deadline_s: float) -> None:
         """A server that was down runs as after `close`."""
         deadline = _in(deadline_s)
+        found = await self._agent.call("postgres-status", self._named(), _left(deadline))
+        if found.get("rebuilding") == "true":
+            self._eyes.half_rebuilt = True
+            raise Refused(f"{self._name}: its files are half rebuilt; only a rejoin mends them")
         await self._agent.call("postgres-start", self._named(), _left(deadline))
         await self._up(deadline)
 
@@ -215,6 +219,7 @@ class Postgres:
             _left(deadline),
         )
         self._eyes.forget_histories()
+        self._eyes.half_rebuilt = False
         return answer.get("discarded", "")
 
     async def canary(self, token: str, deadline_s: float) -> None:

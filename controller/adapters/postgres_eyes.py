@@ -31,6 +31,7 @@ class Eyes:
         self._slow_at = float("-inf")
         self._still: tuple[object, ...] = ()
         self._still_since = 0.0
+        self.half_rebuilt = False  # its files are of no use before a rejoin has ended well
         self.claimed = 0  # furthest flush a voter claimed while we had not reached it
 
     def drop(self) -> None:
@@ -114,6 +115,7 @@ class Eyes:
             name=self._spec.name,
             kind=DatabaseKind.POSTGRES,
             liveness=liveness,
+            diverged=self.half_rebuilt,
             problems=(str(error),),
         )
 

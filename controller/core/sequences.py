@@ -298,6 +298,16 @@ def _rejoin(view: View, state: DatabaseState) -> Intent | None:
     return Rejoin(database=state.name, upstream=holder, epoch=epoch)
 
 
+def _start_again(view: View, state: DatabaseState) -> Intent | None:
+    """Half rebuilt files cannot be started: the rejoin that was cut short is done again."""
+    assert view.record is not None
+    if not state.diverged:
+        return StartDatabase(database=state.name)
+    if not holder_promoted(view, state.name):
+        return None
+    return Rejoin(database=state.name, upstream=view.record.holder, epoch=view.record.epoch)
+
+
 def _vote(view: View, state: DatabaseState) -> Intent | None:
     assert view.record is not None
     if not guards.admitted_by_holder(view, state.name):
@@ -332,7 +342,7 @@ STEP_DOWN: tuple[AnyStep, ...] = (
 REJOIN: tuple[AnyStep, ...] = (
     Step(name="promised", goal=_epoch_promised, apply=_promise),
     Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
-    DatabaseStep(name="started", goal=_started, apply=_start, needs=("promised",)),
+    DatabaseStep(name="started", goal=_started, apply=_start_again, needs=("promised",)),
     DatabaseStep(
         name="sealed",
         goal=guards.sealed_here,

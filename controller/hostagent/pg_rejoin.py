@@ -161,6 +161,9 @@ def rewind(source: Source, end: LogEnd, fork: wal.Fork) -> str:
     argv = [server.program("pg_rewind"), "-D", str(server.data_dir), "--no-ensure-shutdown"]
     argv += ["--source-server", source.conninfo]
     done = run(argv, server.who, timeout_s=LONG_S)
+    if done.returncode != 0 and "error: connection to server" in done.stderr:
+        pg_closed.rebuilding_mark(server).unlink(missing_ok=True)  # nothing was changed
+        raise Refused(f"{source.host}:{source.port} does not answer: {done.stderr.strip()[-300:]}")
     if done.returncode != 0:
         return copy_afresh(source) + f" (pg_rewind: {done.stderr.strip()[-200:]})"
     if "no rewind required" in done.stderr:
@@ -219,7 +222,6 @@ def copy_afresh(source: Source) -> str:
     server = source.server
     fresh = server.data_dir.with_name(server.data_dir.name + ".fresh")
     aside = server.data_dir.with_name(server.data_dir.name + ".aside")
-    write_file(pg_closed.rebuilding_mark(server), "a base backup did not finish\n", server.who)
     pg_closed.remove_tree(fresh)
     fresh.mkdir(mode=0o700)
     server.who.own(fresh)
@@ -229,6 +231,8 @@ def copy_afresh(source: Source) -> str:
     if done.returncode != 0:
         pg_closed.remove_tree(fresh)
         raise Failed(f"pg_basebackup from {source.host} failed: {done.stderr.strip()[-300:]}")
+    # Up to here the old files are as they were: a copy that fails leaves no mark of its own.
+    write_file(pg_closed.rebuilding_mark(server), "a base backup did not finish\n", server.who)
     pg_closed.remove_tree(aside)
     if server.data_dir.exists():
         server.data_dir.rename(aside)

@@ -171,6 +171,9 @@ def _forget_pid_file(server: Server) -> None:
 
 def start(server: Server, wait_s: float) -> str:
     """The postmaster runs. Its state: "ready" once it lets anybody look. Prepare it before."""
+    if processes(server):
+        raise Failed(f"{server.name} still has processes; it is not started beside them")
+    _forget_pid_file(server)
     offset = server.log_file.stat().st_size if server.log_file.exists() else 0
     switch = os.geteuid() == 0 and server.who.uid != 0
     with server.log_file.open("ab") as log:

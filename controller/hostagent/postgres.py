@@ -50,12 +50,13 @@ def _status(request: Request) -> dict[str, str]:
     """What can be said without asking the server."""
     server = pg_server.server_of(request)
     pid = pg_server.postmaster(server)
-    found = pg_closed.control(server)
+    rebuilding = pg_closed.rebuilding_mark(server).exists()
+    found = {} if rebuilding else pg_closed.control(server)
     return {
         "pid": str(pid or ""),
         "cluster_state": found.get("Database cluster state", ""),
-        "control_timeline": found["Latest checkpoint's TimeLineID"],
-        "rebuilding": str(pg_closed.rebuilding_mark(server).exists()).lower(),
+        "control_timeline": found.get("Latest checkpoint's TimeLineID", ""),
+        "rebuilding": str(rebuilding).lower(),
         "discarded": " ".join(pg_rejoin.discarded_tails(server.gate_dir)),
     }
 

@@ -8,7 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +32,8 @@ class LogEnd:
 
     def save(self, path: Path) -> None:
         """A hint for later readers; a wrong or missing one costs them time, nothing else."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        with suppress(OSError):
+            path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
 def saved_end(path: Path) -> LogEnd | None:

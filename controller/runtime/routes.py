@@ -32,7 +32,12 @@ class Routes:
     wishes: dict[ServiceName, Wish] = field(default_factory=dict)
     error: str = ""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    seen: AnnouncerState | None = None
     _sent: Instant = Instant(float("-inf"))
+    _started: Instant = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = self.clock.monotonic()
 
     def stand_by(self, service: ServiceName, stance: Stance, epoch: Epoch) -> None:
         """The loop of `service` still wants this: its permit may be renewed."""
@@ -62,14 +67,27 @@ class Routes:
             }
             if not wanted:
                 return
+            wanted = {**self._not_yet_spoken_for(), **wanted}
             await self.announcer.announce(wanted, self.permit_s, self.deadline_s)
             self._sent = self.clock.monotonic()
             self.error = ""
 
+    def _not_yet_spoken_for(self) -> dict[str, tuple[Stance, Epoch]]:
+        """A service left out of the set turns `isolated`. A daemon that has just started has not
+        heard of all of them yet: for one permit what they say is left as it is.
+        """
+        if self.clock.monotonic() - self._started > self.permit_s or self.seen is None:
+            return {}
+        return {
+            service: (found.stance, found.epoch)
+            for service, found in self.seen.services.items()
+            if service not in self.wishes
+        }
+
     async def look(self) -> AnnouncerState | None:
         """What the speaker says of itself; None while it is silent."""
         try:
-            return await self.announcer.observe(self.deadline_s)
+            self.seen = await self.announcer.observe(self.deadline_s)
         except PortError as error:
-            self.error = str(error)
-            return None
+            self.error, self.seen = str(error), None
+        return self.seen
