@@ -439,6 +439,7 @@ RULES: tuple[Rule, ...] = (
         when=(
             guards.other_epoch,
             guards.holder_yields,
+            _no(holder_climbing),
             guards.fully_eligible,
             guards.databases_idle,
             guards.outside_flap_window,

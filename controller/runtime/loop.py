@@ -20,6 +20,7 @@ from controller.runtime.progress import Progress
 
 log = structlog.get_logger()
 
+HASTE_S = 3.0
 COMMIT_FOREVER_S = 24 * 3600.0  # a waiting commit is never cancelled: cancelling would show it
 
 
@@ -57,6 +58,7 @@ class ServiceLoop:
     turns: int = 0
     turn_s: float = 0.0
     turned_at: Instant = Instant(float("-inf"))
+    moved_at: Instant = Instant(float("-inf"))
 
     def __post_init__(self) -> None:
         self.progress = Progress(clock=self.clock)
@@ -107,10 +109,12 @@ class ServiceLoop:
         return self.hearing.late() or self._climbing()
 
     def _climbing(self) -> bool:
+        """Rungs wait and something moved a short while ago; a long wait needs no haste."""
         decision = self.decision
         if decision is None or decision.rule >= 420:
             return decision is None
-        return any(not rung.done for rung in decision.rungs)
+        hasty = self.clock.monotonic() - self.moved_at < HASTE_S
+        return hasty and any(not rung.done for rung in decision.rungs)
 
     def _start(self, intent: Intent, decision: Decision) -> None:
         self.lanes.start(intent)
@@ -121,6 +125,8 @@ class ServiceLoop:
 
     def _done(self, done: Done) -> None:
         self.observer.dirty[lane(done.intent)] = self.clock.monotonic()
+        if done.result.outcome is Outcome.OK:
+            self.moved_at = self.clock.monotonic()
         self.progress.did(done)
         if done.result.outcome is not Outcome.OK or done.took_s > 0.2:
             log.warning(
@@ -136,6 +142,8 @@ class ServiceLoop:
     def _note(self, view: View, decision: Decision) -> None:
         before = self.decision
         self.decision, self.last_view = decision, view
+        if before is None or _standing(before) != _standing(decision):
+            self.moved_at = self.clock.monotonic()
         self.progress.turned(view, decision)
         if before is None or (before.rule, before.role) != (decision.rule, decision.role):
             traffic = None if isinstance(decision.traffic, Keep) else decision.traffic
@@ -186,6 +194,8 @@ class ServiceLoop:
                     await port.canary(f"{epoch}-{token}", COMMIT_FOREVER_S)
                 except PortError as error:
                     self.hands.last_error[f"canary {database}"] = str(error)
+                    self.observer.dirty[f"database:{database}"] = self.clock.monotonic()
+                    self.wake.set()
                 else:
                     known = self.observer.proofs.commits.get(database)
                     self.observer.proofs.commits[database] = (epoch, began)
@@ -204,3 +214,8 @@ class ServiceLoop:
                 if (await canary.sample()).ok:
                     self.observer.proofs.canary = (epoch, began)
             await asyncio.sleep(0.05 if self._climbing() else 1.0)
+
+
+def _standing(decision: Decision) -> tuple[int, tuple[bool, ...]]:
+    """What has to change for something to have moved."""
+    return decision.rule, tuple(rung.done for rung in decision.rungs)
