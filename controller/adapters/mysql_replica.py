@@ -145,7 +145,7 @@ class Replica:
         await self._session.run((self._dialect.stop, change, self._dialect.start))
 
     async def _until_past_its_end(self, there: Session) -> Look:
-        """The receiver was told where in the upstream's files it is: no longer at a file's start."""
+        """The receiver has been told where it is in the upstream's files, not only in which one."""
         seen = await self.look()
         while seen.source is not None:
             known = await self._gtids_at(there, seen.source.read)

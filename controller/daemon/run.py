@@ -12,6 +12,7 @@ from controller.core.decide import Decision
 from controller.core.health import Verdict, heard
 from controller.core.model import SiteName
 from controller.core.view import View
+from controller.daemon.crash_aid import crash_aid
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
 from controller.ports import PortError, Prober
@@ -54,8 +55,11 @@ async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
 
 
 def _reporter(publisher: Publisher) -> Callable[[View, Decision], None]:
+    after_turn = crash_aid()
+
     def report(view: View, decision: Decision) -> None:
         publisher.update(service_report(view, decision))
+        after_turn(view, decision)
 
     return report
 

@@ -203,8 +203,10 @@ async def test_an_interrupted_rewind_ends_in_a_fresh_copy() -> None:
         await checkpointed(w)
         mark = pg_closed.rebuilding_mark(w.dc1.server)
         mark.write_text("a rewind did not finish\n")
-        with pytest.raises(Refused, match="run rejoin"):
+        with pytest.raises(Refused, match="half rebuilt"):
             await w.dc1.database.start(20)
+        with pytest.raises(Refused, match="run rejoin"):
+            await w.dc1.agent.call("postgres-start", {"database": "ledger"}, 20)
         assert "unusable" in await w.dc1.database.rejoin(DC2, Epoch(3), 60)
 
         async def follows() -> bool:

@@ -1,4 +1,4 @@
-"""A lab of their own for the tests of the network, and small programs to try its paths."""
+"""The labs of the tests: one of the network alone, and one with the whole system."""
 
 import asyncio
 import os
@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.netns.error import LabError
 from lab.netns.lab import Lab
 from lab.netns.programs import Selection
+from lab.rehearsal.eyes import Eyes
+from tests.lab.system import System
 
 NETWORK = Selection(only=frozenset({"network"}))
 
@@ -29,3 +32,28 @@ def network() -> Iterator[Lab]:
     asyncio.run(lab.up(NETWORK))
     yield lab
     asyncio.run(lab.down())
+
+
+@pytest.fixture(scope="session")
+def system_lab() -> Iterator[Lab]:
+    """One lab with everything in it, for all tests of the session; taken down afterwards."""
+    lab = Lab("tsys")
+    asyncio.run(lab.down())
+    asyncio.run(lab.up())
+    yield lab
+    asyncio.run(lab.down())
+
+
+@pytest.fixture
+async def system(system_lab: Lab) -> System:
+    """The whole system, healthy, whoever holds it; a lab that cannot be mended is made anew."""
+    found = System(system_lab, Eyes(system_lab))
+    try:
+        await found.restore()
+        await found.settled()
+    except LabError as error:
+        print(f"the lab is made anew: {error}")  # noqa: T201 - shown when the test fails
+        await system_lab.down()
+        await system_lab.up()
+        await found.settled()
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.client.attempts import Attempt, Outcome, missing, repeated
-from lab.netns.inside import Finished
+from lab.netns.inside import Finished, Running
 from lab.netns.lab import Lab
 from lab.rehearsal.eyes import DATA_SITES, EDGE, PREFIX, Eyes, wait_for
 from lab.rehearsal.writer import Writer
@@ -139,6 +139,18 @@ class System:
 
         return await self.until(f"takeover by {site}", look, within_s=within_s)
 
+    async def held_by(self, site: str) -> str:
+        """`site` holds the service and all is healthy; the other site."""
+        holder, other = await self.settled()
+        if holder != site:
+            epoch = await self.epoch(holder)
+            await self.lab.cut(holder)
+            await self.until_held_by(site, above=epoch)
+            await self.lab.heal(holder)
+            holder, other = await self.settled()
+        assert holder == site
+        return other
+
     # --- load --------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -204,6 +216,24 @@ class System:
             "witness", ["env", "ETCDCTL_API=3", "etcdctl", *words], check=False
         )
         return done.stdout
+
+    async def start_daemon(self, site: str, **env: str) -> Running:
+        """The daemon of `site` runs, unsupervised, with `env` in its environment."""
+        words = [f"{name}={value}" for name, value in env.items()]
+        program = f"/opt/tricast/lab/containerlab/programs/{DAEMON[site]}"
+        log = f"/var/log/tricast/{DAEMON[site]}.log"
+        shell = ["sh", "-c", f'exec "$0" >>{log} 2>&1', program]
+        return await self.lab.start_process(EDGE[site], ["env", *words, *shell])
+
+    def stop_daemon(self, site: str) -> None:
+        """The daemon of `site` was killed and stays down."""
+        self.lab.kill(EDGE[site], DAEMON[site], stay_down=True)
+
+    async def restart_daemon(self, site: str) -> None:
+        """The daemon of `site` runs under its supervisor again, and answers."""
+        self.lab.kill(EDGE[site], DAEMON[site], stay_down=True)
+        await self.lab.start(EDGE[site], DAEMON[site])
+        await self.daemons_answer(site)
 
     async def restore(self) -> None:
         """Nothing is cut, frozen or switched off any more."""

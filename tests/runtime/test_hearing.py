@@ -1,0 +1,90 @@
+"""Ages of signs of life: what a fresh daemon has not seen yet is no evidence of silence."""
+
+from collections.abc import Mapping
+
+from controller.core.model import FOREVER_S, Instant, ServiceName, SiteName
+from controller.ports import Heard, Sample
+from controller.runtime.hearing import SETTLE_S, Hearing, Watched
+from tests.runtime.clock import HandClock
+
+DC1, WITNESS = SiteName("dc1"), SiteName("witness")
+WALLET = ServiceName("wallet")
+
+
+class Said:
+    """Implements `Heartbeats`."""
+
+    def __init__(self) -> None:
+        self.last: dict[SiteName, Heard] = {}
+
+    def say(self, payload: Mapping[str, object]) -> None:
+        raise AssertionError
+
+    def heard(self) -> Mapping[SiteName, Heard]:
+        return self.last
+
+    def dropped(self) -> Mapping[str, int]:
+        return {}
+
+
+class Silent:
+    """Implements `Prober`."""
+
+    async def sample(self) -> Sample:
+        return Sample(ok=False, detail="", took_s=0)
+
+
+def hearing(said: Said, clock: HandClock) -> Hearing:
+    return Hearing(
+        heartbeats=said,
+        watched={DC1: Watched(front=Silent(), data={WALLET: (Silent(),)})},
+        clock=clock,
+        late_after_s=0.25,
+        busy_s=0.1,
+        rest_s=1.0,
+    )
+
+
+def test_a_fresh_daemon_counts_silence_from_when_it_has_settled() -> None:
+    clock = HandClock()
+    ears = hearing(Said(), clock)
+    clock.now += SETTLE_S
+    assert ears.seen(DC1, WALLET).control_s == 0
+    clock.now += 0.6
+    seen = ears.seen(DC1, WALLET)
+    assert round(seen.control_s, 3) == round(seen.front_s, 3) == round(seen.data_s, 3) == 0.6
+    assert ears.late()
+
+
+def test_what_another_tells_grows_older_with_its_heartbeat() -> None:
+    clock, said = HandClock(), Said()
+    ears = hearing(said, clock)
+    said.last[WITNESS] = Heard(
+        at=Instant(clock.now),
+        payload={"seen": {"dc1": {"c": 40, "f": 900, "d": {"wallet": 1000}}}},
+    )
+    clock.now += 0.5
+    told = ears.told(WITNESS, DC1, WALLET)
+    assert (round(told.control_s, 3), round(told.front_s, 3)) == (0.54, 1.4)
+    assert round(told.data_s, 3) == 1.5
+
+
+def test_garbage_in_a_heartbeat_counts_as_never_seen() -> None:
+    clock, said = HandClock(), Said()
+    ears = hearing(said, clock)
+    garbage: tuple[Mapping[str, object], ...] = (
+        {},
+        {"seen": 3},
+        {"seen": {"dc1": []}},
+        {"seen": {"dc1": {"c": True}}},
+    )
+    for payload in garbage:
+        said.last[WITNESS] = Heard(at=Instant(clock.now), payload=payload)
+        assert ears.told(WITNESS, DC1, WALLET).control_s == FOREVER_S
+
+
+def test_what_it_tells_is_what_it_sees_in_milliseconds() -> None:
+    clock = HandClock()
+    ears = hearing(Said(), clock)
+    clock.now += SETTLE_S + 0.25
+    assert ears.tell((WALLET,)) == {"dc1": {"c": 250, "f": 250, "d": {"wallet": 250}}}

@@ -1,0 +1,53 @@
+"""Lanes: one intent at a time each, a rest after a failure, no news for ever."""
+
+import asyncio
+
+from controller.core.intents import Intent, SealDatabase, lane
+from controller.core.model import DatabaseName, Epoch, Outcome
+from controller.runtime.act import OK, Result
+from controller.runtime.lanes import FIRST_REST_S, FORGET_S, Done, Lanes
+from tests.runtime.clock import HandClock
+
+SEAL = SealDatabase(database=DatabaseName("ledger"), epoch=Epoch(3))
+
+
+async def run_once(results: list[Result], clock: HandClock) -> tuple[Lanes, list[Done]]:
+    done: list[Done] = []
+
+    async def carry_out(intent: Intent) -> Result:
+        return results.pop(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        lanes = Lanes(
+            carry_out=carry_out,
+            on_done=done.append,
+            tasks=tasks,
+            clock=clock,
+            longest_rest_s=2.0,
+        )
+        while results:
+            lanes.start(SEAL)
+            assert lane(SEAL) in lanes.busy()
+            while len(lanes.running()):
+                await asyncio.sleep(0)
+    return lanes, done
+
+
+async def test_a_lane_is_free_after_success() -> None:
+    lanes, done = await run_once([OK], HandClock())
+    assert lanes.busy() == frozenset()
+    assert [d.result.outcome for d in done] == [Outcome.OK]
+
+
+async def test_a_lane_rests_longer_after_each_failure_and_then_is_free() -> None:
+    clock = HandClock()
+    failed = Result(outcome=Outcome.FAILED, detail="no route")
+    lanes, _ = await run_once([failed, failed, failed], clock)
+    assert lanes.busy() == {lane(SEAL)}
+    clock.now += FIRST_REST_S * 3.9
+    assert lanes.busy() == {lane(SEAL)}
+    clock.now += FIRST_REST_S * 0.2
+    assert lanes.busy() == frozenset()
+    assert lanes.failures() == {lane(SEAL): "no route"}
+    clock.now += FORGET_S + 1
+    assert lanes.failures() == {}

@@ -1,0 +1,48 @@
+"""One log keeper: promise, seal, wait, follow; never an older epoch."""
+
+from dataclasses import replace
+
+from controller.core.model import Epoch, VoterState
+from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
+from witness.decide import Doing, FollowHolder, PromiseEpoch, SealKeeper, decide_keeper
+
+QUIET = VoterState(database=LEDGER, promised=Epoch(2), sealed=True, position=None)
+FOLLOWING = replace(QUIET, sealed=False, following=DC1, following_epoch=Epoch(2), streaming=True)
+
+
+def test_without_a_record_nothing_is_done() -> None:
+    decision = decide_keeper(None, Epoch(0), QUIET, None)
+    assert (decision.doing, decision.intent) == (Doing.NO_RECORD, None)
+
+
+def test_a_new_epoch_is_promised_before_anything_else() -> None:
+    record = replace(RECORD, epoch=Epoch(3), holder=DC2)
+    decision = decide_keeper(record, Epoch(2), FOLLOWING, report_of_dc1())
+    assert decision.intent == PromiseEpoch(epoch=Epoch(3))
+
+
+def test_an_older_epoch_is_refused() -> None:
+    decision = decide_keeper(RECORD, Epoch(5), QUIET, report_of_dc1())
+    assert (decision.doing, decision.intent) == (Doing.BELOW_FLOOR, None)
+
+
+def test_a_keeper_of_an_older_epoch_is_sealed() -> None:
+    record = replace(RECORD, epoch=Epoch(3), holder=DC1)
+    decision = decide_keeper(record, Epoch(3), FOLLOWING, report_of_dc1())
+    assert decision.intent == SealKeeper(epoch=Epoch(3))
+
+
+def test_a_sealed_keeper_waits_until_the_holder_is_promoted() -> None:
+    record = replace(RECORD, epoch=Epoch(3))
+    decision = decide_keeper(record, Epoch(3), replace(QUIET, promised=Epoch(3)), report_of_dc1())
+    assert (decision.doing, decision.intent) == (Doing.AWAIT_HOLDER, None)
+
+
+def test_a_sealed_keeper_follows_the_promoted_holder() -> None:
+    decision = decide_keeper(RECORD, Epoch(2), QUIET, report_of_dc1())
+    assert decision.intent == FollowHolder(upstream=DC1, epoch=Epoch(2))
+
+
+def test_a_following_keeper_is_left_alone() -> None:
+    decision = decide_keeper(RECORD, Epoch(2), FOLLOWING, report_of_dc1())
+    assert (decision.doing, decision.intent) == (Doing.FOLLOWING, None)
