@@ -262,6 +262,6 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
     await w.keeper.follow(DC1, Epoch(2), 15)
     await caught_up(w)
     state = await w.keeper.observe(1)
-    assert (state.streaming, state.whole) == (True, True)
+    assert (state.streaming, state.whole) == (True, True), state.problems
     await w.dc2.database.seal(Epoch(2), 5)
     await w.dc1.write("by the keeper alone")
