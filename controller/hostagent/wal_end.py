@@ -1,15 +1,19 @@
 """The true end of a log: where the last whole record ends, as pg_waldump reads it.
 
 pg_waldump checks every record's checksum, so a torn tail ends the log before it. It refuses files
-called `.partial`, so it is shown a directory of links without that ending.
+called `.partial`, and stumbles over files that were made in advance, so it is shown a directory of
+links to those that were written. A log that is there and cannot be read is an error, never an
+empty log.
 """
 
 import json
 import re
+import struct
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 from controller.hostagent import wal
@@ -18,7 +22,8 @@ from controller.hostagent.contract import Account, Failed, run
 _LAST_RECORD = re.compile(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+)")
 _END = re.compile(r"invalid record length at ([0-9A-F]+/[0-9A-F]+)")
 _RECORD = re.compile(r"len \(rec/tot\):\s*\d+/\s*(\d+),.*?lsn: ([0-9A-F]+/[0-9A-F]+),")
-_BACK_SEGMENTS = 4  # a record may span this many segments before we give up
+_HEADER = struct.Struct("<HHIQ")  # of a page: magic, flags, timeline, position
+_BACK_SEGMENTS = 5  # a record may span this many segments before we give up
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,10 @@ class LogEnd:
     position: int
     file_timeline: int  # in whose files it was read
     last_record: int
+
+    def further_than(self, other: "LogEnd") -> bool:
+        """It ends later, as Raft compares."""
+        return (self.timeline, self.position) > (other.timeline, other.position)
 
     def save(self, path: Path) -> None:
         """A hint for later readers; a wrong or missing one costs them time, nothing else."""
@@ -54,29 +63,44 @@ class Reader:
     timeout_s: float = 30.0
 
     def log_end(self, known: LogEnd | None = None) -> LogEnd | None:
-        """The end of the furthest log in the directory; None when there is not one record.
+        """The end of the furthest log in the directory; None when nothing was ever written there.
 
         `known` is an earlier answer of the same directory, which makes this one fast.
         """
         held = wal.holdings(p.name for p in self.directory.iterdir())
+        written = {timeline: self._latest(held.of(timeline)) for timeline in held.timelines}
         best: LogEnd | None = None
-        for timeline in held.timelines:
+        for timeline, segments in written.items():
             if best is not None and best.timeline >= timeline:
                 break
             start = known.last_record if known and known.file_timeline == timeline else None
-            found = self._end_of(held.of(timeline), timeline, start)
-            if found and (
-                best is None or (found.timeline, found.position) > (best.timeline, best.position)
-            ):
+            found = self._end_of(segments, timeline, start)
+            if found and (best is None or found.further_than(best)):
                 best = found
+        if best is None and any(written.values()):
+            raise Failed(f"no whole record can be read in {self.directory}")
         return best
+
+    def _latest(self, segments: Sequence[wal.Segment]) -> list[wal.Segment]:
+        """The last few that were written, in order."""
+        written = (segment for segment in reversed(segments) if self._written(segment))
+        return list(reversed(list(islice(written, _BACK_SEGMENTS))))
+
+    def _written(self, segment: wal.Segment) -> bool:
+        """The file holds what its name says; not zeros made in advance, nor an old file reused."""
+        with (self.directory / segment.file_name).open("rb") as file:
+            head = file.read(_HEADER.size)
+        if len(head) < _HEADER.size:
+            return False
+        magic, _, timeline, position = _HEADER.unpack(head)
+        return bool(magic and timeline <= segment.timeline and position == segment.start)
 
     def _end_of(
         self, segments: Sequence[wal.Segment], timeline: int, start: int | None
     ) -> LogEnd | None:
         with self._links(segments) as shown:
             found = self._scan(shown, timeline, start) if start is not None else None
-            for segment in list(reversed(segments))[:_BACK_SEGMENTS]:
+            for segment in reversed(segments):
                 if found is not None:
                     break
                 found = self._scan(shown, timeline, segment.start)
@@ -110,12 +134,10 @@ class Reader:
 
     @contextmanager
     def _links(self, segments: Sequence[wal.Segment]) -> Iterator[Path]:
-        if not any(s.partial for s in segments):
-            yield self.directory
-            return
+        """A directory that shows these files alone, under the names pg_waldump takes."""
         with tempfile.TemporaryDirectory(prefix="tricast-wal-") as name:
             shown = Path(name)
             self.who.own(shown)
-            for segment in segments[-_BACK_SEGMENTS - 1 :]:
+            for segment in segments:
                 (shown / segment.name).symlink_to(self.directory / segment.file_name)
             yield shown

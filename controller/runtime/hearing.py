@@ -13,6 +13,7 @@ from typing import cast
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Clock, Heartbeats, Prober
 
+NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
 
 
@@ -102,8 +103,12 @@ class Hearing:
         return table
 
     def late(self) -> bool:
-        """Some site's heartbeats are late."""
-        return any(self.control_s(site) > self._late_after_s for site in self._watched)
+        """Some site has become late a short while ago: a decision may be near."""
+        return any(self._newly_late(site) for site in self._watched)
+
+    def _newly_late(self, site: SiteName) -> bool:
+        over = self.control_s(site) - self._late_after_s
+        return 0 < over < NEWS_S
 
     def ages(self) -> dict[str, float]:
         """Seconds since the last heartbeat of each other site."""
@@ -122,9 +127,10 @@ class Hearing:
     async def _front_forever(self, site: SiteName, watched: Watched, prober: Prober) -> None:
         while True:
             began = self._clock.monotonic()
-            if (await prober.sample()).ok:
+            ok = (await prober.sample()).ok
+            if ok:
                 watched.front_at = began
-            await self._pause(site)
+            await self._pause(site, ok=ok)
 
     async def _data_forever(
         self,
@@ -137,17 +143,20 @@ class Hearing:
             began = self._clock.monotonic()
             async with asyncio.TaskGroup() as tasks:
                 samples = [tasks.create_task(prober.sample()) for prober in probers]
-            if all(task.result().ok for task in samples):
+            ok = all(task.result().ok for task in samples)
+            if ok:
                 watched.data_at[service] = began
-            await self._pause(site)
+            await self._pause(site, ok=ok)
 
-    async def _pause(self, site: SiteName) -> None:
-        """Long at rest, short when the site is late; lateness is noticed within a short one."""
+    async def _pause(self, site: SiteName, *, ok: bool) -> None:
+        """Long at rest. Short when the site has just become late, and for as long as it is late
+        but its data path answers: then only fresh answers keep it from being given up.
+        """
         rested = 0.0
         while rested < self._rest_s:
             await asyncio.sleep(self._busy_s)
             rested += self._busy_s
-            if self.control_s(site) > self._late_after_s:
+            if self._newly_late(site) or (ok and self.control_s(site) > self._late_after_s):
                 return
 
 

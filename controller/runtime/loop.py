@@ -30,7 +30,7 @@ class Pace:
 
     rest_s: float
     alert_s: float = 0.03  # somebody is late
-    climb_s: float = 0.01  # a rung waits for something outside
+    climb_s: float = 0.02  # a rung waits for something outside
     patience_s: float = 0.05  # for a port that is late
     proof_s: float = 0.3  # between our own writes
     store_patience_s: float = 0.3
@@ -88,7 +88,9 @@ class ServiceLoop:
         await self.observer.read_store(
             self.pace.store_patience_s, max_age_s=self.pace.store_s if urgent else 1.0
         )
-        await self.observer.look(self.pace.patience_s, calm=not urgent)
+        await self.observer.look(
+            self.pace.patience_s, calm=not urgent, busy=frozenset(self.lanes.running())
+        )
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
         self.observer.fenced = self.hands.fenced

@@ -25,6 +25,7 @@ from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
 
+POLL_S = 0.015
 HASTY_S = 0.1
 SELDOM_S = 0.5
 CALM_S = 0.8  # our own writes tell of a database's fall sooner than another look would
@@ -76,16 +77,21 @@ class Observer:
         if self.records.silent_s() > max_age_s:
             await self.looks.store.refresh(patience_s)
 
-    async def look(self, patience_s: float, *, calm: bool) -> None:
+    async def look(self, patience_s: float, *, calm: bool, busy: frozenset[str]) -> None:
         """Every port has been looked at, or is late and shows its last look.
 
         While nothing happens (`calm`) what seldom changes by itself is looked at less often. What
-        an intent has just changed is looked at again whatever its age.
+        an intent has just changed is looked at again whatever its age; what one is at work on is
+        looked at when it has ended.
         """
         looks = self.looks
         seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
         wanted: list[tuple[Sampled[Any], str, float]] = [
-            (sampled, f"database:{name}", CALM_S if calm else 0.0)
+            (
+                sampled,
+                f"database:{name}",
+                CALM_S if calm else SELDOM_S if f"database:{name}" in busy else POLL_S,
+            )
             for name, sampled in looks.databases.items()
         ]
         wanted += [

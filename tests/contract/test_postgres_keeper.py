@@ -73,10 +73,35 @@ async def test_a_torn_tail_is_no_record() -> None:
         assert wal.to_bytes(torn.text) < position
 
 
+async def test_files_made_in_advance_or_reused_do_not_hide_the_end() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.dc1.write_many("a", 5)
+        await caught_up(w)
+        end = await w.keeper.seal(Epoch(3), 5)
+        newest = max(w.keeper_spec.directory.glob("*.partial"))
+        segment = wal.parse_segment(newest.name)
+        assert segment is not None
+        for ahead in range(1, 12):
+            later = wal.Segment(segment.timeline, segment.number + ahead, partial=True)
+            content = b"" if ahead == 1 else newest.read_bytes() if ahead > 2 else bytes(16 << 20)
+            (w.keeper_spec.directory / later.file_name).write_bytes(content)
+        assert await w.keeper.seal(Epoch(3), 5) == end
+        assert (await PostgresKeeper(w.keeper_spec).observe(5)).position == end
+        # Unreadable is not empty.
+        newest.write_bytes(newest.read_bytes()[:24] + b"\xff" * 5000)
+        for other in w.keeper_spec.directory.iterdir():
+            if other != newest and other.suffix != ".history":
+                other.unlink()
+        with pytest.raises(Refused, match="no whole record can be read"):
+            await PostgresKeeper(w.keeper_spec).seal(Epoch(3), 5)
+
+
 async def test_a_receiver_outlives_its_daemon_and_the_next_one_can_seal_it() -> None:
     async with world() as w:
         await w.begin(epoch=2)
         await w.dc2.database.seal(Epoch(2), 5)
+        w.keeper._wanted = None  # as good as dead: it starts nothing any more
         # The next daemon knows only what is on disk, not even the process it was told of.
         (w.keeper_spec.directory.parent / "keeper.state/receiver.json").write_text("{}")
         next_daemon = PostgresKeeper(w.keeper_spec)
@@ -87,7 +112,6 @@ async def test_a_receiver_outlives_its_daemon_and_the_next_one_can_seal_it() -> 
         written = (await w.dc1.state()).position
         assert await next_daemon.seal(Epoch(3), 5) == written
         assert (await next_daemon.observe(5)).sealed
-        w.keeper._wanted = None  # the daemon that died must not start it again
 
 
 async def test_a_frozen_receiver_is_gone_after_the_seal() -> None:
@@ -256,7 +280,7 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
     sealed = await w.keeper.seal(Epoch(2), 5)
     position = (await w.dc1.state()).position
     assert position is not None
-    assert wal.to_bytes(sealed.text) < wal.to_bytes(position.text)
+    assert 0 < wal.to_bytes(sealed.text) < wal.to_bytes(position.text)
 
     await asyncio.to_thread(make_room, disk)
     await w.keeper.follow(DC1, Epoch(2), 15)
