@@ -45,6 +45,8 @@ RETURN_AFTER_S: Final = 2.0
 RECONNECT_S: Final = 0.2
 STATUS_S: Final = 0.5
 SENT_S: Final = 1.0
+RENEW_S: Final = 0.15  # a renewal that stalls holds up no put
+RENEWALS: Final = 4  # in the time that a lease lives
 
 Call = Message  # of grpc.aio
 Ask = Callable[[Member, float], Call]  # starts a call that lasts so many seconds at most
@@ -67,7 +69,7 @@ class Etcd:
         self._hedge_s = hedge_s
         self._favourite = self._members[0]
         self._return_at = 0.0
-        self._leases: dict[tuple[str, float], int] = {}
+        self._leases: dict[tuple[str, float], tuple[int, float]] = {}  # and when it was renewed
         self._names: dict[int, str] = {}
         self._watches: set[Call] = set()
         self._closed = False
@@ -127,19 +129,23 @@ class Etcd:
         """
         deadline = _now() + deadline_s
         member = await self._trusted(deadline)
-        lease = self._leases.get((key, ttl_s), 0)
-        if lease and await self._renew(member, lease, deadline):
+        lease, renewed_at = self._leases.get((key, ttl_s), (0, 0.0))
+        if lease:
             try:
                 await self._put(member, key, value, lease, deadline)
-            except Refused:  # the lease ended between the two
+            except Refused:  # the lease has ended
                 del self._leases[(key, ttl_s)]
             else:
-                return
+                if _now() - renewed_at < ttl_s / RENEWALS:
+                    return
+                if await self._renewed(member, lease, min(deadline, _now() + RENEW_S)):
+                    self._leases[(key, ttl_s)] = (lease, _now())
+                    return
         request = rpc.LeaseGrantRequest(TTL=max(1, math.ceil(ttl_s)))
         call = member.lease.LeaseGrant(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
         granted = await self._answer(member, call, f"a lease of {ttl_s:g} s for {key}")
         await self._put(member, key, value, granted.ID, deadline)
-        self._leases[(key, ttl_s)] = granted.ID
+        self._leases[(key, ttl_s)] = (granted.ID, _now())
 
     async def delete(self, key: str, deadline_s: float) -> None:
         """`key` is absent."""
@@ -328,6 +334,15 @@ class Etcd:
         request = rpc.PutRequest(key=self._key(key), value=value, lease=lease)
         call = member.kv.Put(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
         return await self._answer(member, call, f"writing {key}")
+
+    async def _renewed(self, member: Member, lease: int, deadline: float) -> bool:
+        """False: the lease is gone. One that could not be renewed now still has most of its time;
+        what was to be written has been written, and the next put tries again.
+        """
+        try:
+            return await self._renew(member, lease, deadline)
+        except PortError:
+            return True
 
     async def _renew(self, member: Member, lease: int, deadline: float) -> bool:
         """Whether `lease` lives, and now for its full time again."""

@@ -16,7 +16,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.adapters.mysql_accounts import Accounts
-from controller.adapters.mysql_dialect import CANARY, DIALECTS, EPOCH_INSERT, NOTE_DIVERGED
+from controller.adapters.mysql_dialect import (
+    CANARY,
+    DIALECTS,
+    EPOCH_INSERT,
+    NOTE_DIVERGED,
+    WRITTEN,
+)
 from controller.adapters.mysql_gtid import includes, missing_at
 from controller.adapters.mysql_look import Look
 from controller.adapters.mysql_replica import Diverged, Replica, log_state_at
@@ -302,8 +308,11 @@ class Mysql:
             await self._last_canary_gone()
             self._canary_id = await self._canary.connection_id()
             site = quoted(self._spec.site)
-            await self._canary.rows(CANARY.format(site=site, token=quoted(token)))
+            write = CANARY.format(site=site, token=quoted(token))
+            answers = await self._canary.many([write, WRITTEN])
             self._canary_id = 0
+            if int(answers[-1][0]["written"]) < 1:
+                raise Refused(f"{self._spec.name} at {self._spec.site} is read-only: no canary")
 
     async def _last_canary_gone(self) -> None:
         """The session of a canary that nobody waited for to its end has ended on the server."""

@@ -11,10 +11,14 @@ from controller.core.model import DatabaseKind
 from controller.core.position import LogFormat
 
 EPOCH_INSERT: Final = "INSERT INTO tricast.epoch (epoch, holder) VALUES ({epoch:d}, {holder})"
+# Our login may write on a read-only server, so the statement itself looks whether it is one: a
+# write of ours on a closed server would be a record that no other history has.
 CANARY: Final = (
-    "INSERT INTO tricast.canary (site, token) VALUES ({site}, {token})"
+    "INSERT INTO tricast.canary (site, token)"
+    " SELECT {site}, {token} FROM DUAL WHERE @@global.read_only = 0"
     " ON DUPLICATE KEY UPDATE token = {token}, at = CURRENT_TIMESTAMP(3)"
 )
+WRITTEN: Final = "SELECT ROW_COUNT() AS written"
 NOTE_DIVERGED: Final = "UPDATE tricast.start SET diverged={reason} WHERE id=1"
 NOTE_GATED: Final = "INSERT IGNORE INTO tricast.gated (user, host) VALUES ({user}, {host})"
 FORGET_GATED: Final = "DELETE FROM tricast.gated WHERE user={user} AND host={host}"

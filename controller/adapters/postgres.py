@@ -12,7 +12,7 @@ from typing import Final
 
 from controller.adapters import postgres_sql as sql
 from controller.adapters.postgres_eyes import Eyes
-from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, parse_conninfo
+from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, same_server
 from controller.adapters.postgres_look import Look
 from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
 from controller.core.model import DatabaseState, Epoch, SiteName
@@ -23,7 +23,7 @@ from controller.ports import HostAgent, PortError, Refused, TimedOut
 POLL_S: Final = 0.002
 STUCK_S: Final = 0.05  # a receiver that outlives its configuration this long is told to end
 POKE_S: Final = 0.03
-STRICT: Final = "-c statement_timeout=0 -c synchronous_commit=on"
+PATIENCE_S: Final = 0.3
 
 
 class Postgres:
@@ -35,9 +35,7 @@ class Postgres:
         self._eyes = Eyes(spec)
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
         self._side = Link(f"{spec.name} at {spec.site}", spec.target)
-        self._canary = Link(
-            f"{spec.name} at {spec.site}, canary", {**spec.target, "options": STRICT}
-        )
+        self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.strict_target)
 
     async def observe(self, deadline_s: float) -> DatabaseState:
         """One look; what cannot be seen is UNKNOWN or DOWN."""
@@ -54,7 +52,7 @@ class Postgres:
     async def catch_up(self, source: SiteName, target: Position, deadline_s: float) -> None:
         """Holds and has applied everything up to `target`, fetched from the voter of `source`."""
         deadline = _in(deadline_s)
-        look = await self._eyes.look(deadline)
+        look = await self._look_sealed(deadline)
         if not look.sealed:
             raise Refused(f"{self._name} is not sealed: it cannot catch up from {source}")
         mine = self._eyes.position(look)
@@ -104,7 +102,7 @@ class Postgres:
     async def promote(self, epoch: Epoch, deadline_s: float) -> None:
         """Writable on timeline `epoch`, closed to clients and to voters."""
         deadline = _in(deadline_s)
-        look = await self._eyes.look(deadline)
+        look = await self._look_sealed(deadline)
         if not look.recovering:
             if int(look.wal_file[:8], 16) == epoch:
                 return
@@ -186,7 +184,7 @@ class Postgres:
             return
         mine = self._eyes.position(look)
         newest = max(look.histories, default=1)
-        if not _same_server(look.upstream, wanted) and newest > (mine.epoch if mine else newest):
+        if not same_server(look.upstream, wanted) and newest > (mine.epoch if mine else newest):
             # A history that was planted or fetched, and never reached, would be followed.
             look = await self._restarted(deadline)
         await self._do(sql.DROP_SLOTS, deadline)
@@ -287,6 +285,20 @@ class Postgres:
                 # The startup process is busy replaying and will not stop its receiver for long.
                 await self._agent.call("postgres-kill-receiver", self._named(), _left(deadline))
                 stuck = _in(1.0)
+        await self._look_sealed(deadline)
+
+    async def _look_sealed(self, deadline: float) -> Look:
+        """A look at a server that was sealed, once every process of it knows.
+
+        Until the startup process has read the new configuration it may start one more receiver,
+        which has no password and ends at once.
+        """
+        patience = min(deadline, _in(PATIENCE_S))
+        while True:
+            look = await self._eyes.look(deadline)
+            if look.sealed or not look.recovering or _in(0) >= patience:
+                return look
+            await asyncio.sleep(POLL_S)
 
     async def _settled(self, deadline: float) -> Position:
         """All the log it holds is replayed; where its last whole record ends."""
@@ -377,11 +389,6 @@ class Postgres:
                 if look.recovering:
                     return look
             await asyncio.sleep(POLL_S)
-
-
-def _same_server(first: str, second: str) -> bool:
-    one, other = (parse_conninfo(text) for text in (first, second))
-    return bool(one) and all(one.get(key) == other.get(key) for key in ("host", "port"))
 
 
 def _in(seconds: float) -> float:

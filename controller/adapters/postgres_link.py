@@ -65,6 +65,12 @@ def parse_conninfo(text: str) -> dict[str, str]:
         return {}
 
 
+def same_server(first: str, second: str) -> bool:
+    """Both connection strings lead to one server."""
+    one, other = parse_conninfo(first), parse_conninfo(second)
+    return bool(one) and all(one.get(key) == other.get(key) for key in ("host", "port"))
+
+
 class Link:
     """A connection that is made when needed, used by one task at a time, and dropped when late.
 

@@ -47,6 +47,12 @@ class PostgresSpec:
         }
 
     @property
+    def strict_target(self) -> dict[str, str]:
+        """As `target`; commits wait for the quorum whatever the server's settings say."""
+        strict = f"{self.target['options']} -c synchronous_commit=on"
+        return {**self.target, "options": strict}
+
+    @property
     def others(self) -> tuple[SiteName, ...]:
         """Every voter but ours."""
         return tuple(site for site in self.voters if site != self.site)

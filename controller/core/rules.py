@@ -88,7 +88,9 @@ def _takeover_routes(view: View) -> Stance | None:
     )
     alone = guards.previous_holder_silent(view)
     servable = not guards.service_reasons(view)
-    if servable and (opened or (proved and alone)):
+    # What was proved under this epoch stays proved: no look that comes late takes routes back.
+    pulled = view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
+    if servable and (pulled or opened or (proved and alone)):
         return attracting_stance(view)
     return Stance.BACKUP
 
@@ -111,9 +113,11 @@ def _to_holder(view: View) -> SiteName | Keep | None:
 
 
 def _to_me_when_committing(view: View) -> SiteName | Keep | None:
-    """As soon as commits are acknowledged here; the gates are opening at the same time."""
+    """As soon as commits are acknowledged here; the gates are opening at the same time. Not taken
+    back when a voter is missing for a moment.
+    """
     committing = all(
-        guards.promoted_here(view, state) and guards.voter_follows(view, state)
+        guards.promoted_here(view, state) and (state.gate_open or guards.voter_follows(view, state))
         for state in view.own.databases
     )
     return view.me if committing else None

@@ -247,7 +247,7 @@ class _Shared:
             async def look(port: Database = port) -> DatabaseState:
                 return await port.observe(deadline_s)
 
-            first = DatabaseState(name=name, kind=kinds[name], liveness=Liveness.STARTING)
+            first = DatabaseState(name=name, kind=kinds[name], liveness=Liveness.UNKNOWN)
             looks[name] = Sampled(look, first=first, clock=self.node.clock, tasks=self.tasks)
         return looks
 

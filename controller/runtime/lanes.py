@@ -13,6 +13,9 @@ from controller.ports import Clock
 from controller.runtime.act import Result
 
 FIRST_REST_S = 0.05
+FREE_REPEATS = 2
+LONGEST_PAUSE_S = 0.5
+FRESH_S = 2.0  # asked for again after longer than this, it is a new matter
 FORGET_S = 10.0  # a failure that nobody has asked to repeat for this long is no news any more
 
 
@@ -23,6 +26,15 @@ class Rest:
     until: Instant
     failures: int
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """An intent that succeeded, and is asked for again because its goal is not seen yet."""
+
+    intent: Intent
+    times: int
+    not_before: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +66,7 @@ class Lanes:
         self._longest_rest_s = longest_rest_s
         self._running: dict[str, Intent] = {}
         self._rests: dict[str, Rest] = {}
+        self._repeats: dict[str, Repeat] = {}
 
     def busy(self) -> frozenset[str]:
         """Lanes at work, or resting after a failure."""
@@ -70,12 +83,19 @@ class Lanes:
         now = self._clock.monotonic()
         return {key: r.detail for key, r in self._rests.items() if now - r.until < FORGET_S}
 
-    def start(self, intent: Intent) -> None:
-        """`intent` is at work."""
+    def start(self, intent: Intent) -> bool:
+        """`intent` is at work, unless it was done just now and what it brings about takes time."""
         key = lane(intent)
         assert key not in self._running
+        repeat = self._repeats.get(key)
+        if repeat is not None and repeat.intent == intent:
+            if self._clock.monotonic() < repeat.not_before:
+                return False
+        else:
+            self._repeats.pop(key, None)
         self._running[key] = intent
         self._tasks.create_task(self._run(key, intent))
+        return True
 
     async def _run(self, key: str, intent: Intent) -> None:
         began = self._clock.monotonic()
@@ -86,8 +106,18 @@ class Lanes:
         now = self._clock.monotonic()
         if result.outcome is Outcome.OK:
             self._rests.pop(key, None)
+            self._note_repeat(key, intent, now)
         else:
             failures = self._rests[key].failures + 1 if key in self._rests else 1
             rest = min(FIRST_REST_S * 2.0 ** (failures - 1), self._longest_rest_s)
             self._rests[key] = Rest(Instant(now + rest), failures, result.detail)
         self._on_done(Done(intent=intent, result=result, began=began, took_s=now - began))
+
+    def _note_repeat(self, key: str, intent: Intent, now: Instant) -> None:
+        """The same again is asked for at once twice, then ever more seldom."""
+        before = self._repeats.get(key)
+        again = before is not None and before.intent == intent and now < before.not_before + FRESH_S
+        times = before.times + 1 if before is not None and again else 1
+        pause = 0.0 if times <= FREE_REPEATS else FIRST_REST_S * 2.0 ** (times - FREE_REPEATS - 1)
+        not_before = Instant(now + min(pause, LONGEST_PAUSE_S))
+        self._repeats[key] = Repeat(intent=intent, times=times, not_before=not_before)

@@ -119,7 +119,8 @@ class ServiceLoop:
         return hasty and any(not rung.done for rung in decision.rungs)
 
     def _start(self, intent: Intent, decision: Decision) -> None:
-        self.lanes.start(intent)
+        if not self.lanes.start(intent):
+            return
         quiet = decision.rule in (121, 401) and not isinstance(intent, RaiseEpoch)
         (log.debug if quiet else log.info)(
             "intent", service=self.hands.service, rule=decision.rule, intent=str(intent)

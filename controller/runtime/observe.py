@@ -84,25 +84,32 @@ class Observer:
         an intent has just changed is looked at again whatever its age; what one is at work on is
         looked at when it has ended.
         """
-        looks = self.looks
         seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
-        wanted: list[tuple[Sampled[Any], str, float]] = [
-            (
-                sampled,
-                f"database:{name}",
-                CALM_S if calm else SELDOM_S if f"database:{name}" in busy else POLL_S,
-            )
-            for name, sampled in looks.databases.items()
-        ]
-        wanted += [
-            (looks.balancer, TRAFFIC_LANE, seldom_s),
-            (looks.announcer, ROUTES_LANE, seldom_s),
-            (looks.missing_addresses, ADDRESS_LANE, rarely_s),
-        ]
+        database_s = CALM_S if calm else POLL_S
         async with asyncio.TaskGroup() as tasks:
-            for sampled, lane, age_s in wanted:
+            for lane, sampled in self._by_lane().items():
+                age_s = {TRAFFIC_LANE: seldom_s, ROUTES_LANE: seldom_s, ADDRESS_LANE: rarely_s}.get(
+                    lane, SELDOM_S if lane in busy else database_s
+                )
                 after = self.dirty.get(lane)
                 tasks.create_task(sampled.refresh(patience_s, after=after, max_age_s=age_s))
+
+    def _by_lane(self) -> dict[str, Sampled[Any]]:
+        """What shows the effect of each lane's intents."""
+        return {
+            **{f"database:{name}": look for name, look in self.looks.databases.items()},
+            TRAFFIC_LANE: self.looks.balancer,
+            ROUTES_LANE: self.looks.announcer,
+            ADDRESS_LANE: self.looks.missing_addresses,
+        }
+
+    def _unseen(self) -> frozenset[str]:
+        """Lanes whose last intent has ended, but whose effect has not been looked at yet."""
+        return frozenset(
+            lane
+            for lane, look in self._by_lane().items()
+            if lane in self.dirty and not look.shows(self.dirty[lane])
+        )
 
     def view(self, busy: frozenset[str]) -> View:
         """What is known now."""
@@ -121,7 +128,7 @@ class Observer:
             paused=self.records.pauses.get(service, ""),
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
             raised_here=record is not None and record.epoch == self.raised,
-            busy=busy,
+            busy=busy | self._unseen(),
         )
         return replace(view, own=replace(view.own, trouble_s=self._troubles(view)))
 

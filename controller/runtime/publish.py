@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from controller.core import guards, outlook
 from controller.core.decide import Decision
 from controller.core.model import (
@@ -76,6 +78,11 @@ def _voter_digest(voter: VoterState) -> Hashable:
     return voter if voter.sealed else replace(voter, position=None)
 
 
+log = structlog.get_logger()
+
+SLOW_S = 0.05
+
+
 @dataclass(slots=True, kw_only=True)
 class Publisher:
     """Puts this site's report; one for all its services."""
@@ -124,6 +131,7 @@ class Publisher:
             services=tuple(self.services.values()),
         )
         key = f"{self.prefix}{report_key(self.site)}"
+        began = self.clock.monotonic()
         try:
             await self.store.put_leased(key, encode_report(report), self.lease_s, self.deadline_s)
         except PortError as error:
@@ -133,3 +141,5 @@ class Publisher:
         else:
             self.error = ""
             self.put_at = self.clock.monotonic()
+            if self.put_at - began > SLOW_S:
+                log.info("slow report", took_s=round(self.put_at - began, 3))

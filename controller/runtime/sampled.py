@@ -12,6 +12,8 @@ from controller.core.model import Instant
 from controller.ports import Clock
 
 T = TypeVar("T")
+NEVER = Instant(float("-inf"))
+FIRST_PATIENCE_S = 1.0
 
 
 class Sampled(Generic[T]):
@@ -29,14 +31,18 @@ class Sampled(Generic[T]):
         self._clock = clock
         self._tasks = tasks
         self._task: asyncio.Task[None] | None = None
-        self._started = Instant(float("-inf"))
-        self._looked = Instant(float("-inf"))
+        self._started = NEVER
+        self._looked = NEVER
         self.value = first
 
     @property
     def age_s(self) -> float:
         """Since the newest finished look began."""
         return self._clock.monotonic() - self._looked
+
+    def shows(self, instant: Instant) -> bool:
+        """The newest finished look was begun after `instant`."""
+        return self._looked >= instant
 
     @property
     def late(self) -> bool:
@@ -48,8 +54,11 @@ class Sampled(Generic[T]):
     ) -> T:
         """The newest look that finished within `patience_s`, begun after `after` if it can be.
 
-        One that is younger than `max_age_s`, and was begun after `after`, is good enough.
+        One that is younger than `max_age_s`, and was begun after `after`, is good enough. The very
+        first look is waited for: what was never seen must not be taken for what is not there.
         """
+        if self._looked == NEVER:
+            patience_s = max(patience_s, FIRST_PATIENCE_S)
         if self.age_s < max_age_s and (after is None or self._looked >= after):
             return self.value
         if self._task is not None and after is not None and self._started < after:

@@ -352,6 +352,21 @@ async def test_a_canary_that_waits_is_never_joined_by_another(three: Cluster) ->
     assert three.servers[DC1].sql("SELECT token FROM tricast.canary") == [["d"]]
 
 
+async def test_a_canary_writes_nothing_on_a_server_that_was_closed_meanwhile(
+    three: Cluster,
+) -> None:
+    database = three.databases[DC1]
+    await database.promote(Epoch(2), LONG_S)
+    await database.admit(frozenset({WITNESS}), LONG_S)
+    await three.keeper.follow(DC1, Epoch(2), LONG_S)
+    await database.canary("open", LONG_S)
+    end = three.servers[DC1].sql("SELECT @@global.gtid_binlog_pos")
+    await database.close(LONG_S)
+    with pytest.raises(Refused, match="read-only"):
+        await database.canary("closed", LONG_S)
+    assert three.servers[DC1].sql("SELECT @@global.gtid_binlog_pos") == end
+
+
 async def test_a_hung_server_is_unknown_and_a_stopped_one_down(three: Cluster) -> None:
     assert (await three.look(DC1)).liveness is Liveness.RUNNING
     three.servers[DC1].freeze()

@@ -151,6 +151,18 @@ class System:
         assert holder == site
         return other
 
+    async def change(self, site: str, epoch: int, service: str = "wallet") -> dict[str, Any]:
+        """The finished role change that made `site` the holder under `epoch`."""
+        found: list[dict[str, Any]] = []
+
+        async def look() -> str:
+            changes = await self.eyes.history(site, service)
+            found[:] = [change for change in changes if change["epoch"] == epoch]
+            return "" if found else f"epochs in the history: {[c['epoch'] for c in changes]}"
+
+        await self.until(f"epoch {epoch} is in the history", look, within_s=10)
+        return found[0]
+
     # --- load --------------------------------------------------------------------------------
 
     @asynccontextmanager

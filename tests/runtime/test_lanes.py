@@ -51,3 +51,33 @@ async def test_a_lane_rests_longer_after_each_failure_and_then_is_free() -> None
     assert lanes.failures() == {lane(SEAL): "no route"}
     clock.now += FORGET_S + 1
     assert lanes.failures() == {}
+
+
+async def test_what_succeeds_without_effect_is_asked_for_ever_more_seldom() -> None:
+    clock, carried = HandClock(), 0
+
+    async def carry_out(intent: Intent) -> Result:
+        nonlocal carried
+        carried += 1
+        return OK
+
+    async with asyncio.TaskGroup() as tasks:
+        lanes = Lanes(
+            carry_out=carry_out,
+            on_done=lambda done: None,
+            tasks=tasks,
+            clock=clock,
+            longest_rest_s=2.0,
+        )
+        for _ in range(1000):
+            lanes.start(SEAL)
+            while lanes.running():
+                await asyncio.sleep(0)
+            clock.now += 0.01
+        assert 15 < carried < 30, "ten seconds of asking"
+        other = SealDatabase(database=SEAL.database, epoch=Epoch(4))
+        assert lanes.start(other), "another intent of the lane never waits"
+        while lanes.running():
+            await asyncio.sleep(0)
+        clock.now += 60
+        assert lanes.start(SEAL)
