@@ -4,7 +4,7 @@ A lane is a queue of one: intents of different lanes run side by side, never two
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from bgp.policy import Stance
 from controller.core.model import DatabaseName, Epoch, SiteName
@@ -180,23 +180,22 @@ Database: TypeAlias = (
 )
 
 
+_LANES: Final[dict[type, str]] = {
+    RaiseEpoch: EPOCH_LANE,
+    RenewLease: EPOCH_LANE,
+    Promise: PROMISE_LANE,
+    Direct: TRAFFIC_LANE,
+    Announce: ROUTES_LANE,
+    FenceOthers: FENCE_LANE,
+    AssumeAddresses: ADDRESS_LANE,
+}
+
+
 def lane(intent: Intent) -> str:
-    """The queue of one that `intent` belongs to."""
-    match intent:
-        case RaiseEpoch() | RenewLease():
-            return EPOCH_LANE
-        case Promise():
-            return PROMISE_LANE
-        case Direct():
-            return TRAFFIC_LANE
-        case Announce():
-            return ROUTES_LANE
-        case FenceOthers():
-            return FENCE_LANE
-        case AssumeAddresses():
-            return ADDRESS_LANE
-        case _:
-            return f"database:{intent.database}"
+    """The queue of one that `intent` belongs to; a database is a lane of its own."""
+    if isinstance(intent, Database):
+        return f"database:{intent.database}"
+    return _LANES[type(intent)]
 
 
 def name(intent: Intent) -> str:

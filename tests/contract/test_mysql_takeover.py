@@ -360,8 +360,8 @@ async def test_a_canary_writes_nothing_on_a_server_that_was_closed_meanwhile(
     await database.admit(frozenset({WITNESS}), LONG_S)
     await three.keeper.follow(DC1, Epoch(2), LONG_S)
     await database.canary("open", LONG_S)
-    end = three.servers[DC1].sql("SELECT @@global.gtid_binlog_pos")
     await database.close(LONG_S)
+    end = three.servers[DC1].sql("SELECT @@global.gtid_binlog_pos")
     with pytest.raises(Refused, match="read-only"):
         await database.canary("closed", LONG_S)
     assert three.servers[DC1].sql("SELECT @@global.gtid_binlog_pos") == end

@@ -39,7 +39,11 @@ async def test_the_timeline_is_the_epoch_however_far_it_jumps() -> None:
         first = await w.dc1.state()
         assert (first.writable, first.epoch, first.gate_open) == (True, 7, True)
         assert first.problems == ()
-        assert (await w.dc2.state()).epoch == 7
+
+        async def received() -> bool:
+            return (await w.dc2.state()).epoch == 7
+
+        await until("dc2 has a record of epoch 7", received)
         acked = await w.dc1.write_many("seven", 20)
 
         await w.dc1.database.close(deadline_s=15)

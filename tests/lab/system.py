@@ -212,6 +212,12 @@ class System:
             deadline_s=within_s,
         )
 
+    async def timeline(self, site: str) -> int:
+        """The timeline that PostgreSQL at `site` writes on, as the server itself says."""
+        done = await self.psql(site, "select pg_walfile_name(pg_current_wal_lsn())")
+        assert done.code == 0, done.stderr
+        return int(done.stdout.strip()[:8], 16)
+
     async def mariadb(self, node: str, statement: str, *, within_s: float = 10) -> Finished:
         """`statement` at the MariaDB of `node`, by its root on its own host."""
         return await self.lab.run(
