@@ -152,6 +152,8 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
             observe_s=timings.observe_deadline_s,
             seal_s=timings.seal_deadline_s,
             changed=changed,
+            data_sites=cluster.data_sites,
+            prune=built[database.name].prune,
         )
         for service in cluster.services
         for database in service.databases

@@ -4,6 +4,7 @@ Invariant: a keeper takes nothing from an epoch below its promise, so it follows
 the very epoch it has promised, and only once that holder says it is writable under it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from controller.core.model import (
     SiteName,
     VoterState,
 )
+from controller.core.position import LogFormat, lsn_to_int
 
 
 class Doing(StrEnum):
@@ -76,6 +78,35 @@ def decide_keeper(
     if record.epoch > promised:
         return KeeperDecision(doing=Doing.PROMISE, intent=PromiseEpoch(epoch=record.epoch))
     return _of_promised(record, keeper, holder_report)
+
+
+def prune_below(
+    record: EpochRecord | None,
+    database: DatabaseName,
+    reports: Mapping[SiteName, ServiceReport],
+    data_sites: tuple[SiteName, ...],
+    keep_bytes: int,
+) -> int:
+    """The position below which no site can need the keeper's PostgreSQL log; 0: keep everything.
+
+    Every data site must say that its copy is of the record's epoch; `keep_bytes` stay beyond what
+    the last of them has applied.
+    """
+    if record is None:
+        return 0
+    ends: list[int] = []
+    for site in data_sites:
+        report = reports.get(site)
+        copies = () if report is None else report.databases
+        for found in copies:
+            position = found.state.applied or found.state.position
+            if found.state.name != database or position is None:
+                continue
+            if found.state.epoch == record.epoch and position.format is LogFormat.LSN:
+                ends.append(lsn_to_int(position.text))
+    if len(ends) < len(data_sites):
+        return 0
+    return max(0, min(ends) - keep_bytes)
 
 
 def _of_promised(

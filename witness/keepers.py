@@ -7,6 +7,7 @@ from pathlib import Path
 from controller.adapters import mysql_report, postgres_spec
 from controller.config import Cluster, DatabaseConf
 from controller.core.model import DatabaseKind, DatabaseName, SiteName
+from controller.core.position import Position
 from controller.daemon.wiring import split
 from controller.ports import Keeper
 from witness.mysql_keeper import MysqlKeeper, MysqlKeeperSpec
@@ -19,6 +20,7 @@ class Built:
 
     keeper: Keeper
     run: Callable[[], Coroutine[None, None, None]] | None = None
+    prune: Callable[[Position], list[str]] | None = None  # blocks: run it in a thread
 
 
 def build_keeper(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
@@ -53,7 +55,7 @@ def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
             password=mine.credential.reveal(),
         )
     )
-    return Built(keeper=keeper, run=keeper.run)
+    return Built(keeper=keeper, run=keeper.run, prune=keeper.prune)
 
 
 def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Keeper:

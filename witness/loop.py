@@ -1,7 +1,7 @@
 """The witness's loop: keepers sealed and followed, both sites looked at, a report told."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -15,6 +15,7 @@ from controller.core.model import (
     SiteName,
     VoterState,
 )
+from controller.core.position import LogFormat, Position, int_to_lsn
 from controller.ports import Clock, Firewall, Flow, Keeper, PortError
 from controller.runtime.hearing import Hearing
 from controller.runtime.promises import Promises
@@ -26,10 +27,14 @@ from witness.decide import (
     PromiseEpoch,
     SealKeeper,
     decide_keeper,
+    prune_below,
 )
 from witness.vantage import Vantage
 
 log = structlog.get_logger()
+
+PRUNE_EVERY_S = 60.0
+KEEP_BYTES = 1024 * 1024 * 1024  # of the log that every site has applied already
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +53,9 @@ class KeeperLoop:
     observe_s: float
     seal_s: float
     changed: asyncio.Event
+    data_sites: tuple[SiteName, ...]
+    prune: Callable[[Position], list[str]] | None = None
+    pruned_at: Instant = Instant(float("-inf"))
     state: VoterState | None = None
     decision: KeeperDecision | None = None
     error: str = ""
@@ -60,6 +68,7 @@ class KeeperLoop:
             acted = await self._turn()
             if acted:
                 continue
+            await self._prune()
             try:
                 async with asyncio.timeout(self.rest_s):
                     await self.wake.wait()
@@ -112,6 +121,27 @@ class KeeperLoop:
                 await self.port.follow(upstream, epoch, self.seal_s)
             case None:
                 pass
+
+    async def _prune(self) -> None:
+        """Now and then, what no site can need any more is gone."""
+        now = self.clock.monotonic()
+        if self.prune is None or self.state is None or now - self.pruned_at < PRUNE_EVERY_S:
+            return
+        self.pruned_at = now
+        reports = {
+            site: found
+            for site, report in self.records.reports.items()
+            for found in report.services
+            if found.service == self.service
+        }
+        record = self.records.epochs.get(self.service)
+        below = prune_below(record, self.database, reports, self.data_sites, KEEP_BYTES)
+        if record is None or not below or not self.state.streaming:
+            return
+        end = Position(epoch=record.epoch, format=LogFormat.LSN, text=int_to_lsn(below))
+        gone = await asyncio.to_thread(self.prune, end)
+        if gone:
+            log.info("pruned", database=self.database, segments=len(gone), below=end.text)
 
     async def _fence(self) -> None:
         """No replication from here reaches a data site that does not hold the epoch."""

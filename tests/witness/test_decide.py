@@ -3,8 +3,16 @@
 from dataclasses import replace
 
 from controller.core.model import Epoch, VoterState
+from controller.core.position import lsn_to_int
 from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
-from witness.decide import Doing, FollowHolder, PromiseEpoch, SealKeeper, decide_keeper
+from witness.decide import (
+    Doing,
+    FollowHolder,
+    PromiseEpoch,
+    SealKeeper,
+    decide_keeper,
+    prune_below,
+)
 
 QUIET = VoterState(database=LEDGER, promised=Epoch(2), sealed=True, position=None)
 FOLLOWING = replace(QUIET, sealed=False, following=DC1, following_epoch=Epoch(2), streaming=True)
@@ -46,3 +54,14 @@ def test_a_sealed_keeper_follows_the_promoted_holder() -> None:
 def test_a_following_keeper_is_left_alone() -> None:
     decision = decide_keeper(RECORD, Epoch(2), FOLLOWING, report_of_dc1())
     assert (decision.doing, decision.intent) == (Doing.FOLLOWING, None)
+
+
+def test_only_what_every_site_has_applied_may_go() -> None:
+    report = report_of_dc1()
+    both = {DC1: report, DC2: report}
+    end = lsn_to_int("0/3000060")
+    assert prune_below(RECORD, LEDGER, both, (DC1, DC2), 0x60) == end - 0x60
+    assert prune_below(RECORD, LEDGER, both, (DC1, DC2), 2**40) == 0
+    assert prune_below(RECORD, LEDGER, {DC1: report}, (DC1, DC2), 0) == 0
+    assert prune_below(replace(RECORD, epoch=Epoch(3)), LEDGER, both, (DC1, DC2), 0) == 0
+    assert prune_below(None, LEDGER, both, (DC1, DC2), 0) == 0
