@@ -19,6 +19,7 @@ def live_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
             _fresh(view, site)
             and voter.streaming
             and voter.following == view.record.holder
+            and _connected(view, site, database)
             and (site in view.spec.witnesses or _counted(view, site, database))
         ):
             live.add(site)
@@ -32,6 +33,19 @@ def _primary_writable(view: View, database: DatabaseName) -> bool:
     report = holder_report(view)
     return report is not None and any(
         found.state.name == database and found.state.writable for found in report.databases
+    )
+
+
+def _connected(view: View, site: SiteName, database: DatabaseName) -> bool:
+    """The primary itself sees the voter; only this site's own primary is looked at."""
+    assert view.record is not None
+    if view.record.holder != view.me:
+        return True
+    return any(
+        follower.site == site and follower.streaming and not follower.quarantined
+        for state in view.own.databases
+        if state.name == database
+        for follower in state.followers
     )
 
 

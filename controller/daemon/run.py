@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import structlog
@@ -17,7 +17,7 @@ from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
 from controller.ports import PortError, Prober
 from controller.runtime.loop import ServiceLoop
-from controller.runtime.publish import Publisher, service_report
+from controller.runtime.publish import Publisher, news, service_report
 from controller.runtime.recorder import Recorder
 from controller.version import VERSION
 from controller.web.app import build_app
@@ -26,7 +26,7 @@ from controller.web.serve import serve
 
 log = structlog.get_logger()
 
-ALERT_S = 0.02  # how often heartbeats are looked at: nothing but two subtractions
+ALERT_S = 0.03  # how often heartbeats are looked at: nothing but two subtractions
 APP_PROBE_S = 1.0
 
 
@@ -115,9 +115,14 @@ async def until_signal() -> None:
 
 
 async def _watch_store(site: Site, loops: list[ServiceLoop]) -> None:
-    """The store's hints: read again, then turn."""
+    """The store's hints: read again, then turn if something that is decided on has changed."""
+    known: Hashable = None
     async for _ in site.node.store.watch(site.node.cluster.etcd.prefix):
         await site.records.refresh()
+        found = news(site.records)
+        if found == known:
+            continue
+        known = found
         for loop in loops:
             loop.wake.set()
 

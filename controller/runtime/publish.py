@@ -26,6 +26,7 @@ from controller.core.quorum import own_voter
 from controller.core.view import View
 from controller.core.wire import encode_report, report_key
 from controller.ports import Clock, PortError, Store
+from controller.runtime.records import Records
 
 
 def service_report(view: View, decision: Decision) -> ServiceReport:
@@ -63,6 +64,20 @@ def digest(report: ServiceReport) -> Hashable:
         tuple(_state_digest(found.state) for found in report.databases),
         tuple(_voter_digest(found.voter) for found in report.databases),
         tuple(_voter_digest(voter) for voter in report.voters),
+    )
+
+
+def news(records: Records) -> Hashable:
+    """Everything in the store that is decided on; it stays the same while sites only say again
+    that they are alive.
+    """
+    return (
+        tuple((name, record.revision) for name, record in sorted(records.epochs.items())),
+        tuple(sorted(records.pauses.items())),
+        tuple(
+            (site, report.boot, tuple(digest(found) for found in report.services))
+            for site, report in sorted(records.reports.items())
+        ),
     )
 
 

@@ -247,6 +247,15 @@ class System:
         """The daemon of `site` was killed and stays down."""
         self.lab.kill(EDGE[site], DAEMON[site], stay_down=True)
 
+    async def until_daemon_is_dead(self, site: str, *, within_s: float = 30) -> None:
+        """The daemon of `site` has ended by itself."""
+
+        async def look() -> str:
+            alive = self.lab.processes(EDGE[site], DAEMON[site])
+            return f"it runs: {await self.eyes.service(site)}" if alive else ""
+
+        await self.until(f"the daemon of {site} is dead", look, within_s=within_s)
+
     async def restart_daemon(self, site: str) -> None:
         """The daemon of `site` runs under its supervisor again, and answers."""
         self.lab.kill(EDGE[site], DAEMON[site], stay_down=True)

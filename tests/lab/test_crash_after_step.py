@@ -2,7 +2,6 @@
 
 import pytest
 
-from lab.netns.inside import Running
 from tests.lab.system import System, edge
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
@@ -32,7 +31,8 @@ async def test_the_takeover_completes(system: System, step: str) -> None:
         await system.daemons_answer(other)
         await system.settled()
         cut_at = await system.lab.cut(holder)
-        await _dies(system, other, daemon)
+        await system.until_daemon_is_dead(other)
+        assert (await daemon.finish(5)).code != 0
         await system.lab.start(edge(other), "controller")
         await system.until_held_by(other, above=epoch, within_s=40)
         await load.acked(20, after=cut_at)
@@ -40,12 +40,3 @@ async def test_the_takeover_completes(system: System, step: str) -> None:
         await system.settled()
     assert await system.intact(load) == (other, holder)
     assert await system.timeline(other) == await system.epoch(other)
-
-
-async def _dies(system: System, site: str, daemon: Running) -> None:
-    async def look() -> str:
-        alive = system.lab.processes(edge(site), "controller")
-        return f"it runs: {await system.eyes.service(site)}" if alive else ""
-
-    await system.until(f"the controller of {site} has killed itself", look, within_s=30)
-    assert (await daemon.finish(5)).code != 0
