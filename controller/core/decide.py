@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bgp.policy import Stance
-from controller.core import guards
+from controller.core import troubles
 from controller.core.intents import Announce, Direct, Intent, lane
 from controller.core.model import Role, SiteName
 from controller.core.reason import Reason
@@ -48,7 +48,7 @@ def decide(view: View) -> Decision:
         wanted.append(Direct(site=traffic))
     if stance is not None and _announce_due(view, stance):
         wanted.append(Announce(stance=stance, epoch=view.own.promised))
-    because = guards.ineligible_reasons(view) + guards.service_reasons(view)
+    because = troubles.ineligible_reasons(view) + troubles.service_reasons(view)
     return Decision(
         rule=rule.number,
         role=rule.role(view),
@@ -59,7 +59,7 @@ def decide(view: View) -> Decision:
         intents=_one_a_lane(wanted, view.busy),
         stance=stance,
         traffic=traffic,
-        yielding="; ".join(guards.yield_reasons(view)) if rule.may_yield else "",
+        yielding="; ".join(troubles.yield_reasons(view)) if rule.may_yield else "",
         eligible=not because,
         not_eligible_because=because,
         refused_because=rule.refusals(view),

@@ -1,6 +1,6 @@
 """Which guarantee holds now, and what the next failure would meet. For people, not for rules."""
 
-from controller.core import guards
+from controller.core import troubles
 from controller.core.model import DatabaseName, Durability, SiteName
 from controller.core.quorum import holder_report, majority, voters_of
 from controller.core.view import View
@@ -107,6 +107,6 @@ def warnings(view: View) -> tuple[str, ...]:
         found.append(f"{up} of {total} BGP sessions of {view.me} are up")
     elif view.own.stance is None:
         found.append(f"the BGP speaker of {view.me} does not answer")
-    reasons = guards.service_reasons(view)
+    reasons = troubles.service_reasons(view)
     found.extend(f"{view.me}: {reason}" for reason in reasons if "BGP" not in reason)
     return tuple(found)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bgp.policy import Stance
-from controller.core import guards, sequences
+from controller.core import copies, guards, sequences, troubles
 from controller.core.intents import Intent, RaiseEpoch, RenewLease
 from controller.core.model import Epoch, Role, SiteName
 from controller.core.quorum import holder_promoted, holder_report, majority, voters_of
@@ -84,10 +84,10 @@ def _takeover_routes(view: View) -> Stance | None:
         sequences.database_proved(view, state) for state in view.own.databases
     )
     opened = all(
-        guards.promoted_here(view, state) and state.gate_open for state in view.own.databases
+        copies.promoted_here(view, state) and state.gate_open for state in view.own.databases
     )
     alone = guards.previous_holder_silent(view)
-    servable = not guards.service_reasons(view)
+    servable = not troubles.service_reasons(view)
     # What was proved under this epoch stays proved: no look that comes late takes routes back.
     pulled = view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
     if servable and (pulled or opened or (proved and alone)):
@@ -117,7 +117,7 @@ def _to_me_when_committing(view: View) -> SiteName | Keep | None:
     back when a voter is missing for a moment.
     """
     committing = all(
-        guards.promoted_here(view, state) and (state.gate_open or guards.voter_follows(view, state))
+        copies.promoted_here(view, state) and (state.gate_open or copies.voter_follows(view, state))
         for state in view.own.databases
     )
     return view.me if committing else None
@@ -187,7 +187,7 @@ def majority_reports(view: View) -> bool:
 
 def failover_possible(view: View) -> bool:
     """What a failover needs beside a silent holder: the store, own data, the lease waited out."""
-    if not view.store_ok or not guards.data_eligible(view):
+    if not view.store_ok or not troubles.data_eligible(view):
         return False
     if guards.lease_durability(view):
         return guards.lease_waited_out(view)
@@ -195,7 +195,7 @@ def failover_possible(view: View) -> bool:
 
 
 def _refusals(view: View) -> tuple[str, ...]:
-    found = list(guards.ineligible_reasons(view))
+    found = list(troubles.ineligible_reasons(view))
     if not view.store_ok:
         found.append("the store's majority does not answer: no epoch can be raised")
     if guards.lease_durability(view) and not guards.lease_waited_out(view):
@@ -326,7 +326,7 @@ RULES: tuple[Rule, ...] = (
         when=(
             guards.no_epoch_exists,
             guards.first_holder,
-            guards.fully_eligible,
+            troubles.fully_eligible,
             majority_reports,
         ),
         role=_as(Role.STARTING),
@@ -346,7 +346,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         number=305,
-        when=(guards.own_epoch, _no(guards.established), guards.relief_due),
+        when=(guards.own_epoch, _no(guards.established), troubles.relief_due),
         role=_as(Role.PRIMARY),
         reason=Reason.HOLDER_YIELDS,
         stance=_hold_routes,
@@ -356,8 +356,8 @@ RULES: tuple[Rule, ...] = (
         number=306,
         when=(
             guards.own_epoch,
-            guards.epoch_used_up,
-            guards.used_up_for_sure,
+            troubles.epoch_used_up,
+            troubles.used_up_for_sure,
             guards.databases_idle,
             guards.store_answers,
         ),
@@ -429,7 +429,7 @@ RULES: tuple[Rule, ...] = (
             guards.holder_yields,
             holder_climbing,
             guards.had_its_chance,
-            guards.fully_eligible,
+            troubles.fully_eligible,
             guards.databases_idle,
             guards.store_answers,
         ),
@@ -444,7 +444,7 @@ RULES: tuple[Rule, ...] = (
             guards.other_epoch,
             guards.holder_yields,
             _no(holder_climbing),
-            guards.fully_eligible,
+            troubles.fully_eligible,
             guards.databases_idle,
             guards.outside_flap_window,
             guards.store_answers,
@@ -459,7 +459,7 @@ RULES: tuple[Rule, ...] = (
         when=(
             guards.other_epoch,
             guards.holder_controller_gone,
-            guards.fully_eligible,
+            troubles.fully_eligible,
             guards.databases_idle,
             guards.outside_flap_window,
             failover_possible,

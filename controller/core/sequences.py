@@ -8,7 +8,7 @@ A goal is always something observed: a gone receiver, a timeline, a follower, a 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controller.core import guards
+from controller.core import copies, guards
 from controller.core.intents import (
     Admit,
     AssumeAddresses,
@@ -140,7 +140,7 @@ def _start(view: View, state: DatabaseState) -> Intent:
 
 def _closed_before_climbing(view: View, state: DatabaseState) -> bool:
     """Regaining is not resuming: writable under an older epoch, it closes first."""
-    return not state.writable or guards.promoted_here(view, state)
+    return not state.writable or copies.promoted_here(view, state)
 
 
 def _close(view: View, state: DatabaseState) -> Intent:
@@ -149,7 +149,7 @@ def _close(view: View, state: DatabaseState) -> Intent:
 
 def database_proved(view: View, state: DatabaseState) -> bool:
     """A majority of voters of this database is sealed at the record's epoch, or it is promoted."""
-    return guards.promoted_here(view, state) or prove(view, state).complete
+    return copies.promoted_here(view, state) or prove(view, state).complete
 
 
 def _seal_own(view: View, state: DatabaseState) -> Intent | None:
@@ -160,7 +160,7 @@ def _seal_own(view: View, state: DatabaseState) -> Intent | None:
 
 
 def _caught_up(view: View, state: DatabaseState) -> bool:
-    if guards.promoted_here(view, state):
+    if copies.promoted_here(view, state):
         return True
     proof = prove(view, state)
     if not proof.complete or proof.target is None or state.position is None:
@@ -184,18 +184,18 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
     return Promote(
         database=state.name,
         epoch=view.record.epoch,
-        voters=guards.wanted_admitted(view, replace(state, admitted=frozenset())),
+        voters=copies.wanted_admitted(view, replace(state, admitted=frozenset())),
     )
 
 
 def _admitted(view: View, state: DatabaseState) -> bool:
-    return guards.promoted_here(view, state) and (
-        state.admitted == guards.wanted_admitted(view, state)
+    return copies.promoted_here(view, state) and (
+        state.admitted == copies.wanted_admitted(view, state)
     )
 
 
 def _admit(view: View, state: DatabaseState) -> Intent:
-    return Admit(database=state.name, voters=guards.wanted_admitted(view, state))
+    return Admit(database=state.name, voters=copies.wanted_admitted(view, state))
 
 
 def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:
@@ -256,14 +256,14 @@ TAKE_OVER: tuple[AnyStep, ...] = (
     DatabaseStep(name="caught_up", goal=_caught_up, apply=_catch_up, needs=("logs_sealed",)),
     DatabaseStep(
         name="promoted",
-        goal=guards.promoted_here,
+        goal=copies.promoted_here,
         apply=_promote,
         needs=("logs_sealed", "caught_up"),
     ),
     DatabaseStep(name="admitted", goal=_admitted, apply=_admit, needs=("promoted",)),
     DatabaseStep(
         name="committing",
-        goal=guards.voter_follows,
+        goal=copies.voter_follows,
         apply=_wait_for_voter,
         needs=("promoted", "admitted"),
     ),
@@ -345,14 +345,14 @@ REJOIN: tuple[AnyStep, ...] = (
     DatabaseStep(name="started", goal=_started, apply=_start_again, needs=("promised",)),
     DatabaseStep(
         name="sealed",
-        goal=guards.sealed_here,
+        goal=copies.sealed_here,
         apply=_seal_for_holder,
         needs=("promised", "started"),
     ),
     DatabaseStep(
-        name="following", goal=guards.follows_in_any_way, apply=_rejoin, needs=("sealed",)
+        name="following", goal=copies.follows_in_any_way, apply=_rejoin, needs=("sealed",)
     ),
-    DatabaseStep(name="voting", goal=guards.follows_as_voter, apply=_vote, needs=("following",)),
+    DatabaseStep(name="voting", goal=copies.follows_as_voter, apply=_vote, needs=("following",)),
     Step(name="forwarding", goal=_forwarding, apply=_wait),
     Step(name="yielded", goal=_yielded, apply=_wait),
 )

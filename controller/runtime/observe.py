@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from controller.core import guards
+from controller.core import troubles
 from controller.core.health import Verdict
 from controller.core.intents import ADDRESS_LANE, ROUTES_LANE, TRAFFIC_LANE
 from controller.core.model import (
@@ -194,7 +194,7 @@ class Observer:
     def _troubles(self, view: View) -> dict[str, float]:
         """How long each kind of trouble has lasted, by this node's clock."""
         now = view.now
-        kinds = {trouble.kind for trouble in guards.troubles(view)}
+        kinds = {trouble.kind for trouble in troubles.troubles(view)}
         for kind in self.troubles_since.keys() - kinds:
             del self.troubles_since[kind]
         for kind in kinds:

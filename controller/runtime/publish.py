@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from controller.core import guards, outlook
+from controller.core import outlook, troubles
 from controller.core.decide import Decision
 from controller.core.model import (
     DatabaseReport,
@@ -38,7 +38,7 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
         stance=view.own.stance,
         rule=decision.rule,
         reason=decision.reason.value,
-        healthy=not guards.troubles(view),
+        healthy=not troubles.troubles(view),
         eligible=decision.eligible,
         not_eligible_because=decision.not_eligible_because,
         yielding=decision.yielding,

@@ -20,7 +20,8 @@ def main() -> None:
     """Captures, says so, and floods until it is killed."""
     interface, source, target = sys.argv[1:]
     kept = capture(interface, source, target)
-    print("captured", flush=True)
+    sys.stdout.write("captured\n")
+    sys.stdout.flush()
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         number = 0
         while True:

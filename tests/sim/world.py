@@ -9,8 +9,8 @@ import random
 from dataclasses import dataclass, field, replace
 
 from bgp.policy import Stance
-from controller.core import guards
 from controller.core import intents as ask
+from controller.core import troubles
 from controller.core.decide import Decision, decide
 from controller.core.model import (
     NO_EPOCH,
@@ -281,7 +281,7 @@ class World:
             others=others,
             raised_here=site.record is not None and site.record.epoch == site.raised,
         )
-        kinds = {trouble.kind for trouble in guards.troubles(view)}
+        kinds = {trouble.kind for trouble in troubles.troubles(view)}
         site.troubles = {kind: site.troubles.get(kind, self.now) for kind in kinds}
         lasted = {kind: self.now - since for kind, since in site.troubles.items()}
         return replace(view, own=replace(view.own, trouble_s=lasted))

@@ -1,0 +1,163 @@
+"""What keeps a holder from serving, and what would keep a site from taking over.
+
+A trouble is borne for its patience before the holder asks to be relieved.
+"""
+
+from dataclasses import dataclass
+
+from controller.core import guards
+from controller.core.model import FOREVER_S, DatabaseState, Liveness
+from controller.core.quorum import prove
+from controller.core.view import View
+
+RESTARTED_PATIENCE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One thing that keeps a holder from serving, and how long it is borne."""
+
+    kind: str
+    text: str
+    patience_s: float
+
+
+def used_up_for_sure(view: View) -> bool:
+    """`epoch_used_up`, and not only in one late look."""
+    return view.own.trouble_s.get("restarted", 0.0) >= 2 * RESTARTED_PATIENCE_S
+
+
+def epoch_used_up(view: View) -> bool:
+    """A database here already has records of this epoch but is not writable: it was restarted.
+
+    PostgreSQL cannot open the same timeline twice, and what was waiting when it fell is unknown,
+    so it takes a new epoch to open it again.
+    """
+    assert view.record is not None
+    return any(
+        state.liveness is Liveness.RUNNING
+        and not state.writable
+        and state.epoch >= view.record.epoch
+        for state in view.own.databases
+    )
+
+
+def troubles(view: View) -> tuple[Trouble, ...]:
+    """What keeps this holder from serving; empty when nothing does."""
+    found: list[Trouble] = []
+    for state in view.own.databases:
+        if state.liveness is Liveness.DOWN:
+            text = f"database {state.name} here is down"
+            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.2))
+        elif state.liveness is Liveness.UNKNOWN and not _committed_lately(view, state):
+            text = f"database {state.name} here does not answer"
+            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.5))
+    found.extend(_behind(view))
+    if guards.own_epoch(view) and guards.databases_idle(view) and epoch_used_up(view):
+        text = "a database here was restarted and is closed"
+        found.append(Trouble(kind="restarted", text=text, patience_s=RESTARTED_PATIENCE_S))
+    if not view.own.front_ok:
+        found.append(Trouble(kind="front", text="haproxy here does not answer", patience_s=1.5))
+    if view.own.apps_total and view.own.apps_up < view.spec.min_healthy:
+        text = (
+            f"{view.own.apps_up} of {view.own.apps_total} app servers here are up, "
+            f"{view.spec.min_healthy} needed"
+        )
+        found.append(Trouble(kind="apps", text=text, patience_s=1.0))
+    if view.own.sessions_total and not view.own.sessions_up:
+        text = "no BGP session here is up"
+        found.append(Trouble(kind="bgp", text=text, patience_s=8.0))
+    found.extend(
+        Trouble(kind=text, text=text, patience_s=0.0) for text in view.own.unhealthy_because
+    )
+    return tuple(found)
+
+
+def _committed_lately(view: View, state: DatabaseState) -> bool:
+    """A write of ours was acknowledged: a look that came too late is no evidence against that."""
+    age = view.own.commit_age_s.get(state.name, FOREVER_S)
+    return age <= view.spec.timings.commit_stale_s
+
+
+def _behind(view: View) -> list[Trouble]:
+    """A climbing holder whose proof points at another data site: that one has less to do."""
+    if not guards.own_epoch(view) or guards.established(view):
+        return []
+    found: list[Trouble] = []
+    for state in view.own.databases:
+        if state.liveness is not Liveness.RUNNING or state.writable:
+            continue
+        proof = prove(view, state)
+        if proof.complete and proof.source != view.me and proof.source in view.spec.data_sites:
+            text = f"{proof.source} holds more of {state.name} than {view.me}"
+            found.append(Trouble(kind=f"behind:{state.name}", text=text, patience_s=1.0))
+    return found
+
+
+def yield_reasons(view: View) -> tuple[str, ...]:
+    """Why this holder would be better relieved: troubles that outlasted their patience."""
+    return tuple(
+        trouble.text
+        for trouble in troubles(view)
+        if view.own.trouble_s.get(trouble.kind, 0.0) >= trouble.patience_s
+    )
+
+
+def relief_expected(view: View) -> bool:
+    """Another data site could take over right now, and has not been given its time to do so."""
+    longest = max(view.own.trouble_s.values(), default=0.0)
+    if longest > view.spec.timings.yield_grace_s:
+        return False
+    fresh = view.spec.timings.report_fresh_s
+    return guards.outside_flap_window(view) and any(
+        other.report is not None
+        and other.report.eligible
+        and other.report_age_s <= fresh
+        and other.seen.control_s <= view.spec.timings.suspect_after_s
+        for site, other in view.others.items()
+        if site in view.spec.data_sites
+    )
+
+
+def ineligible_reasons(view: View) -> tuple[str, ...]:
+    """What a takeover by this site would fail on, whatever else is true: data first."""
+    reasons: list[str] = []
+    for state in view.own.databases:
+        if state.liveness is not Liveness.RUNNING:
+            reasons.append(f"database {state.name} here is {state.liveness}")
+        elif state.diverged:
+            reasons.append(f"database {state.name} here has diverged and was not rewound")
+        elif state.quarantined:
+            reasons.append(f"database {state.name} here is still in quarantine")
+    return tuple(reasons)
+
+
+def service_reasons(view: View) -> tuple[str, ...]:
+    """What would keep this site from serving after a takeover."""
+    reasons: list[str] = []
+    if not view.own.front_ok:
+        reasons.append("haproxy here does not answer")
+    if view.own.apps_total and view.own.apps_up < view.spec.min_healthy:
+        reasons.append(f"{view.own.apps_up} of {view.own.apps_total} app servers here are up")
+    if view.own.sessions_total and not view.own.sessions_up:
+        reasons.append("no BGP session here is up")
+    return tuple(reasons)
+
+
+def data_eligible(view: View) -> bool:
+    """Nothing in this site's databases stands against taking over."""
+    return not ineligible_reasons(view)
+
+
+def fully_eligible(view: View) -> bool:
+    """This site could serve at once: data, app servers, haproxy, routes."""
+    return not ineligible_reasons(view) and not service_reasons(view)
+
+
+def relief_due(view: View) -> bool:
+    """This holder was primary, cannot serve now, and another site may still relieve it."""
+    assert view.record is not None
+    was_primary = (
+        view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.record.epoch
+    )
+    return was_primary and bool(troubles(view)) and relief_expected(view)
