@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from controller.adapters.nftables import TABLE
 from tests.lab.direct import DATABASE, direct_client
 from tests.lab.system import System, edge, holds_for
 
@@ -34,8 +35,11 @@ async def test_it_releases_no_commit_and_an_alarm_says_so(system: System) -> Non
     async with system.load("client2") as load, direct_client(system, holder) as direct:
         await system.lab.cut(holder)
         await system.until_held_by(other, above=epoch)
+        # Neither its controller, nor a host agent, nor the fence on its own edge is in the way.
         system.stop_daemon(holder)
-        system.lab.kill(f"{holder}-db", "sshd", stay_down=True)  # no host agent mends it
+        system.lab.kill(f"{holder}-db", "sshd", stay_down=True)
+        fence = ["nft", f"add table inet {TABLE}; delete table inet {TABLE}"]
+        await system.lab.run(edge(holder), fence)
         system.lab.kill(f"{holder}-db", "postgres")
         start = ["sh", "-c", START, "sh", DATABASE[other], holder]
         await system.lab.run(f"{holder}-db", start)
