@@ -12,13 +12,14 @@ from typing import Final
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes
 from controller.adapters.mysql_look import Look, ServerSession, Source, look
-from controller.adapters.mysql_session import Login, Row, Session, quoted
+from controller.adapters.mysql_session import Deadline, Login, Row, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
 
 KILL: Final = "KILL CONNECTION {id:d}"
 _POLL_S: Final = 0.005
 _RETRY_S: Final = 0.05
+_ASK_S: Final = 10.0
 _KILL_S: Final = 0.1
 _SETTLE_TRIES: Final = 200
 _CANNOT_SERVE: Final = 1236
@@ -263,7 +264,8 @@ async def log_state_at(upstream: Login, dialect: Dialect) -> str:
     """What the binary log of another server holds, by writer, as that server says."""
     session = Session(upstream)
     try:
-        return one_line(await session.row(f"SELECT {dialect.log_state} AS state"))
+        async with Deadline(f"{upstream}: look at its log", _ASK_S):
+            return one_line(await session.row(f"SELECT {dialect.log_state} AS state"))
     finally:
         session.drop()
 

@@ -19,6 +19,7 @@ from controller.ports import PortError, Refused, TimedOut, Unreachable
 Row: TypeAlias = Mapping[str, Any]
 
 _NEVER_SENT: Final = frozenset({1040, 1053, 1129, 1158, 1159, 1160, 1161, 2002, 2003, 2005})
+_CONNECT_S: Final = 5.0
 _CUT: Final = frozenset({1927, 2006, 2013, 2014, 2055})
 
 
@@ -88,7 +89,9 @@ class Session:
         unused = self._connection is not None
         try:
             if self._connection is None:
-                self._connection = await self._connect()
+                # However long the caller may wait: a server that does not even let in has failed.
+                async with asyncio.timeout(_CONNECT_S):
+                    self._connection = await self._connect()
             async with self._connection.cursor(_QuietCursor) as cursor:
                 await cursor.execute(batch)
                 answers = [list(await cursor.fetchall() or ())]

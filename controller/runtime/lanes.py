@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from controller.core.intents import Intent, lane, name
-from controller.core.model import Instant, Outcome
+from controller.core.intents import Follow, Intent, Rejoin, lane, name
+from controller.core.model import Epoch, Instant, Outcome
 from controller.ports import Clock
 from controller.runtime.act import Result
 
@@ -65,6 +65,8 @@ class Lanes:
         self._clock = clock
         self._longest_rest_s = longest_rest_s
         self._running: dict[str, Intent] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._given_up: set[str] = set()
         self._rests: dict[str, Rest] = {}
         self._repeats: dict[str, Repeat] = {}
 
@@ -94,20 +96,37 @@ class Lanes:
         else:
             self._repeats.pop(key, None)
         self._running[key] = intent
-        self._tasks.create_task(self._run(key, intent))
+        self._work[key] = self._tasks.create_task(self._run(key, intent))
         return True
+
+    def new_epoch(self, epoch: Epoch) -> None:
+        """What was begun under an older epoch and may wait long for another site is given up.
+
+        And nothing has to rest for a failure of before.
+        """
+        self._rests.clear()
+        for key, intent in self._running.items():
+            if isinstance(intent, Follow | Rejoin) and intent.epoch < epoch:
+                self._given_up.add(key)
+                self._work[key].cancel()
 
     async def _run(self, key: str, intent: Intent) -> None:
         began = self._clock.monotonic()
         try:
             result = await self._carry_out(intent)
+        except asyncio.CancelledError:
+            if key not in self._given_up:
+                raise
+            result = Result(outcome=Outcome.UNKNOWN, detail="given up for a newer epoch")
         finally:
-            del self._running[key]
+            given_up = key in self._given_up
+            self._given_up.discard(key)
+            del self._running[key], self._work[key]
         now = self._clock.monotonic()
         if result.outcome is Outcome.OK:
             self._rests.pop(key, None)
             self._note_repeat(key, intent, now)
-        else:
+        elif not given_up:
             failures = self._rests[key].failures + 1 if key in self._rests else 1
             rest = min(FIRST_REST_S * 2.0 ** (failures - 1), self._longest_rest_s)
             self._rests[key] = Rest(Instant(now + rest), failures, result.detail)

@@ -8,7 +8,7 @@ import structlog
 
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, lane, name
-from controller.core.model import DatabaseName, Instant, Outcome
+from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcome
 from controller.core.rules import Keep
 from controller.core.view import View
 from controller.ports import Clock, Database, PortError, Prober
@@ -55,6 +55,7 @@ class ServiceLoop:
     lanes: Lanes = field(init=False)
     decision: Decision | None = None
     last_view: View | None = None
+    newest: Epoch = NO_EPOCH
     turns: int = 0
     turn_s: float = 0.0
     turned_at: Instant = Instant(float("-inf"))
@@ -94,6 +95,7 @@ class ServiceLoop:
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
         self.observer.fenced = self.hands.fenced
+        self._give_up_what_is_old()
         view = self.observer.view(self.lanes.busy())
         decision = decide(view)
         self._note(view, decision)
@@ -105,6 +107,12 @@ class ServiceLoop:
         self.turns += 1
         self.turned_at = self.clock.monotonic()
         self.turn_s = self.turned_at - began
+
+    def _give_up_what_is_old(self) -> None:
+        record = self.observer.records.epochs.get(self.hands.service)
+        if record is not None and record.epoch > self.newest:
+            self.newest = record.epoch
+            self.lanes.new_epoch(record.epoch)
 
     def _reading_matters(self) -> bool:
         """Somebody is late, or something is under way: what the store says must be fresh."""

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from controller.core.intents import Intent, SealDatabase, lane
-from controller.core.model import DatabaseName, Epoch, Outcome
+from controller.core.intents import Intent, Rejoin, SealDatabase, lane
+from controller.core.model import DatabaseName, Epoch, Outcome, SiteName
 from controller.runtime.act import OK, Result
 from controller.runtime.lanes import FIRST_REST_S, FORGET_S, Done, Lanes
 from tests.runtime.clock import HandClock
@@ -81,3 +81,41 @@ async def test_what_succeeds_without_effect_is_asked_for_ever_more_seldom() -> N
             await asyncio.sleep(0)
         clock.now += 60
         assert lanes.start(SEAL)
+
+
+async def test_a_rejoin_of_an_older_epoch_is_given_up_for_a_newer_one() -> None:
+    clock, done = HandClock(), list[Done]()
+    rejoin = Rejoin(database=SEAL.database, upstream=SiteName("dc1"), epoch=Epoch(2))
+
+    async def carry_out(intent: Intent) -> Result:
+        if intent == rejoin:
+            await asyncio.Event().wait()  # the upstream has died, and nobody says so
+        return OK
+
+    async with asyncio.TaskGroup() as tasks:
+        lanes = Lanes(
+            carry_out=carry_out,
+            on_done=done.append,
+            tasks=tasks,
+            clock=clock,
+            longest_rest_s=2.0,
+        )
+        lanes.start(rejoin)
+        await asyncio.sleep(0)
+        lanes.new_epoch(Epoch(2))
+        await asyncio.sleep(0)
+        assert lanes.busy() == {lane(SEAL)}, "it is of this very epoch"
+        lanes.new_epoch(Epoch(3))
+        while lanes.running():
+            await asyncio.sleep(0)
+        assert lanes.busy() == frozenset()
+        assert [d.result.outcome for d in done] == [Outcome.UNKNOWN]
+        assert lanes.start(SEAL)
+
+
+async def test_nothing_rests_longer_than_its_epoch() -> None:
+    failed = Result(outcome=Outcome.FAILED, detail="no route")
+    lanes, _ = await run_once([failed], HandClock())
+    assert lanes.busy() == {lane(SEAL)}
+    lanes.new_epoch(Epoch(4))
+    assert lanes.busy() == frozenset()
