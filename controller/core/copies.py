@@ -3,14 +3,9 @@
 Phrased positively, as the goals of rungs.
 """
 
-from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness, SiteName
+from controller.core.model import DatabaseName, DatabaseState, Epoch, SiteName
 from controller.core.quorum import holds_nothing, is_sealed, own_voter, voters_of
 from controller.core.view import OtherSite, View
-
-
-def running(view: View, state: DatabaseState) -> bool:
-    """The server answers."""
-    return state.liveness is Liveness.RUNNING
 
 
 def promoted_here(view: View, state: DatabaseState) -> bool:

@@ -75,11 +75,6 @@ def paused(view: View) -> bool:
     return bool(view.paused)
 
 
-def quorum_durability(view: View) -> bool:
-    """The service promises that no acknowledged transaction is lost."""
-    return view.spec.durability is Durability.QUORUM
-
-
 def lease_durability(view: View) -> bool:
     """The service rests on a lease."""
     return view.spec.durability is Durability.LEASE

@@ -63,7 +63,6 @@ class Rung:
     database: DatabaseName | None
     done: bool
     intent: Intent | None  # what would bring it about; None: done, not yet its turn, or waiting
-    detail: str = ""
 
 
 def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
