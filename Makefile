@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core contract lab-smoke bench docs down clean
+.PHONY: help setup demo test check core coverage contract lab-smoke lab-test bench docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -26,17 +26,25 @@ check: setup ## ruff, mypy --strict, import contracts
 core: setup ## Tests of the deciding code and the simulation (seconds)
 	@$(PY) -m pytest -q -m "not contract and not foreign and not lab"
 
+coverage: setup ## Every branch of the deciding code is run by its own tests
+	@mkdir -p build
+	@$(PY) -m pytest -q tests/core tests/bgp tests/witness --ignore tests/bgp/test_speaker.py --cov
+
 contract: setup ## Adapters against the real programs, and foreign behaviour pinned
 	@$(PY) -m pytest -q -m "contract or foreign" --timeout 240
 
 lab-smoke: setup ## Real processes in network namespaces
 	@$(PY) -m pytest -q -m lab --timeout 900
 
+lab-test: setup ## Every scenario in the lab, one report (ROW=4)
+	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW))
+
 bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
 	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
 
 docs: setup ## Writes what is generated from the code
 	@$(PY) -m controller.cli.main docs --out docs
+	@$(LAB) scenario words --markdown > docs/scenarios.md
 
 down: ## Takes the lab down
 	@$(LAB) down

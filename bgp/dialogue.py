@@ -297,11 +297,7 @@ class Dialogue:
         if now >= self._list_at:
             return self._fly(None, now)
         command = self._next_route_command(now)
-        if command is None:
-            return None
-        if self._plan:
-            self._plan.popleft()
-        return self._fly(command, now)
+        return None if command is None else self._fly(command, now)
 
     def wake_in(self, now: float) -> float:
         """Seconds after which `next_command` may have something to say by itself."""
@@ -333,7 +329,7 @@ class Dialogue:
             )
         while self._plan and self._plan[0] in self._refused:
             self._plan.popleft()
-        return self._plan[0] if self._plan else None
+        return self._plan.popleft() if self._plan else None
 
     def _apply_permit(self, now: float) -> None:
         in_force = self._permit.in_force(now)

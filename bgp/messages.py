@@ -84,23 +84,21 @@ class Reply:
 
 def encode_request(request: Request) -> bytes:
     """One line."""
-    match request:
-        case ObserveRequest():
-            return _line({"id": request.number, "do": "observe"})
-        case AnnounceRequest():
-            wanted = {
-                name: {"stance": str(wish.stance), "epoch": wish.epoch}
-                for name, wish in request.wanted.items()
-            }
-            return _line(
-                {
-                    "id": request.number,
-                    "do": "announce",
-                    "sent_at": request.sent_at,
-                    "permit_s": request.permit_s,
-                    "wanted": wanted,
-                }
-            )
+    if isinstance(request, ObserveRequest):
+        return _line({"id": request.number, "do": "observe"})
+    wanted = {
+        name: {"stance": str(wish.stance), "epoch": wish.epoch}
+        for name, wish in request.wanted.items()
+    }
+    return _line(
+        {
+            "id": request.number,
+            "do": "announce",
+            "sent_at": request.sent_at,
+            "permit_s": request.permit_s,
+            "wanted": wanted,
+        }
+    )
 
 
 def parse_request(line: bytes) -> Request:

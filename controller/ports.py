@@ -5,7 +5,7 @@ Every call has a deadline; what a library raises is translated at the wall into 
 All actions are idempotent: calling one again when its effect is there already returns at once.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,6 +101,11 @@ class Database(Protocol):
         """Its log is a prefix of the primary's: rewound if it had diverged; then it follows in
         quarantine. Returns what was thrown away ("" for nothing). Refused, with the reason, when
         only an operator can mend it; then nothing was changed.
+        """
+
+    async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:
+        """Whether commits of this primary are acknowledged without any other voter. What waited is
+        acknowledged when `alone`. A server that is closed or promoted waits again.
         """
 
     async def canary(self, token: str, deadline_s: float) -> None:
@@ -199,6 +204,9 @@ class BackendState:
     enabled: Mapping[SiteName, int]
     up: Mapping[SiteName, int]
     total: Mapping[SiteName, int]
+    can_hold: bool = False  # it has the gate behind which new requests wait
+    held: bool = False
+    in_flight: int = 0  # requests under way at any server; looked at only while held
 
 
 class LoadBalancer(Protocol):
@@ -210,8 +218,12 @@ class LoadBalancer(Protocol):
     async def direct(self, backend: str, site: SiteName | None, deadline_s: float) -> None:
         """`backend` sends traffic to the servers of `site` only; to nobody (503) when None.
 
-        Servers are named "<site>-<name>". Sessions at other sites' servers are cut.
+        Servers are named "<site>-<name>". Sessions at other sites' servers are cut. Requests that
+        were held go on, after that.
         """
+
+    async def hold(self, backend: str, deadline_s: float) -> None:
+        """New requests for `backend` wait, no longer than the gate lets them; others go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,8 +300,11 @@ class Heard:
 class Heartbeats(Protocol):
     """Authenticated, replay-safe datagrams between the agents."""
 
-    def say(self, payload: Mapping[str, object]) -> None:
-        """Later heartbeats carry `payload`."""
+    def say(self, payload: Callable[[], Mapping[str, object]]) -> None:
+        """Every later heartbeat carries what `payload` answers when it is made."""
+
+    def hurry(self) -> None:
+        """One goes out at once."""
 
     def heard(self) -> Mapping[SiteName, Heard]:
         """The last one of each site that has been heard since the start."""

@@ -27,6 +27,7 @@ from controller.ports import Flow, PortError
 from controller.runtime.promises import Promises
 from controller.runtime.publish import Publisher
 from controller.runtime.records import Records
+from controller.runtime.telling import tell_forever
 from controller.version import VERSION
 from controller.web.app import build_app
 from controller.web.metrics import Metrics
@@ -38,7 +39,6 @@ from witness.vantage import Vantage
 
 log = structlog.get_logger()
 
-SPEAK_S = 0.05
 LEADER_S = 5.0
 
 
@@ -92,7 +92,14 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
                 tasks.create_task(witness.node.hearing.probe_forever(other))
             tasks.create_task(_watch_store(witness))
             tasks.create_task(_poll_store(witness))
-            tasks.create_task(_speak(witness))
+            tasks.create_task(
+                tell_forever(
+                    witness.node.hearing,
+                    witness.node.heartbeats,
+                    witness.teller.services,
+                    lambda: None,
+                )
+            )
             tasks.create_task(witness.publisher.run())
             tasks.create_task(witness.teller.run())
             tasks.create_task(_lead(witness))
@@ -229,13 +236,6 @@ async def _poll_store(witness: Witness) -> None:
             for keeper in witness.keepers:
                 keeper.wake.set()
         await asyncio.sleep(0.02 if late else 0.1)
-
-
-async def _speak(witness: Witness) -> None:
-    services = witness.teller.services
-    while True:
-        witness.node.heartbeats.say({"seen": witness.node.hearing.tell(services)})
-        await asyncio.sleep(SPEAK_S)
 
 
 async def _lead(witness: Witness) -> None:

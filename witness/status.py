@@ -3,9 +3,16 @@
 from typing import TYPE_CHECKING
 
 from controller.core.model import ServiceName, SiteName
-from controller.daemon.status import recorded, site_view, store_view
+from controller.daemon.status import drained, recorded, requested, site_view, store_view
 from controller.version import VERSION
-from controller.web.schema import HistoryEntry, RecordView, ServiceView, SiteView, Status
+from controller.web.schema import (
+    HistoryEntry,
+    RecordView,
+    RequestView,
+    ServiceView,
+    SiteView,
+    Status,
+)
 from controller.web.source import Pulse
 
 if TYPE_CHECKING:
@@ -36,12 +43,17 @@ class WitnessStatus:
             now=node.clock.stamp(),
             store=store_view(records, self._witness.leader),
             services=tuple(self._service(service) for service in self._witness.teller.services),
+            drains=drained(records),
             history=recorded(records, None, HISTORY_SHOWN),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         """Finished role changes, newest first."""
         return recorded(self._witness.records, service, limit)
+
+    async def requests(self, service: str | None) -> tuple[RequestView, ...]:
+        """What operators have asked, newest first; of every service, and drains, when None."""
+        return requested(self._witness.records, self._witness.teller.services, service)
 
     def alive(self) -> Pulse:
         """Whether the loop has turned lately."""

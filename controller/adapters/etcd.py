@@ -9,6 +9,7 @@ a frozen member that wakes up delivers what it had received. Only compare-and-sw
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -21,6 +22,8 @@ from controller.adapters.etcd_api import (
     Member,
     Message,
     Tls,
+    left,
+    now,
     rpc,
     send,
     status_errors,
@@ -28,6 +31,7 @@ from controller.adapters.etcd_api import (
     told,
     translated,
 )
+from controller.adapters.etcd_lease import renewed
 from controller.ports import (
     Entry,
     PortError,
@@ -46,6 +50,7 @@ RECONNECT_S: Final = 0.2
 STATUS_S: Final = 0.5
 SENT_S: Final = 1.0
 RENEW_S: Final = 0.15  # a renewal that stalls holds up no put
+OWN_REMEMBERED: Final = 16
 RENEWALS: Final = 4  # in the time that a lease lives
 
 Call = Message  # of grpc.aio
@@ -71,6 +76,7 @@ class Etcd:
         self._return_at = 0.0
         self._leases: dict[tuple[str, float], tuple[int, float]] = {}  # and when it was renewed
         self._names: dict[int, str] = {}
+        self._own: deque[int] = deque(maxlen=OWN_REMEMBERED)  # revisions of our leased puts
         self._watches: set[Call] = set()
         self._closed = False
 
@@ -87,7 +93,7 @@ class Etcd:
             f"reading {prefix!r}",
             lambda member, left_s: member.kv.Range(request, timeout=left_s, metadata=NEEDS_LEADER),
             self._hedge_s,
-            _now() + deadline_s,
+            now() + deadline_s,
         )
         cut = len(self._prefix)
         entries = {
@@ -101,7 +107,7 @@ class Etcd:
 
         The member is found by a read just before, so that a silent one costs 20 ms.
         """
-        deadline, name = _now() + deadline_s, self._key(key)
+        deadline, name = now() + deadline_s, self._key(key)
         read = rpc.RangeRequest(key=name, keys_only=True)
         member, found = await self._answering(read, deadline)
         if (found.kvs[0].mod_revision if found.kvs else 0) != expected:
@@ -111,52 +117,53 @@ class Etcd:
         )
         write = rpc.RequestOp(request_put=rpc.PutRequest(key=name, value=value))
         request = rpc.TxnRequest(compare=[untouched], success=[write])
-        call = member.kv.Txn(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
+        call = member.kv.Txn(request, timeout=left(deadline), metadata=NEEDS_LEADER)
         answer = await self._answer(member, call, f"swapping {key}")
         return int(answer.header.revision) if answer.succeeded else None
 
     async def put(self, key: str, value: bytes, deadline_s: float) -> int:
         """`key` holds `value`; the revision."""
-        deadline = _now() + deadline_s
+        deadline = now() + deadline_s
         member = await self._trusted(deadline)
-        answer = await self._put(member, key, value, 0, deadline)
-        return int(answer.header.revision)
+        return await self._put(member, key, value, 0, deadline)
 
     async def put_leased(self, key: str, value: bytes, ttl_s: float, deadline_s: float) -> None:
         """`key` holds `value` and goes away by itself about `ttl_s` after the last put.
 
         Each key has a lease of its own: one that is no longer put dies although others live.
         """
-        deadline = _now() + deadline_s
+        deadline = now() + deadline_s
         member = await self._trusted(deadline)
         lease, renewed_at = self._leases.get((key, ttl_s), (0, 0.0))
         if lease:
             try:
-                await self._put(member, key, value, lease, deadline)
+                self._own.append(await self._put(member, key, value, lease, deadline))
             except Refused:  # the lease has ended
                 del self._leases[(key, ttl_s)]
             else:
-                if _now() - renewed_at < ttl_s / RENEWALS:
+                if now() - renewed_at < ttl_s / RENEWALS:
                     return
-                if await self._renewed(member, lease, min(deadline, _now() + RENEW_S)):
-                    self._leases[(key, ttl_s)] = (lease, _now())
+                if await renewed(member, lease, min(deadline, now() + RENEW_S)):
+                    self._leases[(key, ttl_s)] = (lease, now())
                     return
         request = rpc.LeaseGrantRequest(TTL=max(1, math.ceil(ttl_s)))
-        call = member.lease.LeaseGrant(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
+        call = member.lease.LeaseGrant(request, timeout=left(deadline), metadata=NEEDS_LEADER)
         granted = await self._answer(member, call, f"a lease of {ttl_s:g} s for {key}")
-        await self._put(member, key, value, granted.ID, deadline)
-        self._leases[(key, ttl_s)] = (granted.ID, _now())
+        self._own.append(await self._put(member, key, value, granted.ID, deadline))
+        self._leases[(key, ttl_s)] = (granted.ID, now())
 
     async def delete(self, key: str, deadline_s: float) -> None:
         """`key` is absent."""
-        deadline = _now() + deadline_s
+        deadline = now() + deadline_s
         member = await self._trusted(deadline)
         request = rpc.DeleteRangeRequest(key=self._key(key))
-        call = member.kv.DeleteRange(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
+        call = member.kv.DeleteRange(request, timeout=left(deadline), metadata=NEEDS_LEADER)
         await self._answer(member, call, f"deleting {key}")
 
     async def watch(self, prefix: str) -> AsyncIterator[None]:
         """Yields when something under `prefix` may have changed, and after every reconnection.
+
+        What this end has put itself under a lease is no news to it.
 
         No revision is resumed from, so there is none that could have been compacted. A watch on a
         frozen member is silent; it moves on when a read has found that member silent.
@@ -177,7 +184,7 @@ class Etcd:
                     if response is grpc.aio.EOF or response.canceled:
                         break
                     failures = 0
-                    if response.created or response.events:
+                    if response.created or self._news(response.events):
                         yield
             except asyncio.CancelledError:
                 if this_task_is_cancelled():
@@ -193,7 +200,7 @@ class Etcd:
 
     async def status(self, deadline_s: float) -> StoreStatus:
         """What the nearest member that answers says of itself and its cluster."""
-        deadline = _now() + deadline_s
+        deadline = now() + deadline_s
         member, answer = await self._race(
             "its status",
             lambda member, left_s: member.maintenance.Status(rpc.StatusRequest(), timeout=left_s),
@@ -213,7 +220,7 @@ class Etcd:
 
     async def move_leader(self, member: str, deadline_s: float) -> None:
         """The member called `member` leads. Asked of the present leader, as etcd demands."""
-        deadline = _now() + deadline_s
+        deadline = now() + deadline_s
         answers = await self._ask_all(deadline)
         if not answers:
             raise Unreachable(f"etcd: no member answers; {member} cannot be made its leader")
@@ -228,7 +235,7 @@ class Etcd:
         if leader.id == wanted:
             return
         request = rpc.MoveLeaderRequest(targetID=wanted)
-        call = leader.maintenance.MoveLeader(request, timeout=_left(deadline))
+        call = leader.maintenance.MoveLeader(request, timeout=left(deadline))
         await self._answer(leader, call, f"making {member} its leader")
 
     async def aclose(self) -> None:
@@ -274,9 +281,9 @@ class Etcd:
         others = [member for member in self._members if member is not self._favourite]
         others.sort(key=lambda member: -member.answered_at)
         nearest = self._members[0]
-        if nearest not in others or _now() < self._return_at:
+        if nearest not in others or now() < self._return_at:
             return [self._favourite, *others], 1
-        self._return_at = _now() + RETURN_AFTER_S
+        self._return_at = now() + RETURN_AFTER_S
         others.remove(nearest)
         return [self._favourite, nearest, *others], 2
 
@@ -294,7 +301,7 @@ class Etcd:
 
     async def _trusted(self, deadline: float) -> Member:
         """A member that answered lately, else one that answers now."""
-        if self._favourite.answered_at > _now() - TRUSTED_S:
+        if self._favourite.answered_at > now() - TRUSTED_S:
             return self._favourite
         member, _ = await self._answering(rpc.RangeRequest(key=b"\0", keys_only=True), deadline)
         return member
@@ -310,7 +317,7 @@ class Etcd:
             if this_task_is_cancelled():
                 raise
             raise TimedOut(f"etcd at {member.address}: {what}: the connection was closed") from None
-        member.answered_at = _now()
+        member.answered_at = now()
         member.id = answer.header.member_id
         if member is not self._favourite:
             self._prefer(member)
@@ -319,7 +326,7 @@ class Etcd:
     def _prefer(self, member: Member) -> None:
         """`member` is asked first from now on, and watches move there."""
         self._favourite = member
-        self._return_at = _now() + RETURN_AFTER_S
+        self._return_at = now() + RETURN_AFTER_S
         for call in list(self._watches):
             call.cancel()
 
@@ -330,39 +337,18 @@ class Etcd:
 
     async def _put(
         self, member: Member, key: str, value: bytes, lease: int, deadline: float
-    ) -> Message:
+    ) -> int:
         request = rpc.PutRequest(key=self._key(key), value=value, lease=lease)
-        call = member.kv.Put(request, timeout=_left(deadline), metadata=NEEDS_LEADER)
-        return await self._answer(member, call, f"writing {key}")
+        call = member.kv.Put(request, timeout=left(deadline), metadata=NEEDS_LEADER)
+        answer = await self._answer(member, call, f"writing {key}")
+        return int(answer.header.revision)
 
-    async def _renewed(self, member: Member, lease: int, deadline: float) -> bool:
-        """False: the lease is gone. One that could not be renewed now still has most of its time;
-        what was to be written has been written, and the next put tries again.
-        """
-        try:
-            return await self._renew(member, lease, deadline)
-        except PortError:
-            return True
-
-    async def _renew(self, member: Member, lease: int, deadline: float) -> bool:
-        """Whether `lease` lives, and now for its full time again."""
-        call = member.lease.LeaseKeepAlive(timeout=_left(deadline), metadata=NEEDS_LEADER)
-        try:
-            await send(call, rpc.LeaseKeepAliveRequest(ID=lease), _left(deadline))
-            answer = await call.read()
-        except grpc.aio.AioRpcError as error:
-            member.answered_at = float("-inf")
-            raise translated(error, member, "renewing a lease") from None
-        except TimeoutError:
-            member.answered_at = float("-inf")
-            raise Unreachable(f"etcd at {member.address}: renewing a lease: not sent") from None
-        finally:
-            call.cancel()
-        return answer is not grpc.aio.EOF and answer.TTL > 0
+    def _news(self, events: Sequence[Message]) -> bool:
+        return any(event.kv.mod_revision not in self._own for event in events)
 
     async def _ask_all(self, deadline: float) -> dict[Member, Message]:
         """The status of every member that answers soon."""
-        left_s = min(STATUS_S, _left(deadline))
+        left_s = min(STATUS_S, left(deadline))
         request = rpc.StatusRequest()
         calls = [(m, m.maintenance.Status(request, timeout=left_s)) for m in self._members]
         found = {}
@@ -372,7 +358,7 @@ class Etcd:
         return found
 
     async def _learn_names(self, member: Member, deadline: float) -> None:
-        call = member.cluster.MemberList(rpc.MemberListRequest(), timeout=_left(deadline))
+        call = member.cluster.MemberList(rpc.MemberListRequest(), timeout=left(deadline))
         answer = await self._answer(member, call, "the names of its members")
         self._names = {each.ID: each.name for each in answer.members}
 
@@ -387,19 +373,10 @@ class Etcd:
         return first or b"\0", end
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _left(deadline: float) -> float:
-    """Seconds until `deadline`; a call that starts too late ends at once."""
-    return max(0.0, deadline - _now())
-
-
 def _started(
     ask: Ask, member: Member, deadline: float, answers: asyncio.Queue[tuple[Member, Call]]
 ) -> Call:
-    call = ask(member, _left(deadline))
+    call = ask(member, left(deadline))
     call.add_done_callback(lambda done: answers.put_nowait((member, done)))
     return call
 

@@ -1,36 +1,28 @@
-"""etcd's gRPC interface: messages, one connection per member, and what its errors mean.
-
-The generated messages of the `etcd3` package load under today's protobuf only in its Python
-implementation, which has to be chosen before anything imports protobuf. This is the one module that
-imports them.
-"""
+"""etcd's gRPC interface: one connection per member, and what its errors mean."""
 
 import asyncio
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-os.environ["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to standard error what it also raises
 
 import grpc
 import grpc.aio
+from google.protobuf.unknown_fields import UnknownFieldSet
 
+from controller.adapters.etcd_messages import load
 from controller.ports import PortError, Refused, TimedOut, Unreachable
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "Call to deprecated create function", DeprecationWarning)
-    from etcd3 import etcdrpc as rpc
-    from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 
 __all__ = [
     "NEEDS_LEADER",
     "Member",
     "Message",
     "Tls",
+    "left",
+    "now",
     "rpc",
     "send",
     "status_errors",
@@ -39,14 +31,15 @@ __all__ = [
     "translated",
 ]
 
-Message = Any  # what the generated code makes is untyped
+Message = Any  # what the descriptors make is untyped
+rpc: Final = load()
 
 # A member that has lost its leader says so at once, before it does anything with the request.
 NEEDS_LEADER: Final = (("hasleader", "true"),)
 
 MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
 CERTIFICATES_LOOK_S: Final = 5.0
-STATUS_ERRORS_FIELD: Final = 8  # of StatusResponse since 3.4; the generated messages are older
+STATUS_ERRORS_FIELD: Final = 8  # of StatusResponse since 3.4; the descriptors are older
 
 # Nothing may be sent twice by the library, nor wait long for a member that is back. A connection
 # whose bytes are not acknowledged for the keep-alive timeout is closed by the kernel; etcd refuses
@@ -110,10 +103,9 @@ class Member:
 
         Calls under way on the former connection end with an error.
         """
-        now = asyncio.get_running_loop().time()
-        if self._tls is None or now < self._look_at:
+        if self._tls is None or now() < self._look_at:
             return
-        self._look_at = now + CERTIFICATES_LOOK_S
+        self._look_at = now() + CERTIFICATES_LOOK_S
         stamps = _stamps(self._tls)
         if stamps == self._files_seen or 0 in stamps:
             return
@@ -187,6 +179,16 @@ def this_task_is_cancelled() -> bool:
     """The library cancels its own futures, too: those say nothing about us."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def now() -> float:
+    """The event loop's clock, which every deadline of a call is told by."""
+    return asyncio.get_running_loop().time()
+
+
+def left(deadline: float) -> float:
+    """Seconds until `deadline`; a call that starts too late ends at once."""
+    return max(0.0, deadline - now())
 
 
 async def send(call: Message, request: Message, within_s: float) -> None:

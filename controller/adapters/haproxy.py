@@ -2,14 +2,17 @@
 
 Only differences are sent, and what was sent is read back on the same connection: a command that
 haproxy took without effect is an error here, not a surprise later. The runtime `maxconn` of a
-frontend is never touched; lowering and raising it again crashes haproxy 2.6.
+frontend is never touched; lowering and raising it again crashes haproxy 2.6. New requests are held
+by a gate instead: a server of its own in the backend `tricast_hold`, in maintenance or not,
+and an action in front (configs/haproxy/hold.lua) that waits while it is not.
 """
 
 import asyncio
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +27,10 @@ _CLOSED_BY_ADMIN: Final = (
     0b1111011  # every kind of maintenance and drain but "disabled" in the file
 )
 _RUNNING: Final = 2
+HOLD: Final = "tricast_hold"  # backend with one server for each backend of ours: its gate
+_COUNT: Final = "show stat -1 2 -1"
 _COMMANDS_A_LINE: Final = 40  # a line of commands must fit haproxy's buffer of 16 kB
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _LONGEST_ANSWER: Final = 16 * 2**20
 
 _log = structlog.get_logger(__name__)
@@ -60,10 +66,30 @@ class Haproxy:
     async def observe(self, deadline_s: float) -> Mapping[str, BackendState]:
         """Every backend of ours that haproxy has; one that it has not is absent."""
         servers = parse_servers(await self._ask(_SHOW, deadline_s))
+        gates = {server.name: server.enabled for server in servers if server.backend == HOLD}
+        sessions: Mapping[str, int] = {}
+        if any(gates.get(backend) for backend in self._backends):
+            sessions = parse_sessions(await self._ask(_COUNT, deadline_s))
         return {
-            backend: self._count(server for server in servers if server.backend == backend)
+            backend: replace(
+                self._count(server for server in servers if server.backend == backend),
+                can_hold=backend in gates,
+                held=gates.get(backend, False),
+                in_flight=sessions.get(backend, 0),
+            )
             for backend in sorted(self._backends & {server.backend for server in servers})
         }
+
+    async def hold(self, backend: str, deadline_s: float) -> None:
+        """New requests for `backend` wait at its gate."""
+        await self._turn_gate(backend, deadline_s, held=True)
+
+    async def _turn_gate(self, backend: str, deadline_s: float, *, held: bool) -> None:
+        state = "ready" if held else "maint"
+        command = f"set server {HOLD}/{backend} state {state}"
+        words = " ".join((await self._ask(command, deadline_s)).split())
+        if words:
+            raise Refused(f"haproxy: the gate of {backend} is not {state}: {words}")
 
     async def direct(self, backend: str, site: SiteName | None, deadline_s: float) -> None:
         """`backend` sends traffic to the servers of `site` only; to nobody when None."""
@@ -89,6 +115,12 @@ class Haproxy:
         if commands:
             self._check(backend, site, answer)
         await self._keep(backend, answer, changed=bool(commands))
+        show = f"{_SHOW} {HOLD}"
+        gates = await self._ask(show, deadline_s)
+        if "Can't find backend" not in gates:
+            held = (gate.enabled for gate in parse_servers(gates) if gate.name == backend)
+            if any(held):
+                await self._turn_gate(backend, deadline_s, held=False)
 
     def _commands(self, servers: Iterable[ServerState], site: SiteName | None) -> list[str]:
         """What makes the difference. First who is let in, so that no request finds nobody."""
@@ -187,8 +219,20 @@ def parse_servers(answer: str) -> list[ServerState]:
     return servers
 
 
+def parse_sessions(answer: str) -> dict[str, int]:
+    """Requests under way by backend, in an answer to `show stat`."""
+    lines = answer.splitlines()
+    header = lines[0].removeprefix("# ").split(",") if lines else []
+    if not {"pxname", "scur"} <= set(header):
+        raise Refused(f"haproxy: not an answer to {_COUNT!r}: {answer[:120].strip()!r}")
+    rows = (dict(zip(header, line.split(","), strict=False)) for line in lines[1:])
+    return {
+        row["pxname"]: int(row["scur"]) for row in rows if _NUMBER.fullmatch(row.get("scur", ""))
+    }
+
+
 def _server(backend: str, name: str, operation: str, admin: str) -> ServerState | None:
-    if not operation.isdecimal() or not admin.isdecimal():
+    if not _NUMBER.fullmatch(operation) or not _NUMBER.fullmatch(admin):
         return None
     enabled = not int(admin) & _CLOSED_BY_ADMIN
     return ServerState(

@@ -1,7 +1,7 @@
 """Heartbeats over UDP, behind `ports.Heartbeats`.
 
-`run` sends to every other site each interval, and at once (at most every 20 ms) when what we say
-changes or when a restarted site has to learn of us. What a network does to datagrams, and what
+`run` sends to every other site each interval, and at once (at most every 20 ms) when asked to hurry
+or when a restarted site has to learn of us. What a network does to datagrams, and what
 strangers send, is counted and otherwise without effect; `core.heartbeat` says what is believed.
 """
 
@@ -20,6 +20,7 @@ from controller.core.model import SiteName
 from controller.ports import Clock, Heard, Refused
 
 BURST_INTERVAL_S: Final = 0.02
+SILENT_INTERVALS: Final = 2.5
 RECEIVE_BUFFER_BYTES: Final = 1024 * 1024
 STRANGER: Final = "stranger"  # counted as dropped: not from the address of another site
 SOCKET_ERROR: Final = "socket error"  # counted as dropped: the network refused one of ours
@@ -48,7 +49,7 @@ class UdpHeartbeats:
         clock: Clock,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_change` is called when a site is heard for the first time or says something new."""
+        """`on_change` is called when a site is heard for the first time, or again after silence."""
         self._settings = settings
         self._hosts = {str(ip_address(host)) for host, _ in settings.others.values()}
         self._clock = clock
@@ -60,20 +61,22 @@ class UdpHeartbeats:
             boot=secrets.token_hex(8),
             keys=settings.keys,
         )
-        self._payload: Mapping[str, object] = {}
+        self._payload: Callable[[], Mapping[str, object]] = dict
         self._heard: dict[SiteName, Heard] = {}
         self._dropped: Counter[str] = Counter()
         self._due = asyncio.Event()
 
-    def say(self, payload: Mapping[str, object]) -> None:
-        """Later heartbeats carry `payload`; one goes out at once if it is new.
+    def say(self, payload: Callable[[], Mapping[str, object]]) -> None:
+        """Every later heartbeat carries what `payload` answers when it is made.
 
         A payload that does not fit raises PayloadTooLargeError, and the former one stays.
         """
-        validate_payload(payload)
-        if payload != self._payload:
-            self._payload = dict(payload)
-            self._due.set()
+        validate_payload(payload())
+        self._payload = payload
+
+    def hurry(self) -> None:
+        """A heartbeat goes out at once."""
+        self._due.set()
 
     def heard(self) -> Mapping[SiteName, Heard]:
         """The last believed heartbeat of each site that has been heard since the start."""
@@ -122,22 +125,26 @@ class UdpHeartbeats:
 
     async def _pause(self) -> None:
         """The next heartbeat is due: by its time, or because there is something to say."""
-        await asyncio.sleep(BURST_INTERVAL_S)
+        began = self._clock.monotonic()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.interval_s - BURST_INTERVAL_S):
+            async with asyncio.timeout(self._settings.interval_s):
                 await self._due.wait()
+        early_s = BURST_INTERVAL_S - (self._clock.monotonic() - began)
+        if early_s > 0:
+            await asyncio.sleep(early_s)
 
     def _believe(self, answer: Accepted) -> None:
-        former = self._heard.get(answer.sender)
-        self._heard[answer.sender] = Heard(at=self._clock.monotonic(), payload=answer.payload)
+        now, former = self._clock.monotonic(), self._heard.get(answer.sender)
+        self._heard[answer.sender] = Heard(at=now, payload=answer.payload)
         if former is None:
             self._due.set()  # so that it can believe us as soon
-        if former is None or former.payload != answer.payload:
+        if former is None or now - former.at > SILENT_INTERVALS * self._settings.interval_s:
             self._on_change()
 
     def _send(self, transport: asyncio.DatagramTransport) -> None:
+        payload = self._payload()
         for site, address in self._settings.others.items():
-            transport.sendto(self._exchange.make(site, self._payload), address)
+            transport.sendto(self._exchange.make(site, payload), address)
 
 
 class _Receiver(asyncio.DatagramProtocol):

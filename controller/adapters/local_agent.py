@@ -55,7 +55,9 @@ def read_answer(verb: str, code: int, out: bytes, err: bytes) -> dict[str, str]:
     """The answer of a verb that has ended; its refusal or failure is raised."""
     try:
         answer = json.loads(out)
-    except ValueError:
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
         said = (err or out).decode("utf-8", "replace").strip()[-300:]
         raise PortError(f"host agent: {verb} ended with {code} and no answer: {said}") from None
     sentence = str(answer.get("error", f"ended with {code}"))

@@ -302,6 +302,16 @@ class Mysql:
             else:
                 await self._accounts.lock_clients()
 
+    async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:
+        """Commits wait for nobody; or for a voter again."""
+        async with self._deadline("commit alone" if alone else "commit by quorum", deadline_s):
+            if (await self._replica.look()).read_only:
+                raise Refused(f"{self._spec.name} is not writable: no commit waits for anybody")
+            if alone:
+                await self._hand.run((f"SET GLOBAL {self._dialect.source_side}=0",))
+            else:
+                await self._wait_for_voters_from_now_on()
+
     async def canary(self, token: str, deadline_s: float) -> None:
         """One row was written, and a voter acknowledged it. Never more than one of them waits."""
         async with self._deadline("canary", deadline_s):

@@ -8,12 +8,12 @@ binlog state reaches at least as far. MySQL's sets say it themselves.
 """
 
 from controller.core.position import (
-    BadPosition,
     LogFormat,
     Order,
     Position,
     compare,
     holds,
+    mariadb_gtids,
     parse_mariadb_gtids,
     parse_mysql_gtids,
 )
@@ -40,11 +40,7 @@ def missing_at(format_: LogFormat, mine: str, theirs: str) -> str:
 def by_writer(state: str) -> dict[tuple[int, int], int]:
     """MariaDB binlog state: the last number of every writer in every domain."""
     found: dict[tuple[int, int], int] = {}
-    for part in filter(None, (piece.strip() for piece in state.split(","))):
-        fields = part.split("-")
-        if len(fields) != 3 or not all(field.isdigit() for field in fields):
-            raise BadPosition(f"not a MariaDB binlog state: {state!r}")
-        domain, server, number = (int(field) for field in fields)
+    for domain, server, number in mariadb_gtids(state):
         found[(domain, server)] = max(found.get((domain, server), 0), number)
     return found
 

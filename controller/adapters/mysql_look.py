@@ -4,6 +4,7 @@ A position is only true while nothing received waits to be applied: relay logs a
 whenever replication is configured anew, so what counts is what stands in the server's own log.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,7 @@ from controller.adapters.mysql_relay import holds_whole_transaction
 from controller.adapters.mysql_session import Row, Session
 from controller.core.position import Position
 
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _EPOCH: Final = "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
 _STARTED: Final = "SELECT pending, tail, tail_epoch, diverged FROM tricast.start WHERE id = 1"
 
@@ -282,7 +284,7 @@ def epoch_in(statement: str) -> int:
     if not statement.startswith(before):
         return 0
     digits = statement[len(before) :].partition(",")[0]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if _NUMBER.fullmatch(digits) else 0
 
 
 def _gtids(value: object) -> str:
@@ -291,4 +293,4 @@ def _gtids(value: object) -> str:
 
 def _count(value: object) -> int:
     text = str(value or "0")
-    return int(text) if text.isdigit() else 0
+    return int(text) if _NUMBER.fullmatch(text) else 0

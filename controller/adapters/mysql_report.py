@@ -111,6 +111,7 @@ def report(spec: MysqlSpec, seen: Look) -> DatabaseState:
         admitted=admitted(spec, seen),
         followers=tuple(_followers(spec, seen)),
         waiting_commits=seen.waiting_commits,
+        alone=not seen.read_only and not seen.source_side,
         lag_bytes=lag,
         problems=tuple(_problems(spec, seen)),
     )

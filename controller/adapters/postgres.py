@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.adapters import postgres_sql as sql
+from controller.adapters.postgres_deadline import left, within
 from controller.adapters.postgres_eyes import Eyes
 from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, same_server
 from controller.adapters.postgres_look import Look
@@ -39,11 +40,11 @@ class Postgres:
 
     async def observe(self, deadline_s: float) -> DatabaseState:
         """One look; what cannot be seen is UNKNOWN or DOWN."""
-        return await self._eyes.observe(_in(deadline_s))
+        return await self._eyes.observe(within(deadline_s))
 
     async def seal(self, epoch: Epoch, deadline_s: float) -> None:
         """Receives from nobody; a restart keeps it so; the receiver has been seen to be gone."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._eyes.look(deadline)
         if not look.recovering:
             raise Refused(f"{self._name} is writable: close it before it is sealed at {epoch}")
@@ -51,7 +52,7 @@ class Postgres:
 
     async def catch_up(self, source: SiteName, target: Position, deadline_s: float) -> None:
         """Holds and has applied everything up to `target`, fetched from the voter of `source`."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._look_sealed(deadline)
         if not look.sealed:
             raise Refused(f"{self._name} is not sealed: it cannot catch up from {source}")
@@ -71,7 +72,7 @@ class Postgres:
                 "target": target.text,
                 "epoch": str(target.epoch),
             },
-            _left(deadline),
+            left(deadline),
         )
         spool = answer["spool"]
         try:
@@ -79,29 +80,29 @@ class Postgres:
             await self._replayed_to(target.text, deadline)
         finally:
             # A restore command that is still set would be asked again at promotion.
-            await self._set({"restore_command": ""}, max(deadline, _in(1.0)))
+            await self._set({"restore_command": ""}, max(deadline, within(1.0)))
         await self._replayed_to(target.text, deadline)
 
     async def close(self, deadline_s: float) -> None:
         """Every session was cut unanswered; runs as a closed standby of nobody."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         if not await self._is_closed(deadline):
-            await self._agent.call("postgres-close", self._named(), _left(deadline))
+            await self._agent.call("postgres-close", self._named(), left(deadline))
         await self._up(deadline)
 
     async def start(self, deadline_s: float) -> None:
         """A server that was down runs as after `close`."""
-        deadline = _in(deadline_s)
-        found = await self._agent.call("postgres-status", self._named(), _left(deadline))
+        deadline = within(deadline_s)
+        found = await self._agent.call("postgres-status", self._named(), left(deadline))
         if found.get("rebuilding") == "true":
             self._eyes.half_rebuilt = True
             raise Refused(f"{self._name}: its files are half rebuilt; only a rejoin mends them")
-        await self._agent.call("postgres-start", self._named(), _left(deadline))
+        await self._agent.call("postgres-start", self._named(), left(deadline))
         await self._up(deadline)
 
     async def promote(self, epoch: Epoch, deadline_s: float) -> None:
         """Writable on timeline `epoch`, closed to clients and to voters."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._look_sealed(deadline)
         if not look.recovering:
             if int(look.wal_file[:8], 16) == epoch:
@@ -125,12 +126,12 @@ class Postgres:
             await self._do(sql.PROMOTE, deadline)
             reached = await self._promoted(deadline)
         if reached != epoch:
-            await self.close(deadline_s=max(_left(deadline), 10.0))
+            await self.close(deadline_s=max(left(deadline), 10.0))
             raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
 
     async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
         """Exactly these voters replicate under their credential; others were cut."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._eyes.look(deadline)
         if look.recovering and voters:
             raise Refused(f"{self._name} is not a primary: it admits no voter")
@@ -150,7 +151,7 @@ class Postgres:
 
     async def set_gate(self, *, opened: bool, deadline_s: float) -> None:
         """Clients may log in, or may not and none is in."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._eyes.look(deadline)
         if opened and look.recovering:
             raise Refused(f"{self._name} is not a primary: its gate stays closed")
@@ -171,7 +172,7 @@ class Postgres:
         self, upstream: SiteName, epoch: Epoch, *, quarantine: bool, deadline_s: float
     ) -> None:
         """Replicates from `upstream`; as a voter, or under the rejoin credential."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         look = await self._eyes.look(deadline)
         if not look.recovering:
             raise Refused(f"{self._name} is writable: close it before it follows {upstream}")
@@ -193,7 +194,7 @@ class Postgres:
 
     async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
         """Its log is a prefix of the primary's and it follows in quarantine; what was discarded."""
-        deadline = _in(deadline_s)
+        deadline = within(deadline_s)
         state = await self._eyes.observe(deadline)
         if state.writable:
             raise Refused(f"{self._name} is writable: close it before it rejoins {upstream}")
@@ -214,18 +215,23 @@ class Postgres:
                 "port": str(link.port),
                 "user": self._spec.rejoin_user(self._spec.site),
             },
-            _left(deadline),
+            left(deadline),
         )
         self._eyes.forget_histories()
         self._eyes.half_rebuilt = False
         return answer.get("discarded", "")
 
-    async def canary(self, token: str, deadline_s: float) -> None:
-        """A write of our own was acknowledged by the quorum.
+    async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:
+        """Commits wait for nobody; or again as the server's own file says."""
+        deadline = within(deadline_s)
+        if (await self._eyes.look(deadline)).recovering:
+            raise Refused(f"{self._name} is not a primary: it has no commits to wait for")
+        await self._do(sql.COMMIT_ALONE if alone else sql.COMMIT_BY_QUORUM, deadline)
+        await self._reload(deadline)
 
-        A canary that waits is waited for again by the next call: cancelling it would release it.
-        """
-        deadline = _in(deadline_s)
+    async def canary(self, token: str, deadline_s: float) -> None:
+        """A write of our own was acknowledged. One that waits is not cancelled, but waited for."""
+        deadline = within(deadline_s)
         if not await self._canary.begin(sql.CANARY, self._spec.site, token, deadline=deadline):
             await self._canary.finish(deadline)
             await self._canary.begin(sql.CANARY, self._spec.site, token, deadline=deadline)
@@ -278,13 +284,13 @@ class Postgres:
         await self._do(sql.use_pass(look.gate_dir, None), deadline)
         if look.upstream:
             await self._set({"primary_conninfo": ""}, deadline)
-        stuck = _in(STUCK_S)
+        stuck = within(STUCK_S)
         while await self._ask(sql.RECEIVERS, deadline) != "0":
             await asyncio.sleep(POLL_S)
-            if _in(0) > stuck:
+            if within(0) > stuck:
                 # The startup process is busy replaying and will not stop its receiver for long.
-                await self._agent.call("postgres-kill-receiver", self._named(), _left(deadline))
-                stuck = _in(1.0)
+                await self._agent.call("postgres-kill-receiver", self._named(), left(deadline))
+                stuck = within(1.0)
         await self._look_sealed(deadline)
 
     async def _look_sealed(self, deadline: float) -> Look:
@@ -293,16 +299,16 @@ class Postgres:
         Until the startup process has read the new configuration it may start one more receiver,
         which has no password and ends at once.
         """
-        patience = min(deadline, _in(PATIENCE_S))
+        patience = min(deadline, within(PATIENCE_S))
         while True:
             look = await self._eyes.look(deadline)
-            if look.sealed or not look.recovering or _in(0) >= patience:
+            if look.sealed or not look.recovering or within(0) >= patience:
                 return look
             await asyncio.sleep(POLL_S)
 
     async def _settled(self, deadline: float) -> Position:
         """All the log it holds is replayed; where its last whole record ends."""
-        poked, pokes = _in(0), 0
+        poked, pokes = within(0), 0
         while True:
             received, replayed, wait = (await self._do(sql.PROGRESS, deadline))[0]
             idle = wait == "RecoveryRetrieveRetryInterval"
@@ -312,8 +318,8 @@ class Postgres:
                 look = await self._eyes.look(deadline)
                 if look.replayed == replayed:
                     return self._eyes.at(look, replayed)
-            elif idle and _in(0) > poked:
-                poked, pokes = _in(POKE_S), pokes + 1
+            elif idle and within(0) > poked:
+                poked, pokes = within(POKE_S), pokes + 1
                 await self._do(sql.RELOAD, deadline)
             await asyncio.sleep(POLL_S)
 
@@ -322,17 +328,19 @@ class Postgres:
             _, replayed, _ = (await self._do(sql.PROGRESS, deadline))[0]
             if replayed and lsn_to_int(replayed) >= lsn_to_int(target):
                 return
-            if _left(deadline) <= POLL_S:
+            if left(deadline) <= POLL_S:
                 raise TimedOut(f"{self._name} has replayed {replayed}, not yet {target}")
             await asyncio.sleep(POLL_S)
 
     async def _lock_out(self, look: Look, deadline: float) -> None:
-        """Nobody is let in when it becomes writable."""
+        """Nobody is let in when it becomes writable, and its commits will wait."""
         lists = {"clients": look.clients, **look.voters}
         stale = [name for name, roles in lists.items() if roles != {NOBODY}]
         for name in stale:
             await self._do(sql.write_list(look.gate_dir, name, ()), deadline)
-        if stale:
+        if look.alone:
+            await self._do(sql.COMMIT_BY_QUORUM, deadline)
+        if stale or look.alone:
             await self._reload(deadline)
 
     async def _plant(self, epoch: Epoch, end: Position, deadline: float) -> None:
@@ -365,12 +373,12 @@ class Postgres:
 
     async def _restarted(self, deadline: float) -> Look:
         """Closed and up again, with no history in its log directory that it never reached."""
-        await self._agent.call("postgres-restart", self._named(), _left(deadline))
+        await self._agent.call("postgres-restart", self._named(), left(deadline))
         return await self._up(deadline)
 
     async def _is_closed(self, deadline: float) -> bool:
         try:
-            look = await self._eyes.look(min(deadline, _in(0.25)))
+            look = await self._eyes.look(min(deadline, within(0.25)))
         except PortError:
             return False
         lists = (look.clients, *look.voters.values())
@@ -383,17 +391,9 @@ class Postgres:
             except SqlRefused:
                 raise
             except PortError as error:
-                if _left(deadline) <= POLL_S:
+                if left(deadline) <= POLL_S:
                     raise TimedOut(f"{self._name} is not up yet: {error}") from None
             else:
                 if look.recovering:
                     return look
             await asyncio.sleep(POLL_S)
-
-
-def _in(seconds: float) -> float:
-    return asyncio.get_running_loop().time() + seconds
-
-
-def _left(deadline: float) -> float:
-    return max(0.001, deadline - asyncio.get_running_loop().time())

@@ -150,6 +150,7 @@ class Eyes:
             admitted=self._admitted(look),
             followers=tuple(self._followers(look)),
             waiting_commits=look.waiting,
+            alone=look.alone and not look.recovering and bool(self._spec.standby_names),
             lag_bytes=_lag(look),
             problems=tuple(self._problems(look)),
         )

@@ -124,6 +124,11 @@ class Look:
         return self.startup_wait in IDLE_WAITS
 
     @property
+    def alone(self) -> bool:
+        """Commits wait, or would wait, for no other voter."""
+        return not self.standby_names.strip()
+
+    @property
     def sealed(self) -> bool:
         """It receives from nobody, and is configured so."""
         return self.recovering and self.receivers == 0 and self.upstream == ""

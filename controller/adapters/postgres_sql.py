@@ -28,6 +28,9 @@ CANARY: Final = """
 insert into tricast.canary (site, token, at) values ($1, $2, clock_timestamp())
 on conflict (site) do update set token = excluded.token, at = excluded.at
 """
+# The list of voters itself stays as it stands in the server's own file.
+COMMIT_ALONE: Final = "alter system set synchronous_standby_names = ''"
+COMMIT_BY_QUORUM: Final = "alter system reset synchronous_standby_names"
 CLOCK: Final = "select clock_timestamp()"
 LOADED_SINCE: Final = "select pg_conf_load_time() >= $1::timestamptz"
 

@@ -139,7 +139,7 @@ def _facts(answer: _Answer) -> dict[str, str]:
     facts = {"status": str(answer.status)}
     try:
         words = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         words = None
     if isinstance(words, dict):
         facts |= {name: str(words[name]) for name in _FACTS_OF_BODY if name in words}

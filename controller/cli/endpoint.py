@@ -1,4 +1,4 @@
-"""Asking a daemon: over its unix socket, or over HTTP to another site's."""
+"""Asking a daemon, and telling it: over its unix socket, or over HTTP to another site's."""
 
 import http.client
 import json
@@ -93,17 +93,54 @@ def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
         ) from None
 
 
+REFUSALS: Final = {
+    400: ExitCode.USAGE,
+    403: ExitCode.REFUSED,
+    404: ExitCode.REFUSED,
+    405: ExitCode.REFUSED,
+    409: ExitCode.REFUSED,
+    503: ExitCode.UNAVAILABLE,
+    504: ExitCode.UNKNOWN,
+}
+
+
+def tell(endpoint: Endpoint, path: str, body: BaseModel, kind: type[Record]) -> Record:
+    """The daemon's answer to `body` at `path`. Raises CliError with what it said against it."""
+    status, answer = _exchange(endpoint, path, body.model_dump_json())
+    if status == http.client.OK:
+        try:
+            return kind.model_validate_json(answer)
+        except ValidationError:
+            raise CliError(
+                ExitCode.UNKNOWN, f"what answers at {endpoint} is no tricast daemon of this format"
+            ) from None
+    try:
+        sentence = _sentence(json.loads(answer))
+    except ValueError:
+        sentence = f"it answered {status}"
+    raise CliError(REFUSALS.get(status, ExitCode.FAILED), sentence)
+
+
 def _sentence(answer: object) -> str:
     return str(answer.get("error", "no reason given")) if isinstance(answer, dict) else "no reason"
 
 
-def _exchange(endpoint: Endpoint, path: str) -> tuple[int, bytes]:
+def _exchange(endpoint: Endpoint, path: str, body: str | None = None) -> tuple[int, bytes]:
     connection = _connection(endpoint)
+    sent = False
     try:
-        connection.request("GET", path)
+        connection.connect()
+        sent = body is not None
+        connection.request("GET" if body is None else "POST", path, body=body)
         response = connection.getresponse()
         return response.status, response.read(ANSWER_BYTES_MAX)
     except (OSError, http.client.HTTPException) as error:
+        if sent:
+            raise CliError(
+                ExitCode.UNKNOWN,
+                f"the daemon at {endpoint} was asked and did not answer ({error or 'cut off'}): "
+                "whether it stands is not known; see tricast requests",
+            ) from None
         raise CliError(ExitCode.UNAVAILABLE, _nobody(endpoint, error)) from None
     finally:
         connection.close()

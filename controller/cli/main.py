@@ -12,10 +12,13 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.explain import explain
 from controller.cli.history import history
+from controller.cli.moves import failover, force_single, switchover
+from controller.cli.proposals import approve, decline, proposals, requests
 from controller.cli.render import render
 from controller.cli.run import run
 from controller.cli.schema import schema
 from controller.cli.speaker import speaker
+from controller.cli.standing import ack, drain, pause, resume, undrain
 from controller.cli.status import status
 from controller.cli.version import version
 from controller.cli.witness import witness
@@ -28,7 +31,9 @@ INTERRUPTED = 130
 def tricast() -> None:
     """One service on one address when a datacenter dies.
 
-    Ask: status, explain, history. Prepare: config check, render. Daemons: run, witness, speaker.
+    Ask: status, explain, history, requests, proposals. Move: switchover, failover, drain, undrain.
+    Hold: pause, resume, ack. Agree: approve, decline. The last survivor: force-single.
+    Prepare: config check, render. Daemons: run, witness, speaker.
     """
 
 
@@ -39,6 +44,18 @@ for _verb in (
     status,
     explain,
     history,
+    switchover,
+    failover,
+    force_single,
+    pause,
+    resume,
+    drain,
+    undrain,
+    ack,
+    requests,
+    proposals,
+    approve,
+    decline,
     config,
     render,
     schema,

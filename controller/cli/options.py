@@ -1,6 +1,8 @@
 """Options that several verbs share."""
 
+import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +33,48 @@ def asking(verb: Verb) -> Verb:
     ):
         verb = option(verb)
     return verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What every verb that asks for a change is given."""
+
+    endpoint: Endpoint
+    service: str
+    reason: str
+    as_json: bool
+    yes: bool
+    wait: bool
+    timeout: float
+
+
+def telling(verb: Callable[..., int]) -> Callable[..., int]:
+    """Options of a verb that asks for a change, as one `Asked`: those of `asking`, --service,
+    --reason, --yes, --wait, --timeout.
+    """
+
+    @functools.wraps(verb)
+    def told(**given: Any) -> int:  # noqa: ANN401 - whatever click has read
+        where = {name: given.pop(name) for name in ("socket_path", "url", "config")}
+        names = [field.name for field in fields(Asked) if field.name != "endpoint"]
+        common = {name: given.pop(name) for name in names}
+        return verb(Asked(endpoint=endpoint(where), **common), **given)
+
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0.1, max=86_400),
+            default=60.0,
+            show_default=True,
+            help="Seconds to wait; what was asked goes on without.",
+        ),
+        click.option("--wait/--no-wait", default=True, help="Wait until it is done or refused."),
+        click.option("--yes", is_flag=True, help="Do not ask back."),
+        click.option("--reason", default="", help="Why; it is kept with the request."),
+        click.option("--service", default="", help="Which service; needed when there are several."),
+    ):
+        told = option(told)
+    return asking(told)
 
 
 def endpoint(where: Mapping[str, Path | str | None]) -> Endpoint:

@@ -69,6 +69,12 @@ def bounds(timings: Timings, store_deadline_s: float) -> tuple[Bound, ...]:
             strict=False,
         ),
         Bound(
+            key="hand_over_s",
+            formula="drain_s",
+            limit_s=t.drain_s,
+            why="else a hand-over is taken back while requests under way still end",
+        ),
+        Bound(
             key="promote_deadline_s",
             formula="observe_deadline_s",
             limit_s=t.observe_deadline_s,

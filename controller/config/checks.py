@@ -11,6 +11,7 @@ from controller.config.findings import Distinct, Findings
 from controller.config.problem import Path, Problem
 from controller.config.yaml_lines import Document
 from controller.core.model import Durability, SiteKind
+from controller.core.requests import Kind
 
 
 def cross_checks(cluster: Cluster, document: Document) -> list[Problem]:
@@ -125,6 +126,16 @@ def _check_ports(cluster: Cluster, findings: Findings) -> None:
         findings.add(
             ("ssh",), None, f"is required: the host agents at {', '.join(agents)} answer over ssh"
         )
+    for kind, count in cluster.requests.approvals.items():
+        if not 0 <= count <= 9:
+            path = ("requests", "approvals", kind.value)
+            findings.add(path, count, "must be a number of persons from 0 to 9")
+        if kind is Kind.FORCE_SINGLE and count:
+            findings.add(
+                ("requests", "approvals", kind.value),
+                count,
+                "must be 0: serving alone is for when no approval can be stored",
+            )
     own_key = cluster.heartbeat.key_file
     if own_key in cluster.heartbeat.accepted_key_files:
         findings.add(

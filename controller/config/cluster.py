@@ -21,6 +21,7 @@ from controller.config.services import Service
 from controller.config.sites import Routes, Site
 from controller.config.timings import Profile, Timings
 from controller.core.model import SiteKind, SiteName
+from controller.core.requests import EXPIRES_S, Kind
 
 
 class HeartbeatConf(Record):
@@ -52,8 +53,15 @@ class EtcdConf(Record):
     tls: TlsConf | None = None
 
 
+class RequestsConf(Record):
+    """What operators may ask for, and who else has to agree."""
+
+    approvals: dict[Kind, int] = Field(default_factory=dict)
+    expires_s: Seconds = EXPIRES_S
+
+
 class ApiConf(Record):
-    """Status and metrics; read only."""
+    """Status and metrics; the local socket also takes requests."""
 
     port: Port = 7800
     address: Address | None = None  # None: the site's own
@@ -115,6 +123,7 @@ class Cluster(Record):
     sites: dict[SiteKey, Site]
     heartbeat: HeartbeatConf
     etcd: EtcdConf = EtcdConf()
+    requests: RequestsConf = RequestsConf()
     api: ApiConf = ApiConf()
     ssh: SshConf | None = None
     state_dir: AbsolutePath = "/var/lib/tricast"

@@ -73,13 +73,17 @@ def _completed(data: dict[str, Any]) -> dict[str, Any]:
     data = json.loads(json.dumps({key: data[key] for key in data if key not in empty}))
     profile = data.get("profile", Profile.FAST.value)
     given = data.get("timings", {})
-    if isinstance(given, dict) and profile in set(Profile):
+    if isinstance(given, dict) and isinstance(profile, str) and profile in set(Profile):
         data["timings"] = PROFILES[Profile(profile)].model_dump() | given
     routes = data.get("bgp")
     stances = routes.get("stances") if isinstance(routes, dict) else None
     if isinstance(stances, dict):
         for name, value in stances.items():
-            if isinstance(value, int) and not isinstance(value, bool) and hasattr(Stances(), name):
+            if (
+                isinstance(value, int)
+                and not isinstance(value, bool)
+                and name in Stances.model_fields
+            ):
                 default = getattr(Stances(), name).model_dump(mode="json")
                 stances[name] = default | {"prepends": value}
     return data

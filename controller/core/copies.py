@@ -59,7 +59,8 @@ def wanted_admitted(view: View, state: DatabaseState) -> frozenset[SiteName]:
     return frozenset(wanted)
 
 
-def _copy_at(other: OtherSite, database: DatabaseName) -> DatabaseState | None:
+def copy_at(other: OtherSite, database: DatabaseName) -> DatabaseState | None:
+    """What another data site reports of its copy."""
     if other.report is None:
         return None
     return next((r.state for r in other.report.databases if r.state.name == database), None)
@@ -67,7 +68,7 @@ def _copy_at(other: OtherSite, database: DatabaseName) -> DatabaseState | None:
 
 def _proven_follower(view: View, state: DatabaseState, site: SiteName, epoch: Epoch) -> bool:
     other = view.others[site]
-    theirs = _copy_at(other, state.name)
+    theirs = copy_at(other, state.name)
     if theirs is None or other.report_age_s > view.spec.timings.report_fresh_s:
         return False
     connected = any(f.site == site and f.streaming for f in state.followers)
@@ -82,7 +83,7 @@ def _proven_follower(view: View, state: DatabaseState, site: SiteName, epoch: Ep
 
 
 def _known_strange(other: OtherSite, database: DatabaseName, epoch: Epoch) -> bool:
-    theirs = _copy_at(other, database)
+    theirs = copy_at(other, database)
     return theirs is not None and (
         theirs.writable or theirs.diverged or theirs.epoch not in (0, epoch)
     )

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bgp.policy import Stance
-from controller.core import troubles
-from controller.core.intents import Announce, Direct, Intent, lane
+from controller.core import asked, troubles
+from controller.core.intents import Announce, Direct, HoldTraffic, Intent, lane
 from controller.core.model import Role, SiteName
 from controller.core.reason import Reason
-from controller.core.rules import KEEP, RULES, Keep
+from controller.core.rule import Guard, Rule
+from controller.core.rules import RULES
 from controller.core.sequences import Rung, climb
 from controller.core.view import View
+from controller.core.wants import HOLD, KEEP, Keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +39,23 @@ class Decision:
 
 def decide(view: View) -> Decision:
     """The decision for `view`. Total: every view has one."""
-    rule = next(r for r in RULES if all(guard(view) for guard in r.when))
+    known: dict[Guard, bool] = {}
+    rule = next(rule for rule in RULES if _fits(rule, view, known))
     rungs = climb(rule.ladder, view)
     stance = rule.stance(view)
     traffic = rule.traffic(view)
     wanted = [*(rung.intent for rung in rungs if rung.intent is not None)]
     if rule.intent is not None and (extra := rule.intent(view)) is not None:
         wanted.insert(0, extra)
-    if not isinstance(traffic, Keep) and not _directed(view, traffic):
+    if traffic is HOLD:
+        if view.own.front_ok and view.own.can_hold and not view.own.held:
+            wanted.append(HoldTraffic())
+    elif not isinstance(traffic, Keep) and not _directed(view, traffic):
         wanted.append(Direct(site=traffic))
     if stance is not None and _announce_due(view, stance):
         wanted.append(Announce(stance=stance, epoch=view.own.promised))
+    if (settled := asked.settlement(view)) is not None:
+        wanted.append(settled)
     because = troubles.ineligible_reasons(view) + troubles.service_reasons(view)
     return Decision(
         rule=rule.number,
@@ -66,10 +74,22 @@ def decide(view: View) -> Decision:
     )
 
 
+def _fits(rule: Rule, view: View, known: dict[Guard, bool]) -> bool:
+    """Every guard of `rule` holds. Many rules share a guard: each is asked once."""
+    for guard in rule.when:
+        held = known.get(guard)
+        if held is None:
+            held = known[guard] = guard(view)
+        if not held:
+            return False
+    return True
+
+
 def _directed(view: View, site: SiteName | None) -> bool:
     if not view.own.front_ok:
         return True  # nothing listens: asking again would only fail
-    return view.own.directed_to == (frozenset() if site is None else frozenset({site}))
+    wanted = frozenset() if site is None else frozenset({site})
+    return view.own.directed_to == wanted and not view.own.held
 
 
 def _announce_due(view: View, stance: Stance) -> bool:

@@ -13,9 +13,8 @@ from controller.core.model import (
     Role,
     Seen,
 )
-from controller.core.quorum import (
-    holder_report,
-)
+from controller.core.quorum import holder_promoted, holder_report
+from controller.core.requests import Kind, State, in_force
 from controller.core.view import OtherSite, View
 
 ATTRACTING = frozenset({Stance.PREFERRED, Stance.OVERRIDE})
@@ -70,9 +69,17 @@ def first_holder(view: View) -> bool:
     return view.spec.initial_holder == view.me
 
 
+def pause_reason(view: View) -> str:
+    """Why an operator has frozen the automation of this service; empty while nobody has."""
+    seen = view.request
+    if view.paused or seen is None or seen.request.kind is not Kind.PAUSE or not in_force(seen):
+        return view.paused
+    return f"{seen.request.reason or 'no reason given'} ({seen.request.asked_by})"
+
+
 def paused(view: View) -> bool:
     """An operator has frozen the automation of this service."""
-    return bool(view.paused)
+    return bool(pause_reason(view))
 
 
 def lease_durability(view: View) -> bool:
@@ -121,12 +128,13 @@ def nobody_hears(view: View) -> bool:
 def cut_off(view: View) -> bool:
     """Neither the store nor another site is reached, and nothing is acknowledged."""
     store_gone = not view.store_ok and view.record_seen_s > view.spec.timings.suspect_after_s
-    return store_gone and nobody_hears(view) and not commits_flow(view)
+    forced = view.alone is not None
+    return store_gone and nobody_hears(view) and not commits_flow(view) and not forced
 
 
 def lease_lapsed(view: View) -> bool:
     """This holder's own authority has run out by its own clock."""
-    return lease_durability(view) and view.own.lease_left_s <= 0
+    return lease_durability(view) and view.own.lease_left_s <= 0 and view.alone is None
 
 
 # --- the holder, seen from another site ----------------------------------------------------------
@@ -161,10 +169,14 @@ def holder_silent(view: View) -> bool:
 
 def holder_controller_gone(view: View) -> bool:
     """Its data path answers, but its controller has been silent beyond its grace to everybody."""
+    return controller_silent_for(view, view.spec.timings.controller_grace_s)
+
+
+def controller_silent_for(view: View, limit: float) -> bool:
+    """The holder's controller is silent for so long to this site and every witness heard."""
     other = holder(view)
     if other is None:
         return False
-    limit = view.spec.timings.controller_grace_s
     observers = _observers(view, other)
     return bool(observers) and all(s.control_s > limit for s in (other.seen, *observers))
 
@@ -189,8 +201,9 @@ def lease_waited_out(view: View) -> bool:
 
 
 def outside_flap_window(view: View) -> bool:
-    """The last role change is long enough ago for another automatic one."""
-    return view.changed_s > view.spec.timings.flap_window_s
+    """The last role change is long enough ago for another automatic one, or acknowledged."""
+    looked_at = view.record is not None and view.acknowledged >= view.record.epoch
+    return looked_at or view.changed_s > view.spec.timings.flap_window_s
 
 
 def admitted_by_holder(view: View, database: DatabaseName) -> bool:
@@ -206,6 +219,45 @@ def holder_serves(view: View) -> bool:
     """The holder says it serves clients under the record's epoch."""
     report = holder_report(view)
     return report is not None and report.role is Role.PRIMARY
+
+
+def holder_climbing(view: View) -> bool:
+    """The holder has not promoted every database yet, and does not say that it serves."""
+    if holder_serves(view):
+        return False
+    return not all(holder_promoted(view, database) for database in view.spec.databases)
+
+
+def holder_opened(view: View) -> bool:
+    """The holder says that every database there is open to clients under the record's epoch."""
+    report = holder_report(view)
+    if report is None or view.record is None:
+        return False
+    opened = {
+        found.state.name
+        for found in report.databases
+        if found.state.writable and found.state.gate_open
+    }
+    return all(database in opened for database in view.spec.databases)
+
+
+def handed_over(view: View) -> bool:
+    """The record's holder was given its epoch by the holder before it, as an operator asked."""
+    record = view.record
+    return record is not None and record.kind == "handover" and record.request > 0
+
+
+def holder_hands_over(view: View, limit_s: float) -> bool:
+    """The holder has begun to hand over, no longer than this ago."""
+    seen, record = view.request, view.record
+    return (
+        seen is not None
+        and record is not None
+        and seen.request.kind is Kind.SWITCHOVER
+        and seen.request.state is State.RUNNING
+        and seen.request.epoch == record.epoch
+        and seen.unchanged_s <= limit_s
+    )
 
 
 def others_retired(view: View) -> bool:
@@ -245,7 +297,9 @@ def my_turn(view: View) -> bool:
 
 
 def established(view: View) -> bool:
-    """Every database here is writable under the record's epoch and open to clients."""
+    """Every database here is writable under the record's epoch, which is promised, and open."""
+    if view.record is None or view.own.promised < view.record.epoch:
+        return False  # without databases nothing else says that this site acts under this epoch
     return own_epoch(view) and all(
         copies.promoted_here(view, state) and state.gate_open for state in view.own.databases
     )

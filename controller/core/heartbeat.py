@@ -14,7 +14,6 @@ datagram lets us believe it. A boot that was replaced by a later one is never be
     magic 4 | seal 16 | JSON: c cluster, s sender, r receiver, b boot, n number, e echoes, p payload
 """
 
-import hashlib
 import hmac
 import json
 from collections import deque
@@ -36,6 +35,7 @@ ECHOES_MAX: Final = 3
 RETIRED_BOOTS_MAX: Final = 64
 KEY_LENGTH_MIN: Final = 32
 _HEADER_BYTES: Final = len(MAGIC) + SEAL_BYTES
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 class DropReason(StrEnum):
@@ -89,12 +89,12 @@ class PayloadTooLargeError(ValueError):
 
 def seal(content: bytes, key: bytes) -> bytes:
     """What proves that a holder of `key` wrote `content`."""
-    return hmac.new(key, MAGIC + content, hashlib.sha256).digest()[:SEAL_BYTES]
+    return hmac.digest(key, MAGIC + content, "sha256")[:SEAL_BYTES]
 
 
 def encode(datagram: Datagram, key: bytes) -> bytes:
     """`datagram` as sent, sealed under `key`."""
-    content = json.dumps(
+    content = _JSON.encode(
         {
             "c": datagram.cluster,
             "s": datagram.sender,
@@ -103,9 +103,7 @@ def encode(datagram: Datagram, key: bytes) -> bytes:
             "n": datagram.number,
             "e": dict(datagram.echoes),
             "p": dict(datagram.payload),
-        },
-        separators=(",", ":"),
-        allow_nan=False,
+        }
     ).encode()
     if len(content) > DATAGRAM_BYTES_MAX - _HEADER_BYTES:
         raise PayloadTooLargeError(f"a heartbeat of {len(content)} bytes does not fit a datagram")
@@ -276,7 +274,7 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
 
 def validate_payload(payload: Mapping[str, object]) -> None:
     """Raises if `payload` does not fit every datagram we may have to make."""
-    size = len(json.dumps(dict(payload), separators=(",", ":"), allow_nan=False))
+    size = len(_JSON.encode(dict(payload)))
     if size > PAYLOAD_BYTES_MAX:
         raise PayloadTooLargeError(
             f"a heartbeat payload of {size} bytes is above the limit of {PAYLOAD_BYTES_MAX}"

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from bgp.policy import Stance
 from controller.core.model import DatabaseName, Epoch, SiteName
 from controller.core.position import Position
+from controller.core.requests import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,10 @@ class RaiseEpoch:
     reason: str
     expected_revision: int
     previous: SiteName | None
+    holder: SiteName | None = None  # None: this site
+    request: int = 0
+    asked_by: str = ""  # an operator; else this site asks by itself
+    excused: tuple[SiteName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +119,48 @@ class Follow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Direct:
-    """Send this site's traffic to the app servers of `site`; to nobody when None."""
+    """Send this site's traffic to the app servers of `site`; to nobody when None. Requests that
+    were held go there.
+    """
 
     site: SiteName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldTraffic:
+    """Let new requests wait at this site's haproxy; those under way go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitAlone:
+    """Whether commits of this primary are acknowledged without any other voter."""
+
+    database: DatabaseName
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRequest:
+    """Say how far an operator's request is, by compare-and-swap on the revision that was seen."""
+
+    number: int
+    expected_revision: int
+    state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskSwitchover:
+    """Open a request to hand this service over to `target`, as the drain of this site needs."""
+
+    target: SiteName
+    asked_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndAlone:
+    """Forget this site's own order to serve alone: redundancy is back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +199,11 @@ Intent: TypeAlias = (
     | Rejoin
     | Follow
     | Direct
+    | HoldTraffic
+    | CommitAlone
+    | SettleRequest
+    | AskSwitchover
+    | EndAlone
     | Announce
     | FenceOthers
     | AssumeAddresses
@@ -166,6 +215,8 @@ TRAFFIC_LANE = "traffic"
 ROUTES_LANE = "routes"
 ADDRESS_LANE = "addresses"
 FENCE_LANE = "fence"
+REQUEST_LANE = "request"
+ORDER_LANE = "order"
 
 Database: TypeAlias = (
     StartDatabase
@@ -175,6 +226,7 @@ Database: TypeAlias = (
     | Promote
     | Admit
     | SetGate
+    | CommitAlone
     | Rejoin
     | Follow
 )
@@ -185,6 +237,10 @@ _LANES: Final[dict[type, str]] = {
     RenewLease: EPOCH_LANE,
     Promise: PROMISE_LANE,
     Direct: TRAFFIC_LANE,
+    HoldTraffic: TRAFFIC_LANE,
+    SettleRequest: REQUEST_LANE,
+    AskSwitchover: REQUEST_LANE,
+    EndAlone: ORDER_LANE,
     Announce: ROUTES_LANE,
     FenceOthers: FENCE_LANE,
     AssumeAddresses: ADDRESS_LANE,

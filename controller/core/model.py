@@ -91,6 +91,7 @@ class DatabaseState:
     admitted: frozenset[SiteName] = frozenset()  # voters this server lets replicate
     followers: tuple[Follower, ...] = ()
     waiting_commits: int = 0
+    alone: bool = False  # its commits wait for no other voter
     lag_bytes: int | None = None
     problems: tuple[str, ...] = ()  # alarms, each a sentence that names thing and value
 
@@ -117,6 +118,7 @@ class Role(StrEnum):
     STANDBY = "standby"
     TAKING_OVER = "taking over"
     PRIMARY = "primary"
+    HANDING_OVER = "handing over"
     STEPPING_DOWN = "stepping down"
     REJOINING = "rejoining"
     ISOLATED = "isolated"
@@ -143,6 +145,8 @@ class EpochRecord:
     asked_by: str
     at: str  # RFC 3339, for humans
     previous: SiteName | None = None  # who held the epoch before
+    request: int = 0  # number of the operator's request that asked for it
+    excused: tuple[SiteName, ...] = ()  # voters whose seal an operator does without
     renewal: int = 0  # durability lease: the holder rewrites the record with a higher number
     revision: int = 0  # etcd mod_revision; 0: not read from the store
 
@@ -169,6 +173,9 @@ class ServiceReport:
     eligible: bool
     not_eligible_because: tuple[str, ...] = ()
     yielding: str = ""  # the holder asks the other site to take over, and why
+    moving: bool = False  # a hand-over is under way: where its log ends is told at once
+    held: bool = False  # its haproxy lets new requests wait, or cannot
+    quiet: bool = False  # held, and none that came before is under way
     databases: tuple[DatabaseReport, ...] = ()
     voters: tuple[VoterState, ...] = ()  # of a witness: its keepers
     seen: Mapping[SiteName, Seen] = field(default_factory=dict)

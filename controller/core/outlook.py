@@ -1,6 +1,6 @@
 """Which guarantee holds now, and what the next failure would meet. For people, not for rules."""
 
-from controller.core import troubles
+from controller.core import alone, troubles
 from controller.core.model import DatabaseName, Durability, SiteName
 from controller.core.quorum import holder_report, majority, voters_of
 from controller.core.view import View
@@ -72,11 +72,13 @@ def guarantee(view: View) -> str:
             f"lease: one holder at a time by an etcd lease of {view.spec.timings.lease_s:g} s; "
             "what is not replicated may be lost"
         )
+    if view.alone is not None:
+        return "NONE: one copy; what is acknowledged now is lost with this site"
     total = len(view.spec.data_sites) + len(view.spec.witnesses)
     live = {name: live_voters(view, name) for name in view.spec.databases}
     fewest = min((len(sites) for sites in live.values()), default=0)
-    if fewest >= total:
-        return f"quorum: {total} of {total} voters; survives the loss of any one site"
+    if fewest > majority(total):
+        return f"quorum: {fewest} of {total} voters; survives the loss of any one site"
     if fewest >= majority(total):
         return (
             f"quorum: {fewest} of {total} voters; the NEXT failure cannot be survived automatically"
@@ -87,14 +89,18 @@ def guarantee(view: View) -> str:
 def warnings(view: View) -> tuple[str, ...]:
     """What an operator should know now, each a sentence that names the thing."""
     found: list[str] = []
+    if standing := alone.standing(view):
+        found.append(standing)
     if not view.store_ok:
         found.append("etcd's majority does not answer: no role can change until it does")
     everybody = frozenset((*view.spec.data_sites, *view.spec.witnesses))
     for database in view.spec.databases:
-        for site in sorted(everybody - live_voters(view, database)):
+        live = live_voters(view, database)
+        can = "can still" if len(live) > majority(len(everybody)) else "cannot"
+        for site in sorted(everybody - live):
             found.append(
                 f"{database}: the copy at {site} does not vote; "
-                "the next failure cannot be survived automatically"
+                f"the next failure {can} be survived automatically"
             )
     limit = view.spec.timings.suspect_after_s
     for site, other in sorted(view.others.items()):

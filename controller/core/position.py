@@ -5,11 +5,19 @@ position inside it (LSN in PostgreSQL; GTID set, by inclusion, in MariaDB and My
 of one epoch of which neither contains the other have DIVERGED: no rule may choose between them.
 """
 
+import operator
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 Intervals = tuple[tuple[int, int], ...]
+
+_LSN: Final = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")  # 64 bits at most, and never `int`'s own limit
+_GTID: Final = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
+_TAG: Final = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 
 
 class Order(StrEnum):
@@ -47,14 +55,10 @@ class Position:
 
 def lsn_to_int(text: str) -> int:
     """Bytes from the start of the log (PostgreSQL: 32 bits, slash, 32 bits, hexadecimal)."""
-    high, slash, low = text.partition("/")
-    try:
-        value = (int(high, 16) << 32) | int(low, 16)
-    except ValueError:
-        raise BadPosition(f"not an LSN: {text!r}") from None
-    if not slash or len(high) > 8 or len(low) > 8:
-        raise BadPosition(f"not an LSN: {text!r}")
-    return value
+    found = _LSN.fullmatch(text)
+    if found is None:
+        raise BadPosition(f"not an LSN: {text[:100]!r}")
+    return (int(found[1], 16) << 32) | int(found[2], 16)
 
 
 def int_to_lsn(value: int) -> str:
@@ -65,32 +69,42 @@ def int_to_lsn(value: int) -> str:
 def parse_mariadb_gtids(text: str) -> dict[int, int]:
     """Highest sequence number per domain; the server id of the last writer does not order."""
     result: dict[int, int] = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        fields = part.split("-")
-        if len(fields) != 3 or not all(f.isdigit() for f in fields):
-            raise BadPosition(f"not a MariaDB GTID position: {text!r}")
-        domain, _server, sequence = (int(f) for f in fields)
+    for domain, _server, sequence in mariadb_gtids(text):
         result[domain] = max(result.get(domain, 0), sequence)
     return result
+
+
+def mariadb_gtids(text: str) -> list[tuple[int, int, int]]:
+    """Domain, server and sequence number of each GTID in a position or a binlog state."""
+    found = [_GTID.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    if None in found:
+        raise BadPosition(f"not a MariaDB GTID position: {text[:100]!r}")
+    return [(int(gtid[1]), int(gtid[2]), int(gtid[3])) for gtid in found if gtid]
 
 
 def parse_mysql_gtids(text: str) -> dict[str, Intervals]:
     """Executed intervals per source, merged; tags (MySQL 8.3+) count as part of the source."""
     found: dict[str, list[tuple[int, int]]] = {}
     for part in filter(None, (p.strip() for p in text.replace("\n", "").split(","))):
-        source, *rest = part.split(":")
-        key = source.lower()
-        if not rest:
-            raise BadPosition(f"not a MySQL GTID set: {text!r}")
+        source, *rest = part.lower().split(":")
+        key = source
         for piece in rest:
-            low, _, high = piece.partition("-")
-            if not low.isdigit():
-                key = f"{source.lower()}:{piece.lower()}"
-                continue
-            if high and not high.isdigit():
-                raise BadPosition(f"not a MySQL GTID set: {text!r}")
-            found.setdefault(key, []).append((int(low), int(high or low)))
+            if _TAG.fullmatch(piece):
+                key = f"{source}:{piece}"
+            else:
+                found.setdefault(key, []).append(_interval(piece, text))
+        if not rest or _TAG.fullmatch(rest[-1]):
+            raise BadPosition(f"not a MySQL GTID set: {text[:100]!r}")
     return {source: _merge(intervals) for source, intervals in found.items()}
+
+
+def _interval(piece: str, text: str) -> tuple[int, int]:
+    low, dash, high = piece.partition("-")
+    if not dash:
+        high = low
+    if not _NUMBER.fullmatch(low) or not _NUMBER.fullmatch(high) or not 0 < int(low) <= int(high):
+        raise BadPosition(f"not a MySQL GTID set: {text[:100]!r}")
+    return int(low), int(high)
 
 
 def _merge(intervals: list[tuple[int, int]]) -> Intervals:
@@ -122,6 +136,12 @@ _BY_INCLUSION: Final = {
     (False, False): Order.DIVERGED,
 }
 
+_READERS: Final[Mapping[LogFormat, tuple[Callable[[str], Any], Callable[[Any, Any], bool]]]] = {
+    LogFormat.LSN: (lsn_to_int, operator.ge),
+    LogFormat.MARIADB_GTID: (parse_mariadb_gtids, _mariadb_includes),
+    LogFormat.MYSQL_GTID: (parse_mysql_gtids, _mysql_includes),
+}
+
 
 def compare(first: Position, second: Position) -> Order:
     """Whether `first` is ahead of, equal to, behind or diverged from `second`."""
@@ -129,16 +149,9 @@ def compare(first: Position, second: Position) -> Order:
         raise BadPosition(f"cannot compare {first.format} with {second.format}")
     if first.epoch != second.epoch:
         return Order.AHEAD if first.epoch > second.epoch else Order.BEHIND
-    match first.format:
-        case LogFormat.LSN:
-            a, b = lsn_to_int(first.text), lsn_to_int(second.text)
-            return _BY_INCLUSION[(a >= b, b >= a)]
-        case LogFormat.MARIADB_GTID:
-            x, y = parse_mariadb_gtids(first.text), parse_mariadb_gtids(second.text)
-            return _BY_INCLUSION[(_mariadb_includes(x, y), _mariadb_includes(y, x))]
-        case LogFormat.MYSQL_GTID:
-            p, q = parse_mysql_gtids(first.text), parse_mysql_gtids(second.text)
-            return _BY_INCLUSION[(_mysql_includes(p, q), _mysql_includes(q, p))]
+    parse, includes = _READERS[first.format]
+    mine, theirs = parse(first.text), parse(second.text)
+    return _BY_INCLUSION[(includes(mine, theirs), includes(theirs, mine))]
 
 
 def holds(mine: Position, wanted: Position) -> bool:

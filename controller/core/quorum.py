@@ -109,6 +109,11 @@ def holds_nothing(voter: VoterState) -> bool:
     return not voter.whole and (voter.position is None or voter.position.epoch == 0)
 
 
+def _shows_its_end(voter: VoterState) -> bool:
+    """A seal says nothing about commits unless it is known where the log under it ends."""
+    return voter.position is not None and not holds_nothing(voter)
+
+
 def is_sealed(voter: VoterState, epoch: Epoch, holder: SiteName) -> bool:
     """It takes nothing from an epoch below `epoch` any more: quiet, or already with the holder."""
     if voter.promised != epoch:
@@ -125,11 +130,13 @@ class Proof:
     target: Position | None  # furthest sealed position; None while not proved
     source: SiteName | None  # a sealed voter that holds the target
     conflict: str = ""  # two sealed positions of which neither contains the other
+    excused: tuple[SiteName, ...] = ()  # not sealed, and an operator does without them
 
     @property
     def complete(self) -> bool:
-        """A majority is sealed, and its positions are in one order."""
-        return len(self.sealed) >= self.needed and self.target is not None and not self.conflict
+        """A majority is sealed or excused, and the sealed positions are in one order."""
+        counted = len(self.sealed) + len(self.excused)
+        return counted >= self.needed and self.target is not None and not self.conflict
 
 
 def prove(view: View, state: DatabaseState) -> Proof:
@@ -144,7 +151,7 @@ def prove(view: View, state: DatabaseState) -> Proof:
     sealed = {
         site: voter
         for site, voter in voters.items()
-        if (is_sealed(voter, epoch, holder) and not holds_nothing(voter))
+        if (is_sealed(voter, epoch, holder) and _shows_its_end(voter))
         or (site == view.me and promoted)
     }
     needed = majority(len(view.spec.data_sites) + len(view.spec.witnesses))
@@ -153,13 +160,31 @@ def prove(view: View, state: DatabaseState) -> Proof:
         for site, voter in sorted(sealed.items(), key=lambda pair: pair[0] != view.me)
         if voter.position is not None
     )
-    enough = view.me in sealed and len(sealed) >= needed
+    excused = excused_voters(view) - sealed.keys()
+    enough = view.me in sealed and len(sealed) + len(excused) >= needed
     return Proof(
         sealed=tuple(sorted(sealed)),
         needed=needed,
         target=target if enough else None,
         source=source if enough else None,
         conflict=conflict,
+        excused=tuple(sorted(excused)),
+    )
+
+
+def excused_voters(view: View) -> frozenset[SiteName]:
+    """Voters that an operator does without, in the very epoch that is climbed. One that is heard
+    is still given its time to seal: it may hold what would be lost.
+    """
+    if view.record is None:
+        return frozenset()
+    timings = view.spec.timings
+    waited = view.record_unchanged_s >= timings.yield_grace_s
+    return frozenset(
+        site
+        for site in view.record.excused
+        if site in view.others
+        and (waited or view.others[site].seen.control_s > timings.suspect_after_s)
     )
 
 
@@ -173,11 +198,9 @@ def furthest(
         if best is None:
             best, whose = position, site
             continue
-        match compare(position, best):
-            case Order.AHEAD:
-                best, whose = position, site
-            case Order.DIVERGED:
-                return None, None, f"{site} has {position}, {whose} has {best}"
-            case Order.BEHIND | Order.EQUAL:
-                pass
+        order = compare(position, best)
+        if order is Order.DIVERGED:
+            return None, None, f"{site} has {position}, {whose} has {best}"
+        if order is Order.AHEAD:
+            best, whose = position, site
     return best, whose, ""

@@ -5,7 +5,7 @@ from wherever the world is, after a crash, by a restarted daemon, or after an op
 A goal is always something observed: a gone receiver, a timeline, a follower, a route read back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from controller.core import copies, guards
@@ -14,6 +14,8 @@ from controller.core.intents import (
     AssumeAddresses,
     CatchUp,
     CloseDatabase,
+    CommitAlone,
+    EndAlone,
     FenceOthers,
     Follow,
     Intent,
@@ -38,7 +40,6 @@ class Step:
     goal: Callable[[View], bool]
     apply: Callable[[View], Intent | None]
     needs: tuple[str, ...] = ()
-    deadline_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,6 @@ class DatabaseStep:
     goal: Callable[[View, DatabaseState], bool]
     apply: Callable[[View, DatabaseState], Intent | None]
     needs: tuple[str, ...] = ()
-    deadline_s: float = 10.0
 
 
 AnyStep = Step | DatabaseStep
@@ -68,35 +68,46 @@ class Rung:
 def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
     """Every rung as it stands now; those whose needs are met carry their intent."""
     rungs: list[Rung] = []
-    done: dict[tuple[str, DatabaseName | None], bool] = {}
+    done: dict[tuple[str, DatabaseName], bool] = {}
+    whole: dict[str, bool] = {}  # of a step: done for the service, or for each database
     for step in ladder:
-        match step:
-            case Step():
-                reached = step.goal(view)
-                ready = all(_reached(done, need, None) for need in step.needs)
-                intent = step.apply(view) if ready and not reached else None
-                done[(step.name, None)] = reached
-                rungs.append(Rung(step=step.name, database=None, done=reached, intent=intent))
-            case DatabaseStep():
-                for state in view.own.databases:
-                    reached = step.goal(view, state)
-                    ready = all(_reached(done, need, state.name) for need in step.needs)
-                    intent = step.apply(view, state) if ready and not reached else None
-                    done[(step.name, state.name)] = reached
-                    rungs.append(
-                        Rung(step=step.name, database=state.name, done=reached, intent=intent)
-                    )
+        if isinstance(step, Step):
+            reached = step.goal(view)
+            ready = not reached and all(whole.get(need, True) for need in step.needs)
+            intent = step.apply(view) if ready else None
+            whole[step.name] = reached
+            rungs.append(Rung(step=step.name, database=None, done=reached, intent=intent))
+            continue
+        for state in view.own.databases:
+            reached = step.goal(view, state)
+            intent = None
+            if not reached and _ready(step, state.name, done, whole):
+                intent = step.apply(view, state)
+            done[(step.name, state.name)] = reached
+            rungs.append(Rung(step=step.name, database=state.name, done=reached, intent=intent))
+        whole[step.name] = all(done[(step.name, state.name)] for state in view.own.databases)
     return tuple(rungs)
 
 
-def _reached(
-    done: dict[tuple[str, DatabaseName | None], bool], need: str, database: DatabaseName | None
+def _ready(
+    step: DatabaseStep,
+    database: DatabaseName,
+    done: Mapping[tuple[str, DatabaseName], bool],
+    whole: Mapping[str, bool],
 ) -> bool:
     """A database's rung needs its own lower rungs; a service's rung needs every database's."""
-    matching = [v for (n, d), v in done.items() if n == need and d in (database, None)]
-    if database is None:
-        matching = [v for (n, _), v in done.items() if n == need]
-    return all(matching)
+    return all(done.get((need, database), whole.get(need, True)) for need in step.needs)
+
+
+def unfinished(ladder: tuple[AnyStep, ...], view: View) -> bool:
+    """A rung of it is not reached; as `climb` would say, without asking for anything."""
+    for step in ladder:
+        if isinstance(step, Step):
+            if not step.goal(view):
+                return True
+        elif not all(step.goal(view, state) for state in view.own.databases):
+            return True
+    return False
 
 
 def climbed(rungs: tuple[Rung, ...]) -> bool:
@@ -197,8 +208,31 @@ def _admit(view: View, state: DatabaseState) -> Intent:
     return Admit(database=state.name, voters=copies.wanted_admitted(view, state))
 
 
+def _committing(view: View, state: DatabaseState) -> bool:
+    """Another voter acknowledges, or an operator has ordered that none is waited for."""
+    return copies.voter_follows(view, state) or (view.alone is not None and state.alone)
+
+
 def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:
-    return None
+    if view.alone is None or state.alone:
+        return None
+    return CommitAlone(database=state.name, alone=True)
+
+
+def _guarded(view: View, state: DatabaseState) -> bool:
+    return not state.alone
+
+
+def _guard(view: View, state: DatabaseState) -> Intent:
+    return CommitAlone(database=state.name, alone=False)
+
+
+def _order_ended(view: View) -> bool:
+    return view.alone is None
+
+
+def _end_order(view: View) -> Intent:
+    return EndAlone()
 
 
 def _opened(view: View, state: DatabaseState) -> bool:
@@ -262,7 +296,7 @@ TAKE_OVER: tuple[AnyStep, ...] = (
     DatabaseStep(name="admitted", goal=_admitted, apply=_admit, needs=("promoted",)),
     DatabaseStep(
         name="committing",
-        goal=copies.voter_follows,
+        goal=_committing,
         apply=_wait_for_voter,
         needs=("promoted", "admitted"),
     ),
@@ -356,4 +390,14 @@ REJOIN: tuple[AnyStep, ...] = (
     Step(name="yielded", goal=_yielded, apply=_wait),
 )
 
+NO_LONGER_ALONE: tuple[AnyStep, ...] = (
+    DatabaseStep(name="guarded", goal=_guarded, apply=_guard),
+    Step(name="order_ended", goal=_order_ended, apply=_end_order, needs=("guarded",)),
+)
+
 NOTHING: tuple[AnyStep, ...] = ()
+
+
+def rejoin_unfinished(view: View) -> bool:
+    """A rung of REJOIN is not reached."""
+    return unfinished(REJOIN, view)

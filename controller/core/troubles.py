@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from controller.core import guards
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
 from controller.core.quorum import prove
+from controller.core.requests import in_force
 from controller.core.view import View
 
 RESTARTED_PATIENCE_S = 0.2
@@ -120,7 +121,15 @@ def relief_expected(view: View) -> bool:
 
 
 def ineligible_reasons(view: View) -> tuple[str, ...]:
-    """What a takeover by this site would fail on, whatever else is true: data first."""
+    """What stands against a takeover by this site: an operator's order, or its data."""
+    drain = view.drains.get(view.me)
+    if drain is not None and in_force(drain):
+        return (f"{view.me} is drained by {drain.request.asked_by}", *copy_reasons(view))
+    return copy_reasons(view)
+
+
+def copy_reasons(view: View) -> tuple[str, ...]:
+    """What a takeover by this site would fail on, whatever else is true."""
     reasons: list[str] = []
     for state in view.own.databases:
         if state.liveness is not Liveness.RUNNING:
@@ -145,7 +154,7 @@ def service_reasons(view: View) -> tuple[str, ...]:
 
 
 def data_eligible(view: View) -> bool:
-    """Nothing in this site's databases stands against taking over."""
+    """Neither this site's databases nor an operator stand against taking over."""
     return not ineligible_reasons(view)
 
 

@@ -18,6 +18,7 @@ from controller.core.model import (
     ServiceReport,
     SiteName,
 )
+from controller.core.requests import Request, SeenRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,10 @@ class Timings:
     lease_margin_s: float = 0.5
     lease_renew_s: float = 0.5
     yield_grace_s: float = 2.0
+    hand_over_s: float = 1.5  # a hand-over that is not through by then is taken back
+    drain_s: float = 0.5  # of it, for requests under way to end
+    hold_s: float = 2.0  # no request waits longer
+    withdraw_after_s: float = 60.0  # a drained site keeps its least preferred routes so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,10 @@ class OwnSide:
     commit_age_s: Mapping[DatabaseName, float] = field(default_factory=dict)
     trouble_s: Mapping[str, float] = field(default_factory=dict)  # how long each kind has lasted
     front_ok: bool = True  # haproxy answers on its runtime socket
+    held: bool = False  # haproxy lets new requests wait
+    held_s: float = 0.0  # since this node saw it begin
+    can_hold: bool = True  # haproxy has the gate for it
+    in_flight: int = 0  # requests under way at any server; known while held
     apps_up: int = 0
     apps_total: int = 0
     directed_to: frozenset[SiteName] = frozenset()  # sites whose servers may take traffic
@@ -98,6 +107,11 @@ class View:
     store_ok: bool = False  # the majority answered within the deadline this turn
     others: Mapping[SiteName, OtherSite] = field(default_factory=dict)
     paused: str = ""  # the operator's reason
+    request: SeenRequest | None = None  # the newest one for this service
+    acknowledged: Epoch = NO_EPOCH  # the newest role change that an operator has looked at
+    drains: Mapping[SiteName, SeenRequest] = field(default_factory=dict)  # by the site drained
+    alone: Request | None = None  # this site's own order to serve without any other voter
+    stored: EpochRecord | None = None  # what the store says, where `record` was assumed by force
     changed_s: float = FOREVER_S  # since the last role change of this service, as recorded
     raised_here: bool = False  # this daemon, since its start, raised the record's epoch
     busy: frozenset[str] = frozenset()  # lanes at work, or waiting after a failure

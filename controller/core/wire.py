@@ -8,7 +8,8 @@ Large records are deflated; the store refuses values above 1.5 MiB, so we refuse
     services/<service>/epoch      who owns the service; changed only by compare-and-swap
     sites/<site>                  what a site says of itself; under a lease
     history/<service>/<epoch>     a finished role change
-    requests/<service>            what an operator asks of the holder
+    requests/<service>/<number>   what an operator asks (controller/core/requests.py)
+    requests/sites/<site>         that a site be drained
 """
 
 import json
@@ -28,6 +29,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.position import Position, compare
+from controller.core.requests import Request
 
 FORMAT: Final = 1
 EPOCH_MAX: Final = 2**32 - 1  # an epoch is also a timeline of PostgreSQL
@@ -40,9 +42,11 @@ SERVICES: Final = "services/"
 SITES: Final = "sites/"
 HISTORY: Final = "history/"
 REQUESTS: Final = "requests/"
+DRAINS: Final = "requests/sites/"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _EPOCH_KEY: Final = re.compile(r"services/([^/]+)/epoch")
+_REQUEST_KEY: Final = re.compile(r"requests/([^/]+)/([1-9][0-9]{0,9})")
 _CHANGE_KEY: Final = re.compile(r"history/([^/]+)/([1-9][0-9]{0,9})")
 
 T = TypeVar("T")
@@ -88,19 +92,6 @@ class Change:
     steps: tuple[ChangeStep, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What an operator asks; the holder honours it. Good for one epoch only."""
-
-    service: ServiceName
-    kind: str  # switchover
-    epoch: Epoch  # the epoch it was asked under; a later one makes it void
-    target: str
-    asked_by: str
-    at: str
-    reason: str = ""
-
-
 def epoch_key(service: ServiceName) -> str:
     """Where the owner of `service` is recorded."""
     return f"{SERVICES}{service}/epoch"
@@ -116,9 +107,14 @@ def change_key(service: ServiceName, epoch: Epoch) -> str:
     return f"{HISTORY}{service}/{epoch}"
 
 
-def request_key(service: ServiceName) -> str:
-    """Where the open request for `service` stands."""
-    return f"{REQUESTS}{service}"
+def request_key(service: ServiceName, number: int) -> str:
+    """Where the request `number` for `service` stands."""
+    return f"{REQUESTS}{service}/{number}"
+
+
+def drain_key(site: SiteName) -> str:
+    """Where the standing order to drain `site` stands."""
+    return f"{DRAINS}{site}"
 
 
 def service_of_epoch_key(key: str) -> ServiceName | None:
@@ -178,15 +174,36 @@ def decode_change(key: str, value: bytes) -> Change:
 
 def encode_request(request: Request) -> bytes:
     """`request` as stored."""
-    return _packed("request", _CODEC.encode(request))
+    clipped = replace(
+        request,
+        reason=_clipped(request.reason),
+        statement=_clipped(request.statement),
+        state_why=_clipped(request.state_why),
+    )
+    return _packed("request", _CODEC.encode(clipped))
 
 
 def decode_request(key: str, value: bytes) -> Request:
-    """The request at `key`, seen to be for the service that the key names."""
+    """The request at `key`, seen to be the one that the key names."""
     request = _decoded(Request, key, value)
-    if request_key(request.service) != key:
-        raise BadRecord(key, "service", f"{request.service!r} stands under another service's key")
+    if key_of_request(request) != key:
+        raise BadRecord(key, "number", f"{key_of_request(request)} stands under another key")
     return request
+
+
+def key_of_request(request: Request) -> str:
+    """Where `request` stands."""
+    if request.service is None:
+        return drain_key(SiteName(request.target))
+    return request_key(request.service, request.number)
+
+
+def is_request_key(key: str) -> bool:
+    """Whether an operator's request, or a drain, stands there."""
+    if key.startswith(DRAINS):
+        return _NAME.fullmatch(key.removeprefix(DRAINS)) is not None
+    found = _REQUEST_KEY.fullmatch(key)
+    return found is not None and _NAME.fullmatch(found[1]) is not None
 
 
 def _clipped(sentence: str) -> str:

@@ -13,12 +13,14 @@ from controller.core.health import Verdict, heard
 from controller.core.model import SiteName
 from controller.core.view import View
 from controller.daemon.crash_aid import crash_aid
+from controller.daemon.desk import DaemonDesk
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
 from controller.ports import PortError, Prober
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.publish import Publisher, news, service_report
 from controller.runtime.recorder import Recorder
+from controller.runtime.telling import tell_forever
 from controller.version import VERSION
 from controller.web.app import build_app
 from controller.web.metrics import Metrics
@@ -26,7 +28,6 @@ from controller.web.serve import serve
 
 log = structlog.get_logger()
 
-ALERT_S = 0.03  # how often heartbeats are looked at: nothing but two subtractions
 APP_PROBE_S = 1.0
 
 
@@ -38,12 +39,8 @@ async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
     """Runs until a signal. Ending changes nothing: databases, haproxy and routes stay."""
     loops: list[ServiceLoop] = []
 
-    def wake() -> None:
-        for loop in loops:
-            loop.wake.set()
-
     async with asyncio.TaskGroup() as tasks:
-        site = build_site(cluster, name, wake, tasks)
+        site = build_site(cluster, name, lambda: _wake(loops), tasks)
         publisher = _publisher(site, boot)
         for service in site.services:
             loops.append(service.loop(tasks, _reporter(publisher)))
@@ -93,7 +90,14 @@ def _start(
     for other in site.node.cluster.others(site.node.site):
         tasks.create_task(site.node.hearing.probe_forever(other))
     tasks.create_task(_watch_store(site, loops))
-    tasks.create_task(_speak(site, loops))
+    tasks.create_task(
+        tell_forever(
+            site.node.hearing,
+            site.node.heartbeats,
+            tuple(loop.hands.service for loop in loops),
+            lambda: _wake(loops),
+        )
+    )
     tasks.create_task(publisher.run())
     tasks.create_task(_keep_house(site, loops, recorder, metrics))
     tasks.create_task(_answer(site, loops, metrics))
@@ -123,27 +127,12 @@ async def _watch_store(site: Site, loops: list[ServiceLoop]) -> None:
         if found == known:
             continue
         known = found
-        for loop in loops:
-            loop.wake.set()
+        _wake(loops)
 
 
-async def _speak(site: Site, loops: list[ServiceLoop]) -> None:
-    """Heartbeats carry what this site sees of the others; a newly late site wakes the loops."""
-    services = tuple(loop.hands.service for loop in loops)
-    every = max(1, int(site.node.cluster.timings.heartbeat_s / ALERT_S / 2))
-    turn, was_late = 0, False
-    while True:
-        if turn % every == 0:
-            site.node.heartbeats.say({"seen": site.node.hearing.tell(services)})
-        late = site.node.hearing.late()
-        if late:
-            if not was_late:
-                log.info("a site is late", sites=site.node.hearing.ages())
-            for loop in loops:
-                loop.wake.set()
-        was_late = late
-        turn += 1
-        await asyncio.sleep(ALERT_S)
+def _wake(loops: list[ServiceLoop]) -> None:
+    for loop in loops:
+        loop.wake.set()
 
 
 async def _keep_house(
@@ -202,9 +191,25 @@ async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics) -> Non
         },
         leader=lambda: site.leader,
     )
-    app = build_app(source, metrics)
+    app = build_app(source, metrics, _desk(site, loops))
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(site.node.site)
     async with serve(app, socket, host, cluster.api.port):
         await asyncio.Event().wait()
+
+
+def _desk(site: Site, loops: list[ServiceLoop]) -> DaemonDesk:
+    """Where operators ask, on the local socket."""
+    cluster, hands = site.node.cluster, site.services[0].hands
+    return DaemonDesk(
+        site=site.node.site,
+        data_sites=cluster.data_sites,
+        clock=site.node.clock,
+        loops=tuple(loops),
+        book=site.records.requests,
+        desk=hands.desk,
+        orders=hands.orders,
+        approvals=cluster.requests.approvals,
+        expires_s=cluster.requests.expires_s,
+    )

@@ -44,8 +44,10 @@ from controller.ports import (
 from controller.runtime.act import Deadlines, Hands
 from controller.runtime.loop import Pace, ServiceLoop
 from controller.runtime.observe import Looks, Observer
+from controller.runtime.orders import Orders
 from controller.runtime.promises import Promises
 from controller.runtime.records import Records
+from controller.runtime.requests import RequestDesk
 from controller.runtime.routes import Routes
 from controller.runtime.sampled import Sampled
 
@@ -118,6 +120,15 @@ def build_site(
         records=records,
         routes=routes,
         promises=Promises(Path(cluster.state_dir)),
+        orders=Orders(Path(cluster.state_dir)),
+        desk=RequestDesk(
+            site=name,
+            store=node.store,
+            prefix=cluster.etcd.prefix,
+            clock=node.clock,
+            book=records.requests,
+            deadline_s=deadline_s,
+        ),
         balancer=Haproxy(
             Path(cluster.haproxy.socket),
             cluster.data_sites,
@@ -151,6 +162,8 @@ class _Shared:
     records: Records
     routes: Routes
     promises: Promises
+    orders: Orders
+    desk: RequestDesk
     balancer: Haproxy
     netlink: Netlink
     firewall: SharedFirewall
@@ -186,6 +199,7 @@ class _Shared:
             hearing=self.node.hearing,
             records=self.records,
             promises=self.promises,
+            orders=self.orders,
         )
         assert len(apps) == len(conf.apps_of(me))
         return ServiceParts(
@@ -219,6 +233,8 @@ class _Shared:
             store=self.node.store,
             records=self.records,
             promises=self.promises,
+            desk=self.desk,
+            orders=self.orders,
             balancer=self.balancer,
             addresses=self.netlink,
             firewall=self.firewall.part(service),

@@ -1,13 +1,22 @@
 """What the daemon answers when asked: its loops' newest views, from memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from controller.core import outlook
+from controller.core import guards, outlook
 from controller.core.decide import Decision
-from controller.core.model import DatabaseState, ServiceReport, SiteKind, SiteName, VoterState
+from controller.core.model import (
+    DatabaseState,
+    ServiceName,
+    ServiceReport,
+    SiteKind,
+    SiteName,
+    VoterState,
+)
+from controller.core.requests import closed
 from controller.core.view import View
 from controller.core.wire import Change
+from controller.daemon.desk import request_view
 from controller.ports import Clock
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.progress import evidence
@@ -19,6 +28,7 @@ from controller.web.schema import (
     HistoryEntry,
     OpenChange,
     RecordView,
+    RequestView,
     ServiceView,
     SiteView,
     Status,
@@ -147,6 +157,27 @@ def recorded(records: Records, service: str | None, limit: int) -> tuple[History
     return tuple(history_entry(change) for change in found[:limit])
 
 
+def requested(
+    records: Records, services: Iterable[ServiceName], service: str | None
+) -> tuple[RequestView, ...]:
+    """What operators have asked, newest first; of every service, and drains, when None."""
+    book = records.requests
+    found = [
+        request_view(seen)
+        for name in services
+        if service in (None, name)
+        for seen in reversed(book.of(name))
+    ]
+    drains = book.drains().values() if service is None else ()
+    return (*found, *(request_view(seen) for seen in drains))
+
+
+def drained(records: Records) -> tuple[RequestView, ...]:
+    """The orders to drain a site that are in force."""
+    orders = records.requests.drains().values()
+    return tuple(request_view(seen) for seen in orders if not closed(seen.request))
+
+
 @dataclass(slots=True, kw_only=True)
 class DaemonStatus:
     """The daemon of a data site, as far as it can be asked."""
@@ -170,12 +201,17 @@ class DaemonStatus:
             now=self.clock.stamp(),
             store=store_view(self.records, self.leader()),
             services=tuple(self._service(loop) for loop in self.loops),
+            drains=drained(self.records),
             history=recorded(self.records, None, HISTORY_SHOWN),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         """Finished role changes, newest first."""
         return recorded(self.records, service, limit)
+
+    async def requests(self, service: str | None) -> tuple[RequestView, ...]:
+        """What operators have asked, newest first; of every service, and drains, when None."""
+        return requested(self.records, (loop.hands.service for loop in self.loops), service)
 
     def alive(self) -> Pulse:
         """Whether every loop has turned lately."""
@@ -211,9 +247,12 @@ class DaemonStatus:
                 kind=record.kind, reason=record.reason, asked_by=record.asked_by, at=record.at
             ),
             guarantee=outlook.guarantee(view),
-            paused=view.paused,
+            paused=guards.pause_reason(view),
             warnings=outlook.warnings(view),
             open_change=self._open_change(loop, decision),
+            request=None
+            if view.request is None or closed(view.request.request)
+            else request_view(view.request),
             sites=tuple(self._site(site, loop, view, decision) for site in self.site_kinds),
         )
 

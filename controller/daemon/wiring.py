@@ -96,6 +96,9 @@ def service_spec(cluster: Cluster, service: Service) -> ServiceSpec:
             lease_margin_s=timings.lease_margin_s,
             lease_renew_s=timings.lease_renew_s,
             yield_grace_s=timings.yield_grace_s,
+            hand_over_s=timings.hand_over_s,
+            drain_s=timings.drain_s,
+            withdraw_after_s=timings.withdraw_after_s,
         ),
     )
 

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+SECONDS_MAX = 3600.0
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{0,6})?")
 DEFAULT_SETTINGS = "/etc/tricast/hostagent.json"
 
 
@@ -46,6 +50,20 @@ class Request:
         if not value:
             raise Refused(f"{self.verb} needs {name}=...")
         return value
+
+    def number(self, name: str) -> int:
+        """The argument called `name`, which must be a whole number."""
+        value = self.need(name)
+        if not _WHOLE.fullmatch(value):
+            raise Refused(f"{self.verb} needs {name}= with a whole number, not {value[:60]!r}")
+        return int(value)
+
+    def seconds(self, name: str, default: float) -> float:
+        """The argument called `name`, or else `default`: not more than an hour."""
+        value = self.args.get(name, "")
+        if value and not _SECONDS.fullmatch(value):
+            raise Refused(f"{self.verb} needs {name}= in seconds, not {value[:60]!r}")
+        return min(float(value), SECONDS_MAX) if value else default
 
     def section(self, group: str, name: str) -> dict[str, object]:
         """The settings under `group` for the database called `name`."""

@@ -20,6 +20,7 @@ _QUERY, _FORMAT, _XID, _XA_PREPARE = 2, 15, 16, 38
 _ANNOTATE, _CHECKPOINT, _GTID_EVENT, _GTID_LIST, _ENCRYPTION = 160, 161, 162, 163, 164
 _IN_USE = 1
 _STANDALONE = 1
+_GTID_TEXT = re.compile(r"([0-9]{1,10})-([0-9]{1,10})-([0-9]{1,20})")
 _EPOCH = re.compile(rb"INSERT INTO tricast\.epoch \(epoch, holder\) VALUES \((\d{1,18}),")
 
 
@@ -71,13 +72,10 @@ def read_position(text: str) -> dict[int, Gtid]:
 
 def read_gtids(text: str) -> list[Gtid]:
     """Every GTID of a comma-separated list (a position or a binlog state)."""
-    found: list[Gtid] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        fields = part.split("-")
-        if len(fields) != 3 or not all(piece.isdigit() for piece in fields):
-            raise Failed(f"not a list of MariaDB GTIDs: {text[:100]!r}")
-        found.append(Gtid(*(int(piece) for piece in fields)))
-    return found
+    found = [_GTID_TEXT.fullmatch(part.strip()) for part in text.split(",") if part.strip()]
+    if None in found:
+        raise Failed(f"not a list of MariaDB GTIDs: {text[:100]!r}")
+    return [Gtid(int(gtid[1]), int(gtid[2]), int(gtid[3])) for gtid in found if gtid]
 
 
 def covers(end: dict[int, Gtid], wanted: dict[int, Gtid]) -> bool:

@@ -70,7 +70,7 @@ class Source:
 def rejoin(request: Request) -> dict[str, str]:
     """The database follows the new primary in quarantine; what was thrown away is saved."""
     server = pg_server.server_of(request)
-    site, epoch = request.need("site"), int(request.need("epoch"))
+    site, epoch = request.need("site"), request.number("epoch")
     source = Source(
         server,
         request.need("host"),
@@ -89,7 +89,7 @@ def rejoin(request: Request) -> dict[str, str]:
         stop_where_it_is(server)
         discarded, method = make_prefix(source, epoch)
     pg_closed.prepare(server, conninfo=f"{source.conninfo} application_name={site}_rejoin")
-    state = pg_server.start(server, float(request.args.get("wait_s", "1")))
+    state = pg_server.start(server, request.seconds("wait_s", 1.0))
     return {"discarded": discarded, "method": method, "state": state}
 
 

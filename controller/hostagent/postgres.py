@@ -9,7 +9,7 @@ def _close(request: Request) -> dict[str, str]:
     server = pg_server.server_of(request)
     stopped = pg_server.stop(server, at_once=True)
     pg_closed.prepare(server)
-    state = pg_server.start(server, float(request.args.get("wait_s", "1")))
+    state = pg_server.start(server, request.seconds("wait_s", 1.0))
     return {"state": state, "was_running": str(stopped).lower()}
 
 
@@ -18,7 +18,7 @@ def _restart(request: Request) -> dict[str, str]:
     server = pg_server.server_of(request)
     stopped = pg_server.stop(server, at_once=False)
     pg_closed.prepare(server)
-    state = pg_server.start(server, float(request.args.get("wait_s", "1")))
+    state = pg_server.start(server, request.seconds("wait_s", 1.0))
     return {"state": state, "was_running": str(stopped).lower()}
 
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from controller.hostagent.contract import Refused
+
 SEGMENT_BYTES = 16 * 1024 * 1024
 PAGE_BYTES = 8192
 SHORT_HEADER, LONG_HEADER = 24, 40
-_SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
+_SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})000000([0-9A-F]{2})(\.partial)?")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
-_HISTORY_LINE = re.compile(r"\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)")
+_HISTORY_LINE = re.compile(r"\s*([0-9]{1,10})\s+([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})(?:\s|$)")
+_LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 # Ancestors of a timeline, oldest first: (timeline, where it was left).
 Ancestry: TypeAlias = tuple[tuple[int, int], ...]
@@ -23,8 +26,10 @@ Ancestry: TypeAlias = tuple[tuple[int, int], ...]
 
 def to_bytes(lsn: str) -> int:
     """Bytes from the start of the log."""
-    high, _, low = lsn.partition("/")
-    return (int(high, 16) << 32) | int(low, 16)
+    found = _LSN.fullmatch(lsn)
+    if found is None:
+        raise Refused(f"not a position in the log: {lsn[:60]!r}")
+    return (int(found[1], 16) << 32) | int(found[2], 16)
 
 
 def to_lsn(position: int) -> str:
@@ -188,6 +193,7 @@ def holdings(names: Iterable[str]) -> Holdings:
 def read_ancestry(directory: Path, timeline: int) -> Ancestry:
     """The ancestry of `timeline` as the directory's history file says; empty without one."""
     try:
-        return parse_history((directory / history_name(timeline)).read_text(encoding="utf-8"))
+        text = (directory / history_name(timeline)).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return ()
+    return parse_history(text)

@@ -48,9 +48,11 @@ class LogEnd:
 def saved_end(path: Path) -> LogEnd | None:
     """The end that was saved there."""
     try:
-        return LogEnd(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        end = LogEnd(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    numbers = (end.timeline, end.position, end.file_timeline, end.last_record)
+    return end if all(type(n) is int and 0 <= n < 2**64 for n in numbers) else None
 
 
 @dataclass(frozen=True, slots=True)

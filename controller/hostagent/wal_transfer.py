@@ -12,6 +12,7 @@ segment the server is in, only what it lacks crosses the network; the rest is it
 
 import fcntl
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from controller.hostagent.wal_end import LogEnd, Reader, saved_end
 END_HINT = "end.json"  # where a keeper's last scan found the end of its log
 RECEIVER_LOCK = "receiver.lock"  # held by a keeper's receiver for as long as it lives
 _CHUNK = 1 << 20
+_HEADER_BYTES_MAX = 1 << 16
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ class Source:
 def serve(request: Request) -> dict[str, str]:
     """The files from `start` to the end were written to the standard output."""
     source = _source(request)
-    target, epoch = wal.to_bytes(request.need("target")), int(request.need("epoch"))
+    target, epoch = wal.to_bytes(request.need("target")), request.number("epoch")
     end = source.reader.log_end(source.hint)
     if end is None or (end.timeline, end.position) < (epoch, target):
         have = f"{wal.to_lsn(end.position)} of timeline {end.timeline}" if end else "nothing"
         raise Refused(f"asked for {wal.to_lsn(target)} of timeline {epoch}, but {have} is here")
     start = wal.to_bytes(request.need("start"))
-    parts = _needed(source, end, start, int(request.need("timeline")))
+    parts = _needed(source, end, start, request.number("timeline"))
     sent = 0
     for part in [*_histories(source, end), *parts]:
         content = part.read()
@@ -167,7 +170,7 @@ def fetch(request: Request) -> dict[str, str]:
     """The spool holds every file the server needs to reach `target`."""
     server = pg_server.server_of(request)
     start = wal.to_bytes(request.need("start"))
-    mine = wal.segment_of(int(request.need("timeline")), start)
+    mine = wal.segment_of(request.number("timeline"), start)
     if not (server.wal_dir / mine.name).exists():
         start = mine.start
     asked = ["wal-serve", f"start={wal.to_lsn(start)}"]
@@ -183,7 +186,7 @@ def fetch(request: Request) -> dict[str, str]:
     child = subprocess.Popen(
         [*argv, *asked], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    watch = threading.Timer(float(request.args.get("within_s", "600")), child.kill)
+    watch = threading.Timer(request.seconds("within_s", 600.0), child.kill)
     watch.start()
     try:
         files, last = _receive(child, spool, server)
@@ -201,11 +204,8 @@ def _receive(
     if out is None:
         raise Failed("the source has no output")
     files = 0
-    while line := out.readline():
-        try:
-            header = json.loads(line)
-        except ValueError:
-            raise Failed(f"the source sent no header: {line[:80]!r}") from None
+    while line := out.readline(_HEADER_BYTES_MAX):
+        header = _header(line)
         if "error" in header:
             raise Refused(f"the source: {header['error']}")
         if "whole" in header:
@@ -216,15 +216,27 @@ def _receive(
     raise Failed(f"the stream ended too early after {files} files: {said[-300:]}")
 
 
-def _store(
-    out: IO[bytes], spool: Path, header: dict[str, object], server: pg_server.Server
-) -> None:
-    name = str(header.get("name"))
-    offset, size = int(str(header.get("offset"))), int(str(header.get("bytes")))
+def _header(line: bytes) -> dict[str, str]:
+    """What a line of the stream says: of a file, of the end, or why there is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        header = {key: str(value) for key, value in found.items()}
+        numbers = (header.get("offset", ""), header.get("bytes", ""))
+        file = "name" in header and all(map(_NUMBER.fullmatch, numbers))
+        if file or "error" in header or {"whole", "end", "bytes"} <= header.keys():
+            return header
+    raise Failed(f"the source sent no header: {line[:80]!r}")
+
+
+def _store(out: IO[bytes], spool: Path, header: dict[str, str], server: pg_server.Server) -> None:
+    name, offset, size = header["name"], int(header["offset"]), int(header["bytes"])
     segment = wal.parse_segment(name)
     if segment is None and wal.parse_history_name(name) is None:
         raise Failed(f"the source sent a file called {name[:60]!r}")
-    if min(offset, size) < 0 or offset + size > wal.SEGMENT_BYTES:
+    if offset + size > wal.SEGMENT_BYTES:
         raise Failed(f"the source sent {size} bytes at {offset} for {name}")
     fresh = spool / f"{name}.new"
     if offset > 0:

@@ -8,12 +8,16 @@ from typing import assert_never
 from controller.core.intents import (
     Admit,
     Announce,
+    AskSwitchover,
     AssumeAddresses,
     CatchUp,
     CloseDatabase,
+    CommitAlone,
     Direct,
+    EndAlone,
     FenceOthers,
     Follow,
+    HoldTraffic,
     Intent,
     Promise,
     Promote,
@@ -22,6 +26,7 @@ from controller.core.intents import (
     RenewLease,
     SealDatabase,
     SetGate,
+    SettleRequest,
     StartDatabase,
 )
 from controller.core.model import (
@@ -33,6 +38,7 @@ from controller.core.model import (
     ServiceName,
     SiteName,
 )
+from controller.core.requests import Kind, NotAllowed, Request, plan_hash
 from controller.core.wire import encode_epoch, epoch_key
 from controller.ports import (
     Addresses,
@@ -46,8 +52,10 @@ from controller.ports import (
     Store,
     TimedOut,
 )
+from controller.runtime.orders import Orders
 from controller.runtime.promises import Promises
 from controller.runtime.records import RECENT, Records
+from controller.runtime.requests import RequestDesk
 from controller.runtime.routes import Routes
 
 
@@ -99,6 +107,8 @@ class Hands:
     store: Store
     records: Records
     promises: Promises
+    desk: RequestDesk
+    orders: Orders
     balancer: LoadBalancer
     addresses: Addresses
     firewall: Firewall
@@ -119,7 +129,7 @@ class Hands:
             return await self._do(intent)
         except TimedOut as error:
             return Result(outcome=Outcome.UNKNOWN, detail=str(error))
-        except PortError as error:
+        except (PortError, NotAllowed) as error:
             return Result(outcome=Outcome.FAILED, detail=str(error))
 
     async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912 - one case an intent
@@ -133,6 +143,16 @@ class Hands:
                 await self.promises.raise_to(self.service, epoch)
             case Direct(site=site):
                 await self.balancer.direct(self.backend, site, limits.step_s)
+            case HoldTraffic():
+                await self.balancer.hold(self.backend, limits.step_s)
+            case SettleRequest(number=number, expected_revision=seen, state=state, why=why):
+                await self.desk.settle(self.service, number, seen, state, why)
+            case AskSwitchover():
+                return await self._ask_switchover(intent)
+            case EndAlone():
+                await self.orders.end(self.service)
+            case CommitAlone(database=name, alone=alone):
+                await self.databases[name].commit_alone(alone=alone, deadline_s=limits.step_s)
             case Announce(stance=stance, epoch=epoch):
                 await self.routes.announce(self.service, stance, epoch)
             case FenceOthers(epoch=epoch):
@@ -171,22 +191,48 @@ class Hands:
     async def _raise_epoch(self, intent: RaiseEpoch) -> Result:
         record = EpochRecord(
             epoch=intent.epoch,
-            holder=self.me,
+            holder=intent.holder or self.me,
             kind=intent.kind,
             reason=intent.reason,
-            asked_by=f"tricast at {self.me}",
+            asked_by=intent.asked_by or f"tricast at {self.me}",
             at=self.clock.stamp(),
             previous=intent.previous,
+            request=intent.request,
+            excused=intent.excused,
         )
         sent = self.clock.monotonic()
         revision = await self._swap(record, intent.expected_revision)
         if revision is None:
             return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
+        self.records.took(self.service, replace(record, revision=revision))
+        if record.holder != self.me:
+            self.lease_until = Instant(float("-inf"))
+            return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch} to {record.holder}")
         self.raised = record.epoch
         self.lease_until = Instant(sent + self.lease_s)
-        self.records.took(self.service, replace(record, revision=revision))
         await self.promises.raise_to(self.service, record.epoch)
         return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
+
+    async def _ask_switchover(self, intent: AskSwitchover) -> Result:
+        """In the name of who drains this site; one who approved that has approved this."""
+        record = self.records.epochs.get(self.service)
+        if record is None:
+            return Result(outcome=Outcome.FAILED, detail="the epoch record is not known")
+        asked = Request(
+            number=1,
+            kind=Kind.SWITCHOVER,
+            service=self.service,
+            target=intent.target,
+            reason=intent.reason,
+            asked_by=intent.asked_by,
+            asked_at=self.me,
+            at=self.clock.stamp(),
+            epoch=record.epoch,
+            holder=record.holder,
+            revision=record.revision,
+        )
+        opened = await self.desk.open(replace(asked, plan=plan_hash(asked)))
+        return Result(outcome=Outcome.OK, detail=f"request {opened.number}")
 
     async def remember_change(self) -> None:
         """A key that lives as long as the flap window: no clock is compared across hosts."""
@@ -195,6 +241,8 @@ class Hands:
             return
         if record.kind not in ("handover", "failover") or self.flap_window_s <= 0:
             return
+        if record.request:
+            return  # a person moved it: the next move may be automatic
         kind = record.kind
         key = f"{self.records.prefix}{RECENT}{self.service}"
         try:

@@ -6,6 +6,7 @@ a success from before the cut is then already older than that.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -14,6 +15,8 @@ from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteNam
 from controller.ports import Clock, Heartbeats, Prober
 
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
+JUST_AFTER_S = 0.001
+MILLISECONDS_MAX = 2**53  # what any float holds exactly
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
 
 
@@ -47,6 +50,7 @@ class Hearing:
         self._busy_s = busy_s
         self._rest_s = rest_s
         self._settled = Instant(clock.monotonic() + SETTLE_S)
+        self._alarm = asyncio.Event()
 
     def _since(self, at: Instant | None) -> float:
         """An age; never older than this daemon's own start, plus the time it needs to settle."""
@@ -106,6 +110,20 @@ class Hearing:
         """Some site has become late a short while ago: a decision may be near."""
         return any(self._newly_late(site) for site in self._watched)
 
+    def listen(self) -> bool:
+        """The same; and the pauses between probes end, or last again."""
+        late = self.late()
+        if late:
+            self._alarm.set()
+        else:
+            self._alarm.clear()
+        return late
+
+    def late_in_s(self) -> float:
+        """Until the first of the sites that are in time becomes late, if nothing more is heard."""
+        left = (self._late_after_s - self.control_s(site) for site in self._watched)
+        return min((s for s in left if s >= 0), default=self._late_after_s) + JUST_AFTER_S
+
     def _newly_late(self, site: SiteName) -> bool:
         over = self.control_s(site) - self._late_after_s
         return 0 < over < NEWS_S
@@ -152,16 +170,19 @@ class Hearing:
         """Long at rest. Short when the site has just become late, and for as long as it is late
         but its data path answers: then only fresh answers keep it from being given up.
         """
-        rested = 0.0
-        while rested < self._rest_s:
-            await asyncio.sleep(self._busy_s)
-            rested += self._busy_s
+        rest_until = self._clock.monotonic() + self._rest_s
+        while (left_s := rest_until - self._clock.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, self._busy_s))
             if self._newly_late(site) or (ok and self.control_s(site) > self._late_after_s):
                 return
+            if not self._alarm.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(rest_until - self._clock.monotonic()):
+                        await self._alarm.wait()
 
 
 def _seconds(milliseconds: object) -> float:
-    if isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and milliseconds >= 0:
+    if type(milliseconds) is int and 0 <= milliseconds < MILLISECONDS_MAX:
         return milliseconds / 1000
     return FOREVER_S
 

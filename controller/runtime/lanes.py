@@ -11,30 +11,7 @@ from controller.core.intents import Follow, Intent, Rejoin, lane, name
 from controller.core.model import Epoch, Instant, Outcome
 from controller.ports import Clock
 from controller.runtime.act import Result
-
-FIRST_REST_S = 0.05
-FREE_REPEATS = 2
-LONGEST_PAUSE_S = 0.5
-FRESH_S = 2.0  # asked for again after longer than this, it is a new matter
-FORGET_S = 10.0  # a failure that nobody has asked to repeat for this long is no news any more
-
-
-@dataclass(slots=True)
-class Rest:
-    """A lane after failures."""
-
-    until: Instant
-    failures: int
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
-    """An intent that succeeded, and is asked for again because its goal is not seen yet."""
-
-    intent: Intent
-    times: int
-    not_before: Instant
+from controller.runtime.restraint import Restraint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +40,14 @@ class Lanes:
         self._on_done = on_done
         self._tasks = tasks
         self._clock = clock
-        self._longest_rest_s = longest_rest_s
+        self._restraint = Restraint(longest_rest_s)
         self._running: dict[str, Intent] = {}
         self._work: dict[str, asyncio.Task[None]] = {}
         self._given_up: set[str] = set()
-        self._rests: dict[str, Rest] = {}
-        self._repeats: dict[str, Repeat] = {}
 
     def busy(self) -> frozenset[str]:
         """Lanes at work, or resting after a failure."""
-        now = self._clock.monotonic()
-        resting = {key for key, rest in self._rests.items() if rest.until > now}
-        return frozenset(self._running.keys() | resting)
+        return frozenset(self._running.keys() | self._restraint.resting(self._clock.monotonic()))
 
     def running(self) -> dict[str, str]:
         """What is at work, by lane."""
@@ -82,19 +55,14 @@ class Lanes:
 
     def failures(self) -> dict[str, str]:
         """The last failure of each lane that has not succeeded, or been left alone, since."""
-        now = self._clock.monotonic()
-        return {key: r.detail for key, r in self._rests.items() if now - r.until < FORGET_S}
+        return self._restraint.failures(self._clock.monotonic())
 
     def start(self, intent: Intent) -> bool:
         """`intent` is at work, unless it was done just now and what it brings about takes time."""
         key = lane(intent)
         assert key not in self._running
-        repeat = self._repeats.get(key)
-        if repeat is not None and repeat.intent == intent:
-            if self._clock.monotonic() < repeat.not_before:
-                return False
-        else:
-            self._repeats.pop(key, None)
+        if not self._restraint.allows(key, intent, self._clock.monotonic()):
+            return False
         self._running[key] = intent
         self._work[key] = self._tasks.create_task(self._run(key, intent))
         return True
@@ -104,7 +72,7 @@ class Lanes:
 
         And nothing has to rest for a failure of before.
         """
-        self._rests.clear()
+        self._restraint.new_epoch()
         for key, intent in self._running.items():
             if isinstance(intent, Follow | Rejoin) and intent.epoch < epoch:
                 self._given_up.add(key)
@@ -124,19 +92,7 @@ class Lanes:
             del self._running[key], self._work[key]
         now = self._clock.monotonic()
         if result.outcome is Outcome.OK:
-            self._rests.pop(key, None)
-            self._note_repeat(key, intent, now)
+            self._restraint.succeeded(key, intent, now)
         elif not given_up:
-            failures = self._rests[key].failures + 1 if key in self._rests else 1
-            rest = min(FIRST_REST_S * 2.0 ** (failures - 1), self._longest_rest_s)
-            self._rests[key] = Rest(Instant(now + rest), failures, result.detail)
+            self._restraint.failed(key, result.detail, now)
         self._on_done(Done(intent=intent, result=result, began=began, took_s=now - began))
-
-    def _note_repeat(self, key: str, intent: Intent, now: Instant) -> None:
-        """The same again is asked for at once twice, then ever more seldom."""
-        before = self._repeats.get(key)
-        again = before is not None and before.intent == intent and now < before.not_before + FRESH_S
-        times = before.times + 1 if before is not None and again else 1
-        pause = 0.0 if times <= FREE_REPEATS else FIRST_REST_S * 2.0 ** (times - FREE_REPEATS - 1)
-        not_before = Instant(now + min(pause, LONGEST_PAUSE_S))
-        self._repeats[key] = Repeat(intent=intent, times=times, not_before=not_before)

@@ -8,9 +8,9 @@ import structlog
 
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, lane, name
-from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcome
-from controller.core.rules import Keep
+from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
 from controller.core.view import View
+from controller.core.wants import HOLD, Keep
 from controller.ports import Clock, Database, PortError, Prober
 from controller.runtime.act import Hands
 from controller.runtime.hearing import Hearing
@@ -121,8 +121,10 @@ class ServiceLoop:
     def _climbing(self) -> bool:
         """Rungs wait and something moved a short while ago; a long wait needs no haste."""
         decision = self.decision
-        if decision is None or decision.rule >= 420:
-            return decision is None
+        if decision is None or decision.traffic is HOLD:
+            return True
+        if decision.rule >= 420:
+            return False
         hasty = self.clock.monotonic() - self.moved_at < HASTE_S
         return hasty and any(not rung.done for rung in decision.rungs)
 
@@ -198,7 +200,9 @@ class ServiceLoop:
         token = 0
         while True:
             epoch = self.hands.promises.of(self.hands.service)
-            if sampled.value.writable and sampled.value.epoch == epoch:
+            handing = self.decision is not None and self.decision.role is Role.HANDING_OVER
+            # A log that the candidate has to hold whole is not made longer.
+            if sampled.value.writable and sampled.value.epoch == epoch and not handing:
                 token += 1
                 began = self.clock.monotonic()
                 try:

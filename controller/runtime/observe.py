@@ -13,6 +13,7 @@ from controller.core.model import (
     DatabaseName,
     DatabaseState,
     Epoch,
+    EpochRecord,
     Instant,
     Report,
     ServiceReport,
@@ -21,6 +22,7 @@ from controller.core.model import (
 from controller.core.view import OtherSite, OwnSide, ServiceSpec, View
 from controller.ports import AnnouncerState, BackendState, Clock
 from controller.runtime.hearing import Hearing
+from controller.runtime.orders import Order, Orders
 from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
@@ -28,8 +30,8 @@ from controller.runtime.sampled import Sampled
 POLL_S = 0.015
 HASTY_S = 0.1
 SELDOM_S = 0.5
-CALM_S = 0.8  # our own writes tell of a database's fall sooner than another look would
-RARELY_S = 5.0
+CALM_S = 1.0  # our own writes tell of a database's fall sooner than another look would
+RARELY_S = 10.0
 
 
 @dataclass(slots=True)
@@ -65,12 +67,14 @@ class Observer:
     hearing: Hearing
     records: Records
     promises: Promises
+    orders: Orders
     proofs: Proofs = field(default_factory=Proofs)
     dirty: dict[str, Instant] = field(default_factory=dict)  # by lane: older looks are no good
     troubles_since: dict[str, Instant] = field(default_factory=dict)
     lease_until: Instant = Instant(float("-inf"))
     raised: Epoch = Epoch(0)
     fenced: Epoch = Epoch(0)
+    held_since: Instant | None = None
 
     async def read_store(self, patience_s: float, *, max_age_s: float) -> None:
         """The records are at most this old, or the store is late and counts as not answering."""
@@ -86,13 +90,22 @@ class Observer:
         """
         seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
         database_s = CALM_S if calm else POLL_S
-        async with asyncio.TaskGroup() as tasks:
-            for lane, sampled in self._by_lane().items():
-                age_s = {TRAFFIC_LANE: seldom_s, ROUTES_LANE: seldom_s, ADDRESS_LANE: rarely_s}.get(
-                    lane, SELDOM_S if lane in busy else database_s
-                )
-                after = self.dirty.get(lane)
-                tasks.create_task(sampled.refresh(patience_s, after=after, max_age_s=age_s))
+        traffic_s = POLL_S if self.held_since is not None else seldom_s
+        ages = {TRAFFIC_LANE: traffic_s, ROUTES_LANE: seldom_s, ADDRESS_LANE: rarely_s}
+        stale = [
+            sampled.refresh(patience_s, after=after)
+            for lane, sampled in self._by_lane().items()
+            if not sampled.fresh(
+                ages.get(lane, SELDOM_S if lane in busy else database_s),
+                after := self.dirty.get(lane),
+            )
+        ]
+        if len(stale) == 1:
+            await stale[0]
+        elif stale:
+            async with asyncio.TaskGroup() as tasks:
+                for refresh in stale:
+                    tasks.create_task(refresh)
 
     def _by_lane(self) -> dict[str, Sampled[Any]]:
         """What shows the effect of each lane's intents."""
@@ -114,7 +127,10 @@ class Observer:
     def view(self, busy: frozenset[str]) -> View:
         """What is known now."""
         service = self.spec.name
-        record = self.records.epochs.get(service)
+        stored = self.records.epochs.get(service)
+        order = self.orders.of(service)
+        record = _assumed(stored, order)
+        requests = self.records.requests
         view = View(
             now=self.clock.monotonic(),
             me=self.me,
@@ -126,6 +142,11 @@ class Observer:
             store_ok=self.records.ok and not self.looks.store.late,
             others={site: self._other(site) for site in self._other_sites()},
             paused=self.records.pauses.get(service, ""),
+            request=requests.newest(service),
+            acknowledged=requests.acknowledged(service),
+            drains=requests.drains(),
+            alone=None if order is None else order.request,
+            stored=stored,
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
             raised_here=record is not None and record.epoch == self.raised,
             busy=busy | self._unseen(),
@@ -145,6 +166,8 @@ class Observer:
         announcer = self.looks.announcer.value
         announced = None if announcer is None else announcer.services.get(self.spec.name)
         canary = self.proofs.canary
+        held = backend is not None and backend.held
+        self.held_since = (self.held_since or now) if held else None
         return OwnSide(
             databases=tuple(self.looks.databases[name].value for name in self.spec.databases),
             promised=promised,
@@ -155,6 +178,10 @@ class Observer:
                 if epoch == promised
             },
             front_ok=balancer is not None,
+            held=held,
+            held_s=0.0 if self.held_since is None else now - self.held_since,
+            can_hold=backend is not None and backend.can_hold,
+            in_flight=0 if backend is None else backend.in_flight,
             apps_up=sum(1 for verdict in self._verdicts("app ").values() if verdict.up),
             apps_total=len(self._verdicts("app ")),
             directed_to=frozenset(
@@ -200,6 +227,15 @@ class Observer:
         for kind in kinds:
             self.troubles_since.setdefault(kind, now)
         return {kind: now - since for kind, since in self.troubles_since.items()}
+
+
+def _assumed(stored: EpochRecord | None, order: Order | None) -> EpochRecord | None:
+    """What the store says, unless an operator had this site assume a later epoch."""
+    if order is None or order.assumed is None:
+        return stored
+    if stored is not None and stored.epoch >= order.assumed.epoch:
+        return stored
+    return order.assumed
 
 
 def _of_service(report: Report, spec: ServiceSpec) -> ServiceReport | None:

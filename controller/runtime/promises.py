@@ -6,10 +6,11 @@ floor that refuses a store which was restored from an older snapshot.
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 from controller.core.model import NO_EPOCH, Epoch, ServiceName
+from controller.core.wire import EPOCH_MAX
+from controller.runtime.durable import replace_file
 
 
 class PromiseLost(Exception):
@@ -27,10 +28,10 @@ class Promises:
     def _load(self) -> dict[ServiceName, Epoch]:
         try:
             data = json.loads(self._path.read_text())
-            return {ServiceName(name): Epoch(int(epoch)) for name, epoch in data.items()}
+            return {ServiceName(name): _epoch(name, epoch) for name, epoch in data.items()}
         except FileNotFoundError:
             return {}
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise PromiseLost(
                 f"{self._path} is damaged ({error}). Put the highest epoch of every service that "
                 "any site reports into it (tricast status --json), then start again."
@@ -46,19 +47,11 @@ class Promises:
             if epoch <= self.of(service):
                 return
             wanted = {**self._epochs, service: epoch}
-            await asyncio.to_thread(self._store, wanted)
+            await asyncio.to_thread(replace_file, self._path, json.dumps(wanted))
             self._epochs = wanted
 
-    def _store(self, epochs: dict[ServiceName, Epoch]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("w") as file:
-            json.dump(epochs, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+
+def _epoch(service: str, value: object) -> Epoch:
+    if type(value) is not int or not 0 <= value <= EPOCH_MAX:
+        raise ValueError(f"{service}: {str(value)[:40]} is not an epoch")
+    return Epoch(value)

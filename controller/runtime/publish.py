@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from controller.core import outlook, troubles
+from controller.core import guards, outlook, troubles
 from controller.core.decide import Decision
 from controller.core.model import (
     DatabaseReport,
@@ -42,6 +42,9 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
         eligible=decision.eligible,
         not_eligible_because=decision.not_eligible_because,
         yielding=decision.yielding,
+        moving=guards.holder_hands_over(view, view.spec.timings.hold_s),
+        held=view.own.held or not view.own.can_hold,
+        quiet=not view.own.can_hold or (view.own.held and view.own.in_flight == 0),
         databases=tuple(
             DatabaseReport(state=state, voter=own_voter(view, state))
             for state in view.own.databases
@@ -60,7 +63,10 @@ def digest(report: ServiceReport) -> Hashable:
         report.rule,
         report.eligible,
         report.yielding,
+        report.held,
+        report.quiet,
         report.lands_at,
+        tuple(found.state.position for found in report.databases) if report.moving else (),
         tuple(_state_digest(found.state) for found in report.databases),
         tuple(_voter_digest(found.voter) for found in report.databases),
         tuple(_voter_digest(voter) for voter in report.voters),
@@ -74,6 +80,7 @@ def news(records: Records) -> Hashable:
     return (
         tuple((name, record.revision) for name, record in sorted(records.epochs.items())),
         tuple(sorted(records.pauses.items())),
+        records.requests.revisions(),
         tuple(
             (site, report.boot, tuple(digest(found) for found in report.services))
             for site, report in sorted(records.reports.items())

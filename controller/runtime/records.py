@@ -1,4 +1,4 @@
-"""What the store says, kept current: epoch records, the sites' reports, pauses.
+"""What the store says, kept current: epoch records, the sites' reports, operators' requests.
 
 A watch is only a hint to read again; the read is linearizable. A value that cannot be decoded is
 reported as a problem and treated as absent where that is safe (a report), never where it is not
@@ -24,7 +24,8 @@ from controller.core.wire import (
     decode_report,
     service_of_epoch_key,
 )
-from controller.ports import Clock, PortError, Store
+from controller.ports import Clock, Entry, PortError, Store
+from controller.runtime.requests import RequestBook
 
 PAUSE = "pause/"
 RECENT = "recent/"
@@ -55,8 +56,13 @@ class Records:
     error: str = "the store has not been read yet"
     answered: Instant | None = None
     ok: bool = False
+    requests: RequestBook = field(init=False)
     _epochs_known: dict[ServiceName, Known] = field(default_factory=dict)
     _reports_known: dict[SiteName, Known] = field(default_factory=dict)
+    _changes_known: dict[str, tuple[int, Change]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.requests = RequestBook(clock=self.clock)
 
     async def refresh(self) -> bool:
         """Read again; whether the majority answered."""
@@ -71,6 +77,7 @@ class Records:
         seen_reports: set[SiteName] = set()
         pauses: dict[ServiceName, str] = {}
         recent: set[ServiceName] = set()
+        requests: set[str] = set()
         changes: dict[ServiceName, list[Change]] = {}
         for full, entry in snapshot.entries.items():
             key = full.removeprefix(self.prefix)
@@ -82,8 +89,10 @@ class Records:
                     site = SiteName(key.removeprefix("sites/"))
                     seen_reports.add(site)
                     self._take_report(site, key, entry.value, entry.revision)
+                elif self.requests.take(key, entry):
+                    requests.add(key)
                 elif (change := change_of_key(key)) is not None:
-                    changes.setdefault(change[0], []).append(decode_change(key, entry.value))
+                    changes.setdefault(change[0], []).append(self._change(key, entry))
                 elif key.startswith(PAUSE):
                     pauses[ServiceName(key.removeprefix(PAUSE))] = entry.value.decode(
                         errors="replace"
@@ -98,6 +107,7 @@ class Records:
             del self.reports[site]
             self._reports_known.pop(site, None)
         self.changes = {s: sorted(c, key=lambda x: x.epoch) for s, c in changes.items()}
+        self.requests.keep_only(frozenset(requests))
         self.pauses, self.recent, self.problems = pauses, recent, tuple(problems)
         return True
 
@@ -113,6 +123,14 @@ class Records:
             return
         self.reports[site] = decode_report(key, value)
         self._reports_known[site] = Known(revision, self.clock.monotonic())
+
+    def _change(self, key: str, entry: Entry) -> Change:
+        """History is long and does not change: each record is decoded once."""
+        known = self._changes_known.get(key)
+        if known is None or known[0] != entry.revision:
+            known = (entry.revision, decode_change(key, entry.value))
+            self._changes_known[key] = known
+        return known[1]
 
     def took(self, service: ServiceName, record: EpochRecord) -> None:
         """This site has just written `record`: no need to read it back."""

@@ -49,6 +49,10 @@ class Sampled(Generic[T]):
         """A look has begun and has not ended."""
         return self._task is not None
 
+    def fresh(self, max_age_s: float, after: Instant | None = None) -> bool:
+        """The newest look is younger than `max_age_s`, and was begun after `after`."""
+        return self.age_s < max_age_s and (after is None or self._looked >= after)
+
     async def refresh(
         self, patience_s: float, *, after: Instant | None = None, max_age_s: float = 0.0
     ) -> T:
@@ -59,7 +63,7 @@ class Sampled(Generic[T]):
         """
         if self._looked == NEVER:
             patience_s = max(patience_s, FIRST_PATIENCE_S)
-        if self.age_s < max_age_s and (after is None or self._looked >= after):
+        if self.fresh(max_age_s, after):
             return self.value
         if self._task is not None and after is not None and self._started < after:
             await self._wait(patience_s)

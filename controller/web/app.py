@@ -1,27 +1,46 @@
-"""GET /healthz, /readyz, /metrics and /api/v1/...: read only, answered from the daemon's memory."""
+"""GET /healthz, /readyz, /metrics and /api/v1/...: answered from the daemon's memory.
+
+POST /api/v1/requests and its verdicts are taken on the unix socket only, where the kernel says who
+asks.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from controller.web.metrics import CONTENT_TYPE, Metrics
-from controller.web.schema import History, explain
-from controller.web.source import Pulse, StatusSource
+from controller.web.peer import who_asks
+from controller.web.schema import (
+    Ask,
+    History,
+    RequestAnswer,
+    Requests,
+    RequestView,
+    Verdict,
+    explain,
+)
+from controller.web.source import Desk, NotAsked, Pulse, StatusSource
 
 ANSWER_DEADLINE_S: Final = 2.0
 HISTORY_LIMIT: Final = 1000
 
 SOURCE: Final = web.AppKey("source", StatusSource)
+DESK: Final = web.AppKey("desk", Desk)
 METRICS: Final = web.AppKey("metrics", Metrics)
 
+Body = TypeVar("Body", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(source: StatusSource, metrics: Metrics | None = None) -> web.Application:
-    """An application that answers for `source`; `metrics` is the one the daemon counts in."""
+def build_app(
+    source: StatusSource, metrics: Metrics | None = None, desk: Desk | None = None
+) -> web.Application:
+    """An application that answers for `source`; `metrics` is the one the daemon counts in. Without
+    a `desk` nothing can be asked here.
+    """
     app = web.Application(middlewares=[_bounded], client_max_size=4096)
     app[SOURCE] = source
     app[METRICS] = metrics or Metrics()
@@ -31,6 +50,12 @@ def build_app(source: StatusSource, metrics: Metrics | None = None) -> web.Appli
     app.router.add_get("/api/v1/status", _status)
     app.router.add_get("/api/v1/explain", _explain)
     app.router.add_get("/api/v1/history", _history)
+    app.router.add_get("/api/v1/requests", _requests)
+    if desk is not None:
+        app[DESK] = desk
+        app.router.add_post("/api/v1/requests", _ask)
+        app.router.add_post("/api/v1/requests/approve", _approve)
+        app.router.add_post("/api/v1/requests/decline", _decline)
     return app
 
 
@@ -45,7 +70,9 @@ async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPNotFound:
         return _error(404, f"there is no {request.path[:200]} here; see /api/v1/status")
     except web.HTTPMethodNotAllowed:
-        return _error(405, "this API only reads: use GET")
+        return _error(405, f"{request.path[:200]} is not for {request.method}")
+    except NotAsked as error:
+        return _error(error.status, str(error))
 
 
 def _error(status: int, sentence: str) -> web.Response:
@@ -85,9 +112,45 @@ async def _explain(request: web.Request) -> web.Response:
 
 async def _history(request: web.Request) -> web.Response:
     asked = request.query.get("limit", "20")
-    if not asked.isdecimal() or not 1 <= int(asked) <= HISTORY_LIMIT:
+    if len(asked) > 9 or not asked.isdecimal() or not 1 <= int(asked) <= HISTORY_LIMIT:
         return _error(400, f"limit must be a number from 1 to {HISTORY_LIMIT}, not {asked[:20]!r}")
     source = request.app[SOURCE]
     changes = await source.history(request.query.get("service"), int(asked))
     status = await source.status()
     return _answer(History(cluster=status.cluster, site=status.site, changes=changes))
+
+
+async def _requests(request: web.Request) -> web.Response:
+    source = request.app[SOURCE]
+    found = await source.requests(request.query.get("service"))
+    status = await source.status()
+    return _answer(Requests(cluster=status.cluster, site=status.site, requests=found))
+
+
+async def _ask(request: web.Request) -> web.Response:
+    order = await _body(request, Ask)
+    return await _told(request, await request.app[DESK].ask(order, who_asks(request)))
+
+
+async def _approve(request: web.Request) -> web.Response:
+    verdict = await _body(request, Verdict)
+    return await _told(request, await request.app[DESK].approve(verdict, who_asks(request)))
+
+
+async def _decline(request: web.Request) -> web.Response:
+    verdict = await _body(request, Verdict)
+    return await _told(request, await request.app[DESK].decline(verdict, who_asks(request)))
+
+
+async def _told(request: web.Request, view: RequestView) -> web.Response:
+    status = await request.app[SOURCE].status()
+    return _answer(RequestAnswer(cluster=status.cluster, site=status.site, request=view))
+
+
+async def _body(request: web.Request, kind: type[Body]) -> Body:
+    try:
+        return kind.model_validate_json(await request.read())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NotAsked(400, f"{where or 'body'}: {first['msg']}") from None

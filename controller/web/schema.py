@@ -99,6 +99,78 @@ class SiteView(Answer):
     lands_at: str = ""  # of a witness: which site answers on the service address
 
 
+class RequestView(Answer):
+    """What an operator asked, and how far it is."""
+
+    number: int
+    kind: str  # switchover | failover | pause | ack | force-single | drain
+    service: str = ""  # "" for a whole site's
+    target: str = ""
+    reason: str = ""
+    asked_by: str
+    asked_at: str  # the site whose daemon was asked
+    at: str
+    state: str  # open | running | done | failed | refused | lapsed | withdrawn
+    state_by: str = ""
+    state_why: str = ""
+    state_at: str = ""
+    waits_for: str = ""
+    epoch: int = 0
+    holder: str = ""
+    plan: str = ""
+    statement: str = ""  # what may be lost
+    approvals_needed: int = 0
+    approved_by: tuple[str, ...] = ()
+    age_s: float | None = None  # since the answering daemon first saw it
+
+
+class RequestAnswer(Answer):
+    """The answer to POST /api/v1/requests and to its verdicts."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    request: RequestView
+
+
+class Requests(Answer):
+    """GET /api/v1/requests: newest first, by service; drains last."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    requests: tuple[RequestView, ...] = ()
+
+
+class Ask(BaseModel):
+    """POST /api/v1/requests, on the unix socket: who asks is told by the socket itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    service: str = ""
+    target: str = ""
+    reason: str = Field(default="", max_length=500)
+    allow_data_loss: bool = False
+    lasts_s: float | None = Field(default=None, gt=0, le=31_536_000)
+    not_before_s: float = Field(default=0.0, ge=0, le=31_536_000)
+    plan: str = ""  # as shown before; what is asked must still be the same
+    dry: bool = False  # show what would be asked, and change nothing
+
+
+class Verdict(BaseModel):
+    """POST /api/v1/requests/approve and .../decline, on the unix socket."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int = Field(default=0, ge=0)  # 0: the newest
+    kind: str = ""  # when given, the request has to be of that kind
+    service: str = ""
+    target: str = ""  # of a drain: the site
+    plan: str = ""  # of an approval
+    reason: str = Field(default="", max_length=500)
+
+
 class ServiceView(Answer):
     """One service, all sites."""
 
@@ -111,6 +183,7 @@ class ServiceView(Answer):
     paused: str = ""  # the operator's reason
     warnings: tuple[str, ...] = ()
     open_change: OpenChange | None = None
+    request: RequestView | None = None  # the one that is open
     sites: tuple[SiteView, ...] = ()
 
 
@@ -142,6 +215,7 @@ class Status(Answer):
     now: str
     store: StoreView
     services: tuple[ServiceView, ...] = ()
+    drains: tuple[RequestView, ...] = ()  # orders in force
     history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
 
 
@@ -169,6 +243,7 @@ class ServiceExplanation(Answer):
     guarantee: str = ""
     warnings: tuple[str, ...] = ()
     open_change: OpenChange | None = None
+    request: RequestView | None = None
     sites: tuple[SiteExplanation, ...] = ()
 
 
@@ -213,6 +288,7 @@ def _explain_service(service: ServiceView) -> ServiceExplanation:
         guarantee=service.guarantee,
         warnings=service.warnings,
         open_change=service.open_change,
+        request=service.request,
         sites=tuple(
             SiteExplanation(
                 site=site.site,
@@ -230,9 +306,11 @@ def _explain_service(service: ServiceView) -> ServiceExplanation:
 
 
 def json_schema() -> str:
-    """The JSON schema of every answer, as kept in docs/api/status.v1.json."""
-    answers: tuple[type[Answer], ...] = (Status, Explanation, History)
+    """The JSON schema of every answer and every body, as kept in docs/api/status.v1.json."""
+    answers: tuple[type[Answer], ...] = (Status, Explanation, History, RequestAnswer, Requests)
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers
     }
+    asked: tuple[type[BaseModel], ...] = (Ask, Verdict)
+    schemas |= {body.__name__: body.model_json_schema(mode="validation") for body in asked}
     return json.dumps(schemas, indent=2, sort_keys=True) + "\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from controller.web.schema import HistoryEntry, Status
+from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +23,32 @@ class StatusSource(Protocol):
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         """Finished role changes, newest first; of every service when None."""
 
+    async def requests(self, service: str | None) -> tuple[RequestView, ...]:
+        """What operators have asked, newest first; of every service, and drains, when None."""
+
     def alive(self) -> Pulse:
         """Whether the loop has turned lately; a process that is not alive should be restarted."""
 
     def ready(self) -> Pulse:
         """Whether it has seen enough to judge: its own services, the store, the other sites."""
+
+
+class NotAsked(Exception):
+    """Nothing was changed. The sentence says why, and the status how to tell it over HTTP."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Desk(Protocol):
+    """Where operators ask. Raises NotAsked; `who` was told by the socket, never by the asker."""
+
+    async def ask(self, order: Ask, who: str) -> RequestView:
+        """The request as it stands now; as it would stand when only a plan is wanted."""
+
+    async def approve(self, verdict: Verdict, who: str) -> RequestView:
+        """The request with one more approval."""
+
+    async def decline(self, verdict: Verdict, who: str) -> RequestView:
+        """The request, ended by `who`."""

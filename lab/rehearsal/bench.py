@@ -6,7 +6,7 @@ haproxy, app server, PostgreSQL and MariaDB. Parts come from the takeover's own 
 
 import asyncio
 import json
-import os
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -17,8 +17,9 @@ from typing import Any
 
 from lab.client.attempts import Outcome, longest_gap, missing
 from lab.netns.lab import Lab
-from lab.rehearsal.eyes import Eyes, wait_for
+from lab.rehearsal.eyes import PREFIX, Eyes, wait_for
 from lab.rehearsal.machine import facts
+from lab.rehearsal.rest import at_rest, only
 from lab.rehearsal.writer import Writer
 
 Say = Callable[[str], None]
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 PROVIDER = {"dc1": "isp1", "dc2": "isp2"}
 OTHER = {"dc1": "dc2", "dc2": "dc1"}
 HEALTHY_WITHIN_S = 60
-REST_S = 10
+SETTLE_S = 5
 
 
 @dataclass(slots=True)
@@ -47,8 +48,12 @@ class Bench:
         await self.lab.up(say=self.say)
         holder = "dc1"
         await self._healthy(holder)
-        found["rest"] = await self._at_rest()
-        self.say(f"at rest: {found['rest']}")
+        async with only(self.lab, "wallet"):
+            await self._healthy(holder)
+            await asyncio.sleep(SETTLE_S)
+            found["rest"] = await at_rest(self.lab)
+        self.say(f"at rest, one service: {found['rest']}")
+        await self._healthy(holder)
         runs = []
         for number in range(1, self.runs + 1):
             measured = await self._cut_once(holder)
@@ -78,12 +83,9 @@ class Bench:
         other = OTHER[holder]
         writer = await Writer.start(self.lab, "client2")
         await writer.acked(60, within_s=20)
-        async with asyncio.TaskGroup() as tasks:
-            route = tasks.create_task(self._route_seen(other))
-            stamp = time.clock_gettime(time.CLOCK_REALTIME)
-            cut_at = await self.lab.cut(holder)
-            cut_stamp = stamp + (cut_at - time.monotonic()) + (_now() - stamp)
-            await writer.acked(40, after=cut_at + 0.2, within_s=30)
+        cut_at = await self.lab.cut(holder)
+        cut_stamp = _now() + (cut_at - time.monotonic())
+        await writer.acked(40, after=cut_at + 0.2, within_s=30)
         await wait_for(
             f"a finished takeover by {other}",
             lambda: self._finished(other, cut_stamp),
@@ -114,7 +116,7 @@ class Bench:
                 for step in change["steps"]
                 if step["name"].startswith("intent ")
             },
-            "route_ms": _route_ms(change, route.result()),
+            "route_ms": self._route_ms(other, cut_stamp),
         }
 
     async def _finished(self, site: str, since: float) -> str:
@@ -123,40 +125,42 @@ class Bench:
             return ""
         return "no new entry in the history"
 
-    async def _route_seen(self, site: str) -> float | None:
-        """When the provider of `site` first had the route without prepends."""
-        until = time.monotonic() + 15
-        while time.monotonic() < until:
-            for path in await self.eyes.route(PROVIDER[site]):
-                if path["as_path"] == "64510":
-                    return _now()
-            await asyncio.sleep(0.001)
-        return None
-
-    async def _at_rest(self) -> dict[str, float]:
-        """Memory and processor time of a controller that has nothing to do."""
-        pid = self.lab.processes("dc1-edge", "controller")[-1].pid
-        before, began = _cpu_s(pid), time.monotonic()
-        await asyncio.sleep(REST_S)
-        took = time.monotonic() - began
-        return {
-            "controller_rss_mib": round(_rss_mib(pid), 1),
-            "controller_cpu_percent": round(100 * (_cpu_s(pid) - before) / took, 2),
-        }
+    def _route_ms(self, site: str, after: float) -> float | None:
+        """From the decision to attract to the provider's table, by the logs of both."""
+        decided = self.lab.log(f"{site}-edge", "controller").read_text(errors="replace")
+        came = self.lab.log(PROVIDER[site], "bgpd").read_text(errors="replace")
+        asked, seen = asked_to_attract(decided, after), route_came(came, after)
+        return None if asked is None or seen is None else round(1000 * (seen - asked), 1)
 
 
-def _route_ms(change: dict[str, Any], seen: float | None) -> float | None:
-    """From the decision to announce to the provider's table, in milliseconds."""
-    announced = [
-        float(step["detail"].removeprefix("began at ").removesuffix(" s"))
-        for step in change["steps"]
-        if step["name"] == "intent Announce" and step["detail"].startswith("began at")
-    ]
-    if seen is None or not announced:
-        return None
-    gaps = [1000 * (seen - _stamp(change["began_at"]) - at) for at in announced]
-    positive = [gap for gap in gaps if gap > 0]
-    return round(min(positive), 1) if positive else None
+def asked_to_attract(log: str, after: float) -> float | None:
+    """When the controller first asked for routes without prepends, by its own log."""
+    for line in log.splitlines():
+        if (
+            '"Announce(stance=<Stance.OVERRIDE' in line
+            or '"Announce(stance=<Stance.PREFERRED' in line
+        ):
+            at = _stamp(json.loads(line)["timestamp"])
+            if at > after:
+                return at
+    return None
+
+
+_UPDATE = re.compile(r"^(\S+ \S+) BGP: .* rcvd UPDATE w/ attr: .*\bpath ([\d ]+)")
+_ROUTE = re.compile(r"^(\S+ \S+) BGP: .* rcvd (\S+/\d+)")
+
+
+def route_came(log: str, after: float) -> float | None:
+    """When the service prefix with nothing but our own number as its path was first received."""
+    path = ""
+    for line in log.splitlines():
+        if (update := _UPDATE.match(line)) is not None:
+            path = update[2].strip()
+        elif (prefix := _ROUTE.match(line)) is not None:
+            came = datetime.strptime(prefix[1], "%Y/%m/%d %H:%M:%S.%f").astimezone().timestamp()
+            if path == "64510" and prefix[2] == PREFIX["wallet"] and came > after:
+                return came
+    return None
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -178,16 +182,6 @@ def _steps(runs: list[dict[str, Any]]) -> dict[str, float]:
         for name in names
     }
     return {name: round(at, 4) for name, at in sorted(medians.items(), key=lambda pair: pair[1])}
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _now() -> float:
@@ -223,7 +217,7 @@ def render(found: dict[str, Any]) -> str:
             f" {route['worst']:8.1f} {route['n']:3.0f}"
         )
     lines += [
-        f"controller at rest: {rest['controller_rss_mib']} MiB resident,"
+        f"controller at rest, one service: {rest['controller_rss_mib']} MiB resident,"
         f" {rest['controller_cpu_percent']} % of one core",
         f"acknowledged {found['acked']}, missing {found['missing']}",
         "steps, median seconds after the cut:",

@@ -1,6 +1,7 @@
 """The speaker's conversation, spoken by a pretended ExaBGP that keeps to the real one's manners."""
 
 import json
+import math
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -313,6 +314,7 @@ def test_a_quiet_exabgp_is_asked_before_routes_are_said(talk: Talk) -> None:
     talk.want(wallet=Wish(Stance.OVERRIDE, 1), lobby=BACKUP)
     assert talk.speak()
     assert talk.pipe[0] == "show neighbor json"
+    assert talk.dialogue.wake_in(talk.now) == math.inf  # only an answer, or a controller, wakes it
     # It is frozen now; the permit runs out; what lies in the pipe announces nothing.
     talk.wait(60.0)
     assert not talk.speak()

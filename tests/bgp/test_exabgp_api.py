@@ -140,6 +140,27 @@ def test_what_was_received_and_ends_of_tables_do_not_count() -> None:
     assert parse(eor) == Sent("203.0.113.1", {}, frozenset())
     assert parse(event("update", direction="receive", message={})) == Other()
     assert parse(event("notification", notification="x")) == Other()
+    assert parse('{"type": "state", "neighbor": ["203.0.113.1"]}') == Other()
+
+
+def sent(**attribute: object) -> str:
+    update = {"attribute": attribute, "announce": {"ipv4 unicast": {"x": [{"nlri": V4.text}]}}}
+    return event("update", direction="send", message={"update": update})
+
+
+PATH = {"0": {"value": [64510]}}
+
+
+def test_attributes_of_another_shape_are_named() -> None:
+    assert isinstance(parse(sent(**{"as-path": PATH})), Sent)
+    for wrong, message in (
+        (sent(**{"as-path": [64510]}), "as-path is not a mapping of segments"),
+        (sent(**{"as-path": PATH, "community": 7}), "community is not a list"),
+        (sent(**{"as-path": PATH, "large-community": {}}), "large-community is not a list"),
+    ):
+        found = parse(wrong)
+        assert isinstance(found, Unreadable)
+        assert message in found.why
 
 
 @pytest.mark.parametrize(

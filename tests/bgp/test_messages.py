@@ -94,6 +94,36 @@ def test_what_is_wrong_is_named(change: dict[str, object], message: str) -> None
         parse_request(json.dumps({**GOOD, **change}).encode())
 
 
+STATE = {
+    "sessions": {},
+    "services": {"wallet": {"stance": "backup", "epoch": 1, "confirmed": True}},
+    "permit_left_s": 1.0,
+    "problems": [],
+    "counters": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ({"ok": True}, "KeyError 'id'"),
+        ({"id": "seven", "ok": True}, "ValueError"),
+        ({"id": 1}, "KeyError 'ok'"),
+        ({"id": 1, "ok": False}, "KeyError 'error'"),
+        ({"id": 1, "ok": True, "state": 7}, "state is not an object"),
+        ({"id": 1, "ok": True, "state": {**STATE, "problems": "no"}}, "problems is not a list"),
+        ({"id": 1, "ok": True, "state": {**STATE, "counters": {"a": "x"}}}, "ValueError"),
+        ({"id": 1, "ok": True, "state": {**STATE, "services": {"w": {}}}}, "KeyError 'stance'"),
+        ({"id": 1, "ok": True, "state": {**STATE, "permit_left_s": "1"}}, "permit_left_s"),
+    ],
+)
+def test_a_reply_of_another_shape_says_what_is_wrong(
+    reply: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BadMessage, match=message):
+        parse_reply(json.dumps(reply).encode())
+
+
 @given(
     st.one_of(st.binary(max_size=80), st.text(max_size=40).map(lambda t: json.dumps(t).encode()))
 )

@@ -51,6 +51,27 @@ def test_no_route_is_said_twice_and_nothing_that_holds_is_said(
         assert prefix not in known or known[prefix] != wanted[neighbor][prefix]
 
 
+@given(wanted=TABLES, told=TABLES)
+def test_no_two_commands_could_have_been_one(
+    wanted: dict[str, Routes], told: dict[str, Routes]
+) -> None:
+    commands = fewest(wanted, told)
+    bodies = [
+        (command.attributes if isinstance(command, Announce) else None, command.prefixes[0].family)
+        for command in commands
+    ]
+    across = list(zip(bodies, (command.neighbors for command in commands), strict=True))
+    along = list(zip(bodies, (command.prefixes for command in commands), strict=True))
+    assert len(set(across)) == len(across)
+    assert len(set(along)) == len(along)
+
+
+@given(ROUTES)
+def test_what_is_said_to_everybody_is_one_command_a_wish_and_family(routes: Routes) -> None:
+    commands = fewest(dict.fromkeys(NEIGHBORS, routes), {})
+    assert len(commands) == len({(said, prefix.family) for prefix, said in routes.items()})
+
+
 def test_neighbors_and_prefixes_that_are_told_the_same_share_a_command() -> None:
     preferred = POLICY.attributes(Stance.PREFERRED)
     routes: Routes = dict.fromkeys(PREFIXES[:3], preferred)

@@ -20,9 +20,13 @@ DC1 = SiteName("dc1")
 
 
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
-def test_haproxy_accepts_its_file() -> None:
+def test_haproxy_accepts_its_file(tmp_path: Path) -> None:
+    text = (CONFIGS / "haproxy.cfg").read_text()
+    assert "lua-load /etc/haproxy/hold.lua" in text
+    moved = tmp_path / "haproxy.cfg"
+    moved.write_text(text.replace("/etc/haproxy/hold.lua", str(CONFIGS / "haproxy" / "hold.lua")))
     done = subprocess.run(
-        ["haproxy", "-c", "-f", str(CONFIGS / "haproxy.cfg")],
+        ["haproxy", "-c", "-f", str(moved)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -40,6 +44,8 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
         for address in service.addresses:
             shown = f"[{address}]" if ":" in address else address
             assert f"bind {shown}:80 " in text
+        assert f"http-request lua.tricast_hold {service.backend} 2000 if" in text
+        assert re.search(rf"^backend tricast_hold\n(    .*\n)*    server {service.backend} ", text, re.M)
     assert f"stats socket {CLUSTER.haproxy.socket} " in text
     assert f"server-state-base {CLUSTER.haproxy.state_dir}\n" in text
     assert "bind 10.1.0.1:8404" in text

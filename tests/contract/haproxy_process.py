@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 CONFIGURATION = Path(__file__).parents[2] / "lab/containerlab/nodes/dc1-edge/haproxy.cfg"
+GATE = Path(__file__).parents[2] / "configs/haproxy/hold.lua"
 NAMES = ("dc1-app1", "dc1-app2", "dc2-app1", "dc2-app2")
 
 
@@ -76,6 +77,7 @@ class HaproxyProcess:
             ("10.1.0.1:8404", f"127.0.0.1:{self.alive}"),
             ("/run/haproxy/admin.sock", str(self.socket)),
             ("/var/lib/haproxy/state", str(self.state_dir)),
+            ("/etc/haproxy/hold.lua", str(GATE)),
             ("    user haproxy\n    group haproxy\n", ""),
         ]
         for old, new in moves:

@@ -14,17 +14,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from controller.adapters.haproxy import Haproxy, parse_servers
+from controller.adapters.haproxy import Haproxy, parse_servers, parse_sessions
 from controller.core.model import SiteName
 from controller.ports import BackendState, LoadBalancer, Refused, TimedOut, Unreachable
 from tests.contract.fakes.load_balancer import FakeLoadBalancer
-from tests.contract.haproxy_process import CONFIGURATION, NAMES, HaproxyProcess
+from tests.contract.haproxy_process import CONFIGURATION, GATE, NAMES, HaproxyProcess
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(60)]
 
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 BACKENDS = ("be_wallet", "be_lobby")
-CLOSED = BackendState(enabled={DC1: 0, DC2: 0}, up={DC1: 0, DC2: 0}, total={DC1: 2, DC2: 2})
+CLOSED = BackendState(
+    enabled={DC1: 0, DC2: 0}, up={DC1: 0, DC2: 0}, total={DC1: 2, DC2: 2}, can_hold=True
+)
 
 
 @pytest_asyncio.fixture
@@ -102,7 +104,77 @@ async def test_a_site_without_servers_is_refused_and_nothing_changes(
     assert await enabled(balancer, "be_wallet") == {DC1: 2, DC2: 0}
 
 
+async def test_held_requests_go_on_with_the_next_direction(balancer: LoadBalancer) -> None:
+    await balancer.direct("be_wallet", DC1, 1.0)
+    for _ in range(2):
+        await balancer.hold("be_wallet", 1.0)
+        found = await balancer.observe(1.0)
+        assert found["be_wallet"].held
+        assert found["be_wallet"].enabled == {DC1: 2, DC2: 0}
+        assert not found["be_lobby"].held
+    await balancer.direct("be_wallet", DC2, 1.0)
+    state = (await balancer.observe(1.0))["be_wallet"]
+    assert (state.held, state.enabled) == (False, {DC1: 0, DC2: 2})
+    await balancer.hold("be_wallet", 1.0)
+    await balancer.direct("be_wallet", DC2, 1.0)
+    assert not (await balancer.observe(1.0))["be_wallet"].held
+
+
+async def test_a_backend_without_a_gate_cannot_be_held(balancer: LoadBalancer) -> None:
+    with pytest.raises(Refused, match=r"the gate of be_none is not ready: No such server\."):
+        await balancer.hold("be_none", 1.0)
+
+
 # --- what only the real one can show -------------------------------------------------------------
+
+
+async def test_new_requests_wait_at_the_gate_and_none_fails(haproxy: HaproxyProcess) -> None:
+    balancer = adapter(haproxy)
+    await balancer.direct("be_wallet", DC1, 1.0)
+    async with asyncio.TaskGroup() as group:
+        slow = group.create_task(haproxy.get(haproxy.wallet, "/slow"))
+        waiting = [group.create_task(app.held.wait()) for app in haproxy.apps[:2]]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+        await balancer.hold("be_wallet", 1.0)
+        asked = [group.create_task(haproxy.answer(haproxy.wallet)) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        assert not any(each.done() for each in asked)
+        assert (await balancer.observe(1.0))["be_wallet"].in_flight == 1
+        assert await haproxy.servers_that_answer(haproxy.lobby) == {"503"}
+        await balancer.direct("be_wallet", DC2, 1.0)
+    answers = [each.result() for each in asked]
+    assert {json.loads(found[2])["site"] for found in answers if found} == {DC2}
+    assert all(found is not None and found[0] == 200 for found in answers)
+    assert slow.result() != 200
+
+
+async def test_no_request_waits_longer_than_the_gate_lets_it(haproxy: HaproxyProcess) -> None:
+    balancer = adapter(haproxy)
+    await balancer.direct("be_wallet", DC1, 1.0)
+    await balancer.hold("be_wallet", 1.0)
+    started = time.monotonic()
+    assert await haproxy.get(haproxy.wallet) == 200
+    assert 1.9 < time.monotonic() - started < 3.0
+
+
+async def test_a_haproxy_without_gates_directs_all_the_same(haproxy: HaproxyProcess) -> None:
+    text = haproxy.configuration()
+    start = text.index("backend tricast_hold")
+    bare = re.sub(r".*(tricast_hold|hold\.lua).*\n", "", text[:start])
+    haproxy.kill()
+    (haproxy.folder / "haproxy.cfg").write_text(bare)
+    haproxy._spawn(haproxy.folder / "haproxy.cfg")
+    await eventually(lambda: alive(haproxy), "it answers")
+    balancer = adapter(haproxy)
+    await balancer.direct("be_wallet", DC1, 1.0)
+    state = (await balancer.observe(1.0))["be_wallet"]
+    assert (state.can_hold, state.enabled[DC1]) == (False, 2)
+
+
+async def alive(haproxy: HaproxyProcess) -> bool:
+    return await haproxy.get(haproxy.alive, "/alive") == 200
 
 
 async def test_clients_are_answered_by_the_site_and_only_by_it(haproxy: HaproxyProcess) -> None:
@@ -281,6 +353,15 @@ def test_lines_that_are_no_servers_are_passed_over() -> None:
     ]
 
 
+def test_sessions_are_counted_by_backend() -> None:
+    text = (
+        "# pxname,svname,qcur,qmax,scur,smax\nbe_wallet,BACKEND,0,0,3,4\nbe_lobby,BACKEND,0,0,,\n\n"
+    )
+    assert parse_sessions(text) == {"be_wallet": 3}
+    with pytest.raises(Refused, match="show stat"):
+        parse_sessions("Permission denied\n")
+
+
 async def test_the_longest_site_name_owns_a_server() -> None:
     table = (
         b"1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state\n"
@@ -300,7 +381,9 @@ def test_the_labs_files_are_valid_and_differ_by_site_only(tmp_path: Path) -> Non
     assert words.replace('"dc1"', '"SITE"') == re.sub(
         r"(at|tricast-edge|bind) (dc2|10\.2\.0\.1)\b", r"\1 SITE", there, flags=re.I
     ).replace('"dc2"', '"SITE"')
-    for path in (CONFIGURATION, other):
+    for name, text in (("here", here), ("there", there)):
+        path = tmp_path / name
+        path.write_text(text.replace("/etc/haproxy/hold.lua", str(GATE)))
         checked = subprocess.run(
             ["/usr/sbin/haproxy", "-c", "-f", str(path)],
             capture_output=True,

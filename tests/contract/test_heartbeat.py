@@ -92,21 +92,41 @@ async def test_two_ends_hear_each_other_within_three_intervals(port: int) -> Non
     _figure(f"acquainted_s {took:.4f}")
 
 
-async def test_what_is_said_arrives_at_once_and_wakes_the_reader(port: int) -> None:
-    wakes: list[float] = []
-    a, b = _end(DC1, port), _end(DC2, port, on_change=lambda: wakes.append(time.monotonic()))
+async def test_what_is_said_in_a_hurry_arrives_at_once(port: int) -> None:
+    a, b = _end(DC1, port), _end(DC2, port)
     took: list[float] = []
     async with _running(a, b):
         await _until(lambda: DC1 in b.heard(), 2)
         for n in range(20):
             await asyncio.sleep(0.03)
-            woken = len(wakes)
-            a.say({"n": n})
+            a.say(partial(dict, n=n))
+            a.hurry()
             took.append(await _until(partial(_says, b, DC1, {"n": n}), 2))
-            assert len(wakes) == woken + 1
     took.sort()
     _figure(f"say_to_heard_median_s {took[10]:.4f}")
     assert took[10] < INTERVAL_S / 2
+
+
+async def test_what_is_said_without_hurry_goes_with_the_next_heartbeat(port: int) -> None:
+    a, b = _end(DC1, port), _end(DC2, port)
+    async with _running(a, b):
+        await _until(lambda: DC1 in b.heard(), 2)
+        a.say(partial(dict, n=1))
+        assert await _until(partial(_says, b, DC1, {"n": 1}), 2) < 2 * INTERVAL_S
+
+
+async def test_first_heartbeat_and_one_after_silence_wake_the_reader(port: int) -> None:
+    wakes: list[float] = []
+    b = _end(DC2, port, on_change=lambda: wakes.append(time.monotonic()))
+    async with _running(b):
+        async with _running(_end(DC1, port)):
+            await _until(lambda: len(wakes) == 1, 2)
+            await asyncio.sleep(3 * INTERVAL_S)
+            assert len(wakes) == 1  # the steady ones wake nobody
+        silent_since = b.heard()[DC1].at
+        await _until(lambda: time.monotonic() - silent_since > 4 * INTERVAL_S, 2)
+        async with _running(_end(DC1, port)):
+            await _until(lambda: len(wakes) == 2, 2)
 
 
 async def test_saying_much_sends_little(port: int) -> None:
@@ -116,7 +136,8 @@ async def test_saying_much_sends_little(port: int) -> None:
         sock.setblocking(False)
         async with _running(a):
             for n in range(1000):
-                a.say({"n": n})
+                a.say(partial(dict, n=n))
+                a.hurry()
                 await asyncio.sleep(0.0005)
         received = 0
         with suppress(BlockingIOError):
@@ -251,9 +272,9 @@ async def test_address_in_use_is_refused_by_name(port: int) -> None:
 
 async def test_payload_that_does_not_fit_leaves_the_former_one(port: int) -> None:
     a, b = _end(DC1, port), _end(DC2, port)
-    a.say({"n": 1})
+    a.say(partial(dict, n=1))
     with pytest.raises(PayloadTooLargeError):
-        a.say({"n": "x" * 1000})
+        a.say(partial(dict, n="x" * 1000))
     async with _running(a, b):
         await _until(lambda: DC1 in b.heard(), 2)
     assert b.heard()[DC1].payload == {"n": 1}

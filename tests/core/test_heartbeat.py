@@ -316,3 +316,12 @@ def test_site_is_not_its_own_neighbor() -> None:
 def test_name_that_cannot_fit_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="names are 1 to 63"):
         Exchange(cluster="l" * 64, site=A, others=frozenset({B}), boot="a1", keys=(KEY,))
+
+
+def test_what_does_not_fit_a_datagram_is_never_made() -> None:
+    with pytest.raises(heartbeat.PayloadTooLargeError, match="does not fit a datagram"):
+        _exchange(A, "a1").make(B, {"p": "x" * heartbeat.DATAGRAM_BYTES_MAX})
+
+
+def test_sealed_json_that_is_no_object_is_malformed() -> None:
+    assert _reason(_exchange(B, "b1").receive(_sealed(b"[1]"))) is DropReason.MALFORMED

@@ -2,19 +2,36 @@
 
 from dataclasses import replace
 
+import pytest
+
 from controller.core import outlook
 from controller.core.model import (
+    DatabaseName,
+    Durability,
     Epoch,
     Follower,
     Role,
     ServiceReport,
+    SiteName,
     VoterState,
 )
 from controller.core.view import OtherSite, View
+from tests.core.turned import (
+    copy,
+    follower,
+    other,
+    own,
+    record,
+    serving,
+    spec,
+    state,
+    voter,
+)
 from tests.core.views import (
     DC1,
     DC2,
     END,
+    GONE,
     HERE,
     LEDGER,
     RECORD,
@@ -23,6 +40,8 @@ from tests.core.views import (
     dc2_view,
     report_of_dc1,
 )
+
+JOURNAL = DatabaseName("journal")
 
 
 def dc1_view(*followers: Follower) -> View:
@@ -68,3 +87,127 @@ def test_a_keeper_that_the_primary_does_not_see_does_not_vote() -> None:
     assert "commits wait" in outlook.guarantee(dc1_view())
     hidden = replace(seen, quarantined=True)
     assert outlook.live_voters(dc1_view(hidden), LEDGER) == {DC1}
+
+
+@pytest.mark.parametrize(
+    ("view", "live"),
+    [
+        (serving(), {DC1, DC2, WITNESS}),
+        (replace(serving(), record=None), set()),
+        (state(serving(), writable=False), {DC1, WITNESS}),
+        (other(serving(), DC1, report_age_s=5.0), {DC1, DC2, WITNESS}),
+        (other(serving(), DC1, report_age_s=5.1), {DC2, WITNESS}),
+        (voter(serving(), DC1, streaming=False), {DC2, WITNESS}),
+        (voter(serving(), DC1, following=WITNESS), {DC2, WITNESS}),
+        (copy(serving(), DC1, quarantined=True), {DC2, WITNESS}),
+        (copy(serving(), DC1, quarantined=True, name=JOURNAL), {DC1, DC2, WITNESS}),
+        (state(serving(), followers=(follower(DC1),)), {DC1, DC2}),
+        (
+            state(serving(), followers=(follower(DC1), follower(WITNESS, streaming=False))),
+            {DC1, DC2},
+        ),
+        (state(serving(), followers=(follower(DC1, quarantined=True),)), {DC2}),
+        (dc2_view(), {DC1, DC2}),
+        (state(dc2_view(), quarantined=True), {DC1}),
+        (state(dc2_view(), streaming=False), {DC1}),
+        (state(dc2_view(), upstream=WITNESS), {DC1}),
+        (copy(dc2_view(), DC1, writable=False), {DC2}),
+        (record(dc2_view(), epoch=Epoch(3)), {DC2}),  # its report is of an older epoch
+    ],
+)
+def test_a_vote_counts_while_it_is_seen_to_flow(view: View, live: set[SiteName]) -> None:
+    assert outlook.live_voters(view, LEDGER) == live
+
+
+def test_a_copy_of_another_name_votes_for_nothing_here() -> None:
+    assert outlook.live_voters(serving(), JOURNAL) == set()
+    renamed = state(serving(), name=JOURNAL)
+    assert outlook.live_voters(renamed, LEDGER) == set()
+    assert outlook.live_voters(copy(dc2_view(), DC1, name=JOURNAL), LEDGER) == {DC2}
+
+
+ALL_VOTE = "quorum: 3 of 3 voters; survives the loss of any one site"
+TWO_VOTE = "quorum: 2 of 3 voters; the NEXT failure cannot be survived automatically"
+ONE_VOTES = "quorum: 1 of 3 voters; commits wait, nothing acknowledged is at risk"
+
+
+def five(view: View) -> View:
+    return spec(view, witnesses=(WITNESS, SiteName("w2"), SiteName("w3")))
+
+
+@pytest.mark.parametrize(
+    ("view", "sentence"),
+    [
+        (serving(), ALL_VOTE),
+        (dc2_view(), TWO_VOTE),
+        (copy(dc2_view(), DC1, writable=False), ONE_VOTES),
+        (spec(serving(), databases=(LEDGER, JOURNAL)), ONE_VOTES.replace("1", "0", 1)),
+        (spec(serving(), databases=()), ONE_VOTES.replace("1", "0", 1)),
+        (five(serving()), TWO_VOTE.replace("2 of 3", "3 of 5")),
+        (
+            spec(serving(), witnesses=(), data_sites=(DC1, DC2)),
+            TWO_VOTE.replace("2 of 3", "2 of 2"),
+        ),
+        (
+            spec(serving(), durability=Durability.LEASE),
+            "lease: one holder at a time by an etcd lease of 3 s; "
+            "what is not replicated may be lost",
+        ),
+    ],
+)
+def test_the_guarantee_is_one_sentence(view: View, sentence: str) -> None:
+    if not view.spec.witnesses:
+        view = state(view, followers=(follower(DC1),))
+    assert outlook.guarantee(view) == sentence
+
+
+def test_four_of_five_survive_one_failure_more() -> None:
+    view = five(serving())
+    extra = replace(serving().others[WITNESS])
+    view = replace(view, others={**view.others, SiteName("w2"): extra})
+    more = (follower(DC1), follower(WITNESS), follower(SiteName("w2")))
+    view = state(view, followers=more)
+    assert outlook.guarantee(view) == "quorum: 4 of 5 voters; survives the loss of any one site"
+    assert outlook.warnings(view) == (
+        "ledger: the copy at w3 does not vote; "
+        "the next failure can still be survived automatically",
+    )
+
+
+@pytest.mark.parametrize(
+    ("view", "found"),
+    [
+        (serving(), ()),
+        (
+            replace(serving(), store_ok=False),
+            ("etcd's majority does not answer: no role can change until it does",),
+        ),
+        (
+            voter(voter(serving(), DC1, streaming=False), WITNESS, streaming=False),
+            tuple(
+                f"ledger: the copy at {site} does not vote; "
+                "the next failure cannot be survived automatically"
+                for site in (DC1, WITNESS)
+            ),
+        ),
+        (other(serving(), DC1, seen=replace(GONE, control_s=0.5)), ()),
+        (
+            other(other(serving(), WITNESS, seen=GONE), DC1, seen=GONE),
+            ("dc1 is not heard", "witness is not heard"),
+        ),
+        (state(serving(), problems=("a", "b")), ("ledger at dc2: a", "ledger at dc2: b")),
+        (own(serving(), sessions_up=1), ("1 of 2 BGP sessions of dc2 are up",)),
+        (own(serving(), sessions_up=0), ("0 of 2 BGP sessions of dc2 are up",)),
+        (
+            own(serving(), stance=None),
+            ("the BGP speaker of dc2 does not answer",),
+        ),
+        (
+            own(serving(), stance=None, sessions_up=0, sessions_total=0),
+            ("the BGP speaker of dc2 does not answer",),
+        ),
+        (own(serving(), front_ok=False), ("dc2: haproxy here does not answer",)),
+    ],
+)
+def test_a_warning_names_the_thing(view: View, found: tuple[str, ...]) -> None:
+    assert outlook.warnings(view) == found

@@ -58,19 +58,34 @@ def test_positions_of_different_kinds_are_refused() -> None:
         compare(lsn(1, "0/0"), maria(1, "0-1-1"))
 
 
-@pytest.mark.parametrize("text", ["", "0", "0-0", "0/", "/0", "0/xyz", "123456789/0"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "0-0", "0/", "/0", "0/xyz", "123456789/0", "-1/0", "0/+1", "1_0/0", " 1/0"]
+)
 def test_what_is_no_lsn_is_refused_by_name(text: str) -> None:
     with pytest.raises(BadPosition, match="not an LSN"):
         lsn_to_int(text)
 
 
-@pytest.mark.parametrize("text", ["0-1", "a-b-c", "0-1-2-3", "0-1-"])
+@pytest.mark.parametrize("text", ["0-1", "a-b-c", "0-1-2-3", "0-1-", "0-1-²", "0-1-" + "9" * 5000])
 def test_what_is_no_mariadb_position_is_refused(text: str) -> None:
     with pytest.raises(BadPosition):
         parse_mariadb_gtids(text)
 
 
-@pytest.mark.parametrize("text", ["uuid", "uuid:1-x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "uuid",
+        "uuid:",
+        "uuid:tag",
+        "uuid:1-x",
+        "uuid:²",
+        "uuid:1-²",
+        "uuid:5-3",
+        "uuid:0",
+        "uuid:1-",
+    ],
+)
 def test_what_is_no_mysql_set_is_refused(text: str) -> None:
     with pytest.raises(BadPosition):
         parse_mysql_gtids(text)

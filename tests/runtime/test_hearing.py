@@ -1,6 +1,6 @@
 """Ages of signs of life: what a fresh daemon has not seen yet is no evidence of silence."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from controller.core.model import FOREVER_S, Instant, ServiceName, SiteName
 from controller.ports import Heard, Sample
@@ -17,7 +17,10 @@ class Said:
     def __init__(self) -> None:
         self.last: dict[SiteName, Heard] = {}
 
-    def say(self, payload: Mapping[str, object]) -> None:
+    def say(self, payload: Callable[[], Mapping[str, object]]) -> None:
+        raise AssertionError
+
+    def hurry(self) -> None:
         raise AssertionError
 
     def heard(self) -> Mapping[SiteName, Heard]:

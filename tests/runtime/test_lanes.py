@@ -5,7 +5,8 @@ import asyncio
 from controller.core.intents import Intent, Rejoin, SealDatabase, lane
 from controller.core.model import DatabaseName, Epoch, Outcome, SiteName
 from controller.runtime.act import OK, Result
-from controller.runtime.lanes import FIRST_REST_S, FORGET_S, Done, Lanes
+from controller.runtime.lanes import Done, Lanes
+from controller.runtime.restraint import FIRST_REST_S, FORGET_S
 from tests.runtime.clock import HandClock
 
 SEAL = SealDatabase(database=DatabaseName("ledger"), epoch=Epoch(3))

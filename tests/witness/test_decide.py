@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from controller.core.model import Epoch, VoterState
-from controller.core.position import lsn_to_int
+from controller.core.model import DatabaseName, Epoch, VoterState
+from controller.core.position import LogFormat, Position, lsn_to_int
 from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
 from witness.decide import (
     Doing,
@@ -65,3 +65,48 @@ def test_only_what_every_site_has_applied_may_go() -> None:
     assert prune_below(RECORD, LEDGER, {DC1: report}, (DC1, DC2), 0) == 0
     assert prune_below(replace(RECORD, epoch=Epoch(3)), LEDGER, both, (DC1, DC2), 0) == 0
     assert prune_below(None, LEDGER, both, (DC1, DC2), 0) == 0
+
+
+def test_a_copy_of_another_database_or_without_a_position_prunes_nothing() -> None:
+    report = report_of_dc1()
+    (found,) = report.databases
+    unknown = replace(found, state=replace(found.state, position=None))
+    other_name = replace(found, state=replace(found.state, name=DatabaseName("journal")))
+    in_gtids = Position(epoch=2, format=LogFormat.MARIADB_GTID, text="0-1-5")
+    other_kind = replace(found, state=replace(found.state, position=in_gtids))
+    for copy in (unknown, other_name, other_kind):
+        silent = replace(report, databases=(copy,))
+        assert prune_below(RECORD, LEDGER, {DC1: report, DC2: silent}, (DC1, DC2), 0) == 0
+
+
+def test_what_is_applied_counts_before_what_is_received() -> None:
+    report = report_of_dc1()
+    (found,) = report.databases
+    applied = Position(epoch=2, format=LogFormat.LSN, text="0/3000000")
+    late = replace(report, databases=(replace(found, state=replace(found.state, applied=applied)),))
+    both = {DC1: report, DC2: late}
+    assert prune_below(RECORD, LEDGER, both, (DC1, DC2), 0) == lsn_to_int("0/3000000")
+
+
+def test_a_keeper_of_the_right_site_but_an_older_epoch_does_not_follow() -> None:
+    for changes in ({"following_epoch": Epoch(1)}, {"following": DC2}):
+        keeper = replace(FOLLOWING, **changes)
+        decision = decide_keeper(RECORD, Epoch(2), keeper, report_of_dc1())
+        assert decision.intent == SealKeeper(epoch=Epoch(2))
+
+
+def test_a_promise_that_is_equal_is_neither_raised_nor_refused() -> None:
+    assert decide_keeper(RECORD, Epoch(2), QUIET, None).doing is Doing.AWAIT_HOLDER
+
+
+def test_a_holder_has_promoted_only_by_name_by_epoch_and_by_being_writable() -> None:
+    report = report_of_dc1()
+    (found,) = report.databases
+    for changes in (
+        {"name": DatabaseName("journal")},
+        {"writable": False},
+        {"epoch": Epoch(1)},
+    ):
+        copy = replace(found, state=replace(found.state, **changes))
+        decision = decide_keeper(RECORD, Epoch(2), QUIET, replace(report, databases=(copy,)))
+        assert decision.doing is Doing.AWAIT_HOLDER

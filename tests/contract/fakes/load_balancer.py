@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 
 from controller.core.model import SiteName
 from controller.ports import BackendState, PortError, Refused
@@ -15,6 +16,8 @@ class FakeLoadBalancer:
         self._sites = sorted(sites, key=len, reverse=True)
         self._servers = {backend: dict.fromkeys(names, False) for backend, names in servers.items()}
         self.down: set[tuple[str, str]] = set()  # (backend, server) found not healthy
+        self.gates: dict[str, bool] = dict.fromkeys(self._servers, False)
+        self.in_flight: dict[str, int] = {}  # what still runs, by backend
         self.directed: list[tuple[str, SiteName | None]] = []
         self.broken: PortError | None = None
 
@@ -22,7 +25,23 @@ class FakeLoadBalancer:
         """Every backend, as the last `direct` left it."""
         del deadline_s
         self._raise()
-        return {backend: self._count(backend) for backend in self._servers}
+        return {
+            backend: replace(
+                self._count(backend),
+                can_hold=backend in self.gates,
+                held=self.gates.get(backend, False),
+                in_flight=self.in_flight.get(backend, 0) if self.gates.get(backend) else 0,
+            )
+            for backend in self._servers
+        }
+
+    async def hold(self, backend: str, deadline_s: float) -> None:
+        """New requests wait."""
+        del deadline_s
+        self._raise()
+        if backend not in self.gates:
+            raise Refused(f"haproxy: the gate of {backend} is not ready: No such server.")
+        self.gates[backend] = True
 
     async def direct(self, backend: str, site: SiteName | None, deadline_s: float) -> None:
         """Open to `site` only."""
@@ -36,6 +55,8 @@ class FakeLoadBalancer:
             known = ", ".join(servers)
             raise Refused(f"haproxy: {backend} has no server of site {site}; it has {known}")
         self.directed.append((backend, site))
+        if backend in self.gates:
+            self.gates[backend] = False
         for name in servers:
             servers[name] = site is not None and self._site_of(name) == site
 

@@ -1,0 +1,92 @@
+"""`tricast switchover`, `failover`, `force-single`: a service moves, or stays up alone."""
+
+import sys
+from dataclasses import replace
+
+import click
+
+from controller.cli import options
+from controller.cli.endpoint import tell
+from controller.cli.options import Asked
+from controller.cli.progress import confirm, finish, follow, typed
+from controller.web.schema import Ask, RequestAnswer, RequestView
+
+PATH = "/api/v1/requests"
+
+
+def planned(asked: Asked, order: Ask) -> RequestView:
+    """What would be asked; nothing is changed."""
+    return tell(asked.endpoint, PATH, order.model_copy(update={"dry": True}), RequestAnswer).request
+
+
+def told_to(asked: Asked, order: Ask, plan: RequestView) -> RequestView:
+    """It is asked now, exactly as it was planned."""
+    chosen = order.model_copy(update={"target": plan.target, "plan": plan.plan})
+    return tell(asked.endpoint, PATH, chosen, RequestAnswer).request
+
+
+@click.command()
+@options.telling
+@click.option("--to", default="", help="Which site takes over (default: the best candidate).")
+@click.option("--in", "not_before", type=click.FloatRange(0), default=0.0, help="Seconds from now.")
+def switchover(
+    asked: Asked,
+    *,
+    to: str,
+    not_before: float,
+) -> int:
+    """Hand a service over to another site. Nothing is lost; requests wait, and none fails."""
+    order = Ask(
+        kind="switchover",
+        service=asked.service,
+        target=to,
+        reason=asked.reason,
+        not_before_s=not_before,
+    )
+    plan = planned(asked, order)
+    confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}?")
+    later = replace(asked, timeout=asked.timeout + not_before)
+    return follow(later, told_to(asked, order, plan), lambda _request, _status: False)
+
+
+@click.command()
+@options.telling
+@click.option("--to", required=True, help="Which site takes over.")
+@click.option("--allow-data-loss", is_flag=True, help="Do without voters that cannot be reached.")
+def failover(
+    asked: Asked,
+    *,
+    to: str,
+    allow_data_loss: bool,
+) -> int:
+    """Let a site take over whatever the holder does. Refused where a loss cannot be excluded."""
+    order = Ask(
+        kind="failover",
+        service=asked.service,
+        target=to,
+        reason=asked.reason,
+        allow_data_loss=allow_data_loss,
+    )
+    plan = planned(asked, order)
+    if plan.statement:
+        print(plan.statement, file=sys.stderr)
+    confirm(asked, f"Let {plan.target} take {plan.service} over from {plan.holder}?")
+    return follow(asked, told_to(asked, order, plan), lambda _request, _status: False)
+
+
+@click.command(name="force-single")
+@options.telling
+@click.argument("site")
+@click.option("--confirm", "phrase", help="The site's name once more, where nobody can type it.")
+def force_single(
+    asked: Asked,
+    *,
+    site: str,
+    phrase: str | None,
+) -> int:
+    """Let SITE, the last survivor, serve without any other voter. Ask on its own node."""
+    order = Ask(kind="force-single", service=asked.service, target=site, reason=asked.reason)
+    plan = planned(asked, order)
+    print(plan.statement, file=sys.stderr)
+    typed(asked, site, phrase)
+    return finish(asked, told_to(asked, order, plan))

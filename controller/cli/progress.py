@@ -1,0 +1,130 @@
+"""What becomes of a request: asked again and again until it is over, and what its end means."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlencode
+
+import click
+
+from controller.cli.endpoint import Endpoint, ask
+from controller.cli.errors import CliError
+from controller.cli.exit_codes import ExitCode
+from controller.cli.options import Asked
+from controller.cli.output import print_json
+from controller.web.schema import Requests, RequestView, Status
+
+POLL_S: Final = 0.2
+CODES: Final = {
+    "done": ExitCode.DONE,
+    "failed": ExitCode.FAILED,
+    "refused": ExitCode.REFUSED,
+    "lapsed": ExitCode.REFUSED,
+    "withdrawn": ExitCode.REFUSED,
+}
+
+
+@dataclass(slots=True)
+class Teller:
+    """Says each thing once, on standard error, so that standard output is the answer alone."""
+
+    said: list[str] = field(default_factory=list)
+
+    def say(self, sentence: str) -> None:
+        """`sentence`, unless it was the last one."""
+        if sentence and self.said[-1:] != [sentence]:
+            self.said.append(sentence)
+            print(sentence, file=sys.stderr, flush=True)
+
+
+def confirm(asked: Asked, question: str) -> None:
+    """The asker agreed, on a terminal or with --yes. Raises CliError."""
+    if asked.yes:
+        return
+    if not sys.stdin.isatty():
+        raise CliError(ExitCode.USAGE, f"{question} Nobody can be asked back here: add --yes")
+    if not click.confirm(question, err=True):
+        raise CliError(ExitCode.REFUSED, "nothing was asked")
+
+
+def typed(asked: Asked, phrase: str, given: str | None) -> None:
+    """The asker has typed `phrase`. Raises CliError."""
+    if given is None and sys.stdin.isatty():
+        given = click.prompt(f"Type {phrase} to go on", err=True)
+    if given is None:
+        raise CliError(ExitCode.USAGE, f"nobody can be asked back here: add --confirm {phrase}")
+    if given != phrase:
+        raise CliError(ExitCode.REFUSED, f"{given!r} is not {phrase!r}: nothing was asked")
+
+
+def told(request: RequestView) -> str:
+    """One sentence."""
+    what = f"request {request.number} ({request.kind}" + (
+        f" to {request.target})" if request.target else ")"
+    )
+    why = f": {request.state_why}" if request.state_why else ""
+    waits = f", waits for {request.waits_for}" if request.waits_for else ""
+    return f"{what} is {request.state}{waits}{why}"
+
+
+def finish(asked: Asked, request: RequestView) -> int:
+    """The request is printed as it stands; its exit code."""
+    if asked.as_json:
+        print_json(request)
+    else:
+        print(told(request))
+    if request.state in CODES:
+        return CODES[request.state]
+    return (
+        ExitCode.WAITING if request.approvals_needed > len(request.approved_by) else ExitCode.DONE
+    )
+
+
+def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Status], bool]) -> int:
+    """`request` is followed until it is `over`; a daemon that is restarted meanwhile is found
+    again. Raises CliError when the time is up.
+    """
+    teller, until = Teller(), time.monotonic() + asked.timeout
+    if not asked.wait or request.approvals_needed > len(request.approved_by):
+        return finish(asked, request)
+    while True:
+        try:
+            request, status = _now(asked.endpoint, request)
+        except CliError as error:
+            if error.code is not ExitCode.UNAVAILABLE:
+                raise
+            teller.say(error.sentence)
+        else:
+            teller.say(_line(request, status))
+            if request.state in CODES or over(request, status):
+                return finish(asked, request)
+        if time.monotonic() >= until:
+            raise CliError(
+                ExitCode.UNKNOWN,
+                f"after {asked.timeout:g} s {told(request)}; it goes on: tricast requests",
+            )
+        time.sleep(POLL_S)
+
+
+def _now(endpoint: Endpoint, request: RequestView) -> tuple[RequestView, Status]:
+    query = f"?{urlencode({'service': request.service})}" if request.service else ""
+    known = ask(endpoint, f"/api/v1/requests{query}", Requests)
+    found = next(
+        (
+            r
+            for r in known.requests
+            if (r.service, r.number, r.kind) == (request.service, request.number, request.kind)
+            and (r.service or r.target == request.target)
+        ),
+        request,
+    )
+    return found, ask(endpoint, "/api/v1/status", Status)
+
+
+def _line(request: RequestView, status: Status) -> str:
+    for service in status.services:
+        if service.name == request.service and service.open_change is not None:
+            return f"{told(request)} [{service.open_change.ladder}: {service.open_change.step}]"
+    return told(request)

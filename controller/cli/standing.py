@@ -1,0 +1,80 @@
+"""`tricast pause`, `resume`, `drain`, `undrain`, `ack`: orders that stand, and their ends."""
+
+import click
+
+from controller.cli import options
+from controller.cli.endpoint import tell
+from controller.cli.moves import PATH
+from controller.cli.options import Asked
+from controller.cli.progress import confirm, finish, follow
+from controller.web.schema import Ask, RequestAnswer, RequestView, Status, Verdict
+
+
+@click.command()
+@options.telling
+@click.option("--for", "lasts", type=click.FloatRange(min=1), help="Seconds; for ever otherwise.")
+def pause(
+    asked: Asked,
+    *,
+    lasts: float | None,
+) -> int:
+    """No automation for a service: what serves goes on, and nothing takes over. Needs --reason."""
+    order = Ask(kind="pause", service=asked.service, reason=asked.reason, lasts_s=lasts)
+    request = tell(asked.endpoint, PATH, order, RequestAnswer).request
+    return follow(asked, request, lambda found, _status: found.state == "running")
+
+
+@click.command()
+@options.telling
+def resume(
+    asked: Asked,
+) -> int:
+    """End a pause."""
+    verdict = Verdict(kind="pause", service=asked.service, reason=asked.reason)
+    ended = tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request
+    finish(asked, ended)
+    return 0
+
+
+@click.command()
+@options.telling
+def ack(
+    asked: Asked,
+) -> int:
+    """Acknowledge the last role change: the next one may be automatic again."""
+    order = Ask(kind="ack", service=asked.service, reason=asked.reason)
+    request = tell(asked.endpoint, PATH, order, RequestAnswer).request
+    return follow(asked, request, lambda _request, _status: False)
+
+
+@click.command()
+@options.telling
+@click.argument("site")
+def drain(
+    asked: Asked,
+    *,
+    site: str,
+) -> int:
+    """Take every role away from SITE, then its routes; it is no candidate until undrained."""
+    confirm(asked, f"Drain {site}?")
+    order = Ask(kind="drain", target=site, reason=asked.reason)
+    request = tell(asked.endpoint, PATH, order, RequestAnswer).request
+
+    def holds_nothing(_request: RequestView, status: Status) -> bool:
+        return all(found.holder != site for found in status.services)
+
+    return follow(asked, request, holds_nothing)
+
+
+@click.command()
+@options.telling
+@click.argument("site")
+def undrain(
+    asked: Asked,
+    *,
+    site: str,
+) -> int:
+    """SITE may have roles and routes again. It takes none back by itself."""
+    verdict = Verdict(kind="drain", target=site, reason=asked.reason)
+    finish(asked, tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request)
+    return 0

@@ -1,0 +1,147 @@
+"""What a rule wants of this site's role, routes and traffic.
+
+The names are the words of the table's columns in docs/rules.md.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+
+from bgp.policy import Stance
+from controller.core import copies, guards, sequences, troubles
+from controller.core.model import Role, SiteName
+from controller.core.quorum import holder_report
+from controller.core.view import View
+
+
+class Keep(Enum):
+    """Leave as it is; or let new requests wait while it stays as it is."""
+
+    KEEP = "keep"
+    HOLD = "hold"
+
+
+KEEP = Keep.KEEP
+HOLD = Keep.HOLD
+
+
+# --- role ----------------------------------------------------------------------------------------
+
+
+def acting_as(role: Role) -> Callable[[View], Role]:
+    def fixed(view: View) -> Role:
+        return role
+
+    return fixed
+
+
+def primary_once_serving(view: View) -> Role:
+    serving = view.own.directed_to == frozenset({view.me})
+    return Role.PRIMARY if serving else Role.TAKING_OVER
+
+
+# --- routes --------------------------------------------------------------------------------------
+
+
+def leave_routes(view: View) -> Stance | None:
+    return None
+
+
+def hold_routes(view: View) -> Stance | None:
+    """The same again, so that the permit does not lapse; a silent speaker is left alone."""
+    return view.own.stance
+
+
+def hold_routes_while_committing(view: View) -> Stance | None:
+    return view.own.stance if guards.commits_flow(view) else None
+
+
+def backup(view: View) -> Stance | None:
+    return Stance.BACKUP
+
+
+def isolated(view: View) -> Stance | None:
+    return Stance.ISOLATED
+
+
+def drained(view: View) -> Stance | None:
+    """Gracefully shut down; after a while gone, if the holder is known to attract traffic."""
+    order = view.drains.get(view.me)
+    report = holder_report(view)
+    served = report is not None and report.stance in guards.ATTRACTING
+    waited = order is not None and order.age_s > view.spec.timings.withdraw_after_s
+    return Stance.WITHDRAWN if served and waited else Stance.DRAINED
+
+
+def attracting_stance(view: View) -> Stance:
+    """`override` while another site is not known to have left `preferred`, else `preferred`."""
+    settled = view.own.stance is Stance.PREFERRED and view.own.stance_epoch == view.own.promised
+    first = view.record is not None and view.record.kind == "bootstrap"
+    if settled or first or guards.others_retired(view):
+        return Stance.PREFERRED
+    return Stance.OVERRIDE
+
+
+def primary_routes(view: View) -> Stance | None:
+    return attracting_stance(view)
+
+
+def takeover_routes(view: View) -> Stance | None:
+    """Routes are pulled as early as the seals prove the data, if nobody else is left to serve;
+    never to a site that could not serve.
+    """
+    proved = all(sequences.database_proved(view, state) for state in view.own.databases)
+    opened = all(
+        copies.promoted_here(view, state) and state.gate_open for state in view.own.databases
+    )
+    alone = guards.previous_holder_silent(view)
+    promised = view.record is not None and view.own.promised >= view.record.epoch
+    servable = promised and not troubles.service_reasons(view)
+    # What was proved under this epoch stays proved: no look that comes late takes routes back.
+    pulled = view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
+    if servable and (pulled or opened or (proved and alone)):
+        return attracting_stance(view)
+    return Stance.BACKUP
+
+
+# --- traffic -------------------------------------------------------------------------------------
+
+
+def keep_traffic(view: View) -> SiteName | Keep | None:
+    return KEEP
+
+
+def to_nobody(view: View) -> SiteName | Keep | None:
+    return None
+
+
+def to_me(view: View) -> SiteName | Keep | None:
+    return view.me
+
+
+def to_holder(view: View) -> SiteName | Keep | None:
+    """Held while the holder hands over, and then until the gates of the new one are open."""
+    assert view.record is not None
+    limit = view.spec.timings.hold_s
+    moving = view.own.held and guards.handed_over(view) and not guards.holder_opened(view)
+    if moving and view.record_unchanged_s <= limit:
+        return HOLD
+    return HOLD if guards.holder_hands_over(view, limit) else view.record.holder
+
+
+def back_to_me(view: View) -> SiteName | Keep | None:
+    """What is held goes on as soon as the gates here are open again."""
+    return view.me if all(state.gate_open for state in view.own.databases) else HOLD
+
+
+def to_me_when_committing(view: View) -> SiteName | Keep | None:
+    """As soon as commits are acknowledged here; the gates are opening at the same time. Not taken
+    back when a voter is missing for a moment.
+    """
+    if view.own.held and view.record_unchanged_s <= view.spec.timings.hold_s:
+        return view.me if guards.established(view) else HOLD
+    committing = all(
+        copies.promoted_here(view, state)
+        and (state.gate_open or state.alone or copies.voter_follows(view, state))
+        for state in view.own.databases
+    )
+    return view.me if committing else None

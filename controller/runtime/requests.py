@@ -1,0 +1,171 @@
+"""Operators' requests as this node knows them, and every change of one: by compare-and-swap.
+
+How long a request has been open, or as it is, is counted here from the moment this node first saw
+it so; a daemon that has been restarted counts anew.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from controller.core.model import NO_EPOCH, Epoch, Instant, ServiceName, SiteName
+from controller.core.requests import (
+    CLOSED,
+    Kind,
+    NotAllowed,
+    Request,
+    SeenRequest,
+    State,
+    closed,
+    moved,
+    newest,
+    numbered,
+)
+from controller.core.wire import decode_request, encode_request, is_request_key, key_of_request
+from controller.ports import Clock, Entry, Store
+
+KEPT = 50  # closed requests of one service; older ones are deleted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    request: Request
+    revision: int
+    first: Instant
+    since: Instant
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestBook:
+    """Every request in the newest snapshot of the store."""
+
+    clock: Clock
+    _known: dict[str, _Known] = field(default_factory=dict)
+
+    def take(self, key: str, entry: Entry) -> bool:
+        """Whether `key` is a request's; it is known now. Raises BadRecord."""
+        if not is_request_key(key):
+            return False
+        known = self._known.get(key)
+        if known is None or known.revision != entry.revision:
+            self.took(key, decode_request(key, entry.value), entry.revision)
+        return True
+
+    def took(self, key: str, request: Request, revision: int) -> None:
+        """`request` stands at `key` since `revision`; a new order under an old key is new."""
+        now, known = self.clock.monotonic(), self._known.get(key)
+        anew = known is None or (closed(known.request) and not closed(request))
+        first = now if anew or known is None else known.first
+        self._known[key] = _Known(request=request, revision=revision, first=first, since=now)
+
+    def keep_only(self, keys: frozenset[str]) -> None:
+        """What is not in the store any more is forgotten."""
+        for key in self._known.keys() - keys:
+            del self._known[key]
+
+    def of(self, service: ServiceName) -> tuple[SeenRequest, ...]:
+        """Every request for `service`, the oldest first."""
+        found = [self._seen(k) for k in self._known.values() if k.request.service == service]
+        return tuple(sorted(found, key=lambda seen: seen.request.number))
+
+    def newest(self, service: ServiceName) -> SeenRequest | None:
+        """The one that may be open."""
+        return newest(self.of(service))
+
+    def acknowledged(self, service: ServiceName) -> Epoch:
+        """The newest role change that an operator has looked at."""
+        return max(
+            (
+                seen.request.epoch
+                for seen in self.of(service)
+                if seen.request.kind is Kind.ACK and seen.request.state is State.DONE
+            ),
+            default=NO_EPOCH,
+        )
+
+    def drains(self) -> dict[SiteName, SeenRequest]:
+        """The orders to drain, by site."""
+        return {
+            SiteName(known.request.target): self._seen(known)
+            for known in self._known.values()
+            if known.request.service is None
+        }
+
+    def revisions(self) -> tuple[tuple[str, int], ...]:
+        """Changes when any request does."""
+        return tuple(sorted((key, known.revision) for key, known in self._known.items()))
+
+    def _seen(self, known: _Known) -> SeenRequest:
+        now = self.clock.monotonic()
+        return SeenRequest(
+            request=known.request,
+            revision=known.revision,
+            age_s=now - known.first,
+            unchanged_s=now - known.since,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestDesk:
+    """Where requests are opened and changed."""
+
+    site: SiteName
+    store: Store
+    prefix: str
+    clock: Clock
+    book: RequestBook
+    deadline_s: float
+
+    async def open(self, request: Request) -> Request:
+        """`request` stands in the store under the next number. Raises NotAllowed, PortError."""
+        assert request.service is not None
+        found = numbered(request, self.book.newest(request.service))
+        key = key_of_request(found)
+        revision = await self._swap(key, found, 0)
+        if revision is None:
+            raise NotAllowed(
+                f"somebody else asked for {request.service} at the same time; "
+                "look with tricast requests, then try again"
+            )
+        self.book.took(key, found, revision)
+        await self._prune(request.service)
+        return found
+
+    async def order(self, request: Request, before: SeenRequest | None) -> Request:
+        """The standing order `request` of a site replaces a closed one. Raises as `open`."""
+        found = replace(request, number=1 if before is None else before.request.number + 1)
+        key = key_of_request(found)
+        revision = await self._swap(key, found, 0 if before is None else before.revision)
+        if revision is None:
+            raise NotAllowed(f"somebody else changed the order for {request.target} first")
+        self.book.took(key, found, revision)
+        return found
+
+    async def change(self, seen: SeenRequest, changed: Request) -> Request:
+        """`changed` replaces what was seen. Raises NotAllowed when it is something else by now."""
+        key = key_of_request(changed)
+        revision = await self._swap(key, changed, seen.revision)
+        if revision is None:
+            raise NotAllowed(f"request {changed.number} was changed meanwhile; look again")
+        self.book.took(key, changed, revision)
+        return changed
+
+    async def settle(
+        self, service: ServiceName, number: int, revision: int, state: State, why: str
+    ) -> None:
+        """The request is in `state`, told by this site."""
+        seen = self.book.newest(service)
+        if seen is None or seen.request.number != number or seen.revision != revision:
+            raise NotAllowed(f"request {number} of {service} was changed meanwhile")
+        by = f"tricast at {self.site}"
+        after = moved(seen.request, state, by=by, why=why, at=self.clock.stamp())
+        await self.change(seen, after)
+
+    async def _swap(self, key: str, request: Request, expected: int) -> int | None:
+        return await self.store.swap(
+            f"{self.prefix}{key}", encode_request(request), expected, self.deadline_s
+        )
+
+    async def _prune(self, service: ServiceName) -> None:
+        for seen in self.book.of(service)[:-KEPT]:
+            if seen.request.state in CLOSED:
+                key = key_of_request(seen.request)
+                await self.store.delete(f"{self.prefix}{key}", self.deadline_s)

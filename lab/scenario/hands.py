@@ -1,0 +1,386 @@
+"""What a scenario does to the lab: one function for each act of the vocabulary."""
+
+import base64
+import json
+import re
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from lab.netns.error import LabError
+from lab.netns.inside import Running
+from lab.netns.lab import Lab
+from lab.netns.topology import Direction, Scope
+from lab.rehearsal.eyes import EDGE, Eyes
+from lab.scenario.arguments import SITES, WITNESS
+from lab.scenario.matching import Phrase
+from lab.scenario.places import (
+    ADDRESS,
+    DAEMON,
+    DATABASE_ADDRESS,
+    HEARTBEAT_PORT,
+    everywhere,
+    keeper,
+    program_at,
+)
+from lab.scenario.play import StageError
+
+PREFIX: Final = "/tricast/"
+STEERED: Final = ("postgres", "mariadb", "keeper-mariadb")  # started by their own agent
+
+
+@dataclass(slots=True)
+class Hands:
+    """Breaks and mends one lab; knows what it has done, so that all of it can be undone."""
+
+    lab: Lab
+    wait: Callable[[float], Awaitable[None]]
+    tables: dict[str, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    off: set[str] = field(default_factory=set)
+    by_hand: list[Running] = field(default_factory=list)
+    snapshot: dict[str, str] = field(default_factory=dict)
+
+    async def act(self, phrase: Phrase) -> None:
+        """It has been done."""
+        try:
+            await ACTS[phrase.key](self, phrase)
+        except (LabError, TimeoutError) as error:
+            raise StageError(f"the lab cannot {phrase}: {error}") from error
+
+    async def mend(self) -> None:
+        """Nothing is cut, frozen, switched off or paused any more."""
+        for site in sorted(self.off):
+            await self.lab.power_on(site)
+        self.off.clear()
+        for daemon in self.by_hand:
+            daemon.signal(signal.SIGKILL)
+            await daemon.finish(10)
+        self.by_hand.clear()
+        await self.lab.heal()
+        for name in list(self.tables):
+            await self.drop_table(name)
+        for node in self.lab.topology.nodes:
+            self.lab.thaw(node)
+        record = self.lab.registry.read()
+        if record is None:
+            raise LabError(f"lab {self.lab.name} is not up")
+        for node, programs in record.programs.items():
+            for name in programs:
+                switch = self.lab.path(node, f"/run/lab/{name}.off")
+                if switch.exists() and name not in STEERED:
+                    await self.lab.start(node, name)
+        await self.etcdctl("del", "--prefix", f"{PREFIX}pause/")
+
+    async def allow_moves(self) -> None:
+        """The flap window of every service is over."""
+        await self.etcdctl("del", "--prefix", f"{PREFIX}recent/")
+
+    async def etcdctl(self, *words: str, stdin: str = "") -> str:
+        """The store's answer."""
+        done = await self.lab.run(
+            WITNESS, ["env", "ETCDCTL_API=3", "etcdctl", *words], stdin=stdin, check=False
+        )
+        if done.code:
+            raise LabError(f"etcdctl {words[0]}: {done.stderr.strip()[-200:]}")
+        return done.stdout
+
+    async def add_table(self, name: str, node: str, chains: str, sites: frozenset[str]) -> None:
+        """The packet filter of the node has these chains, under a name of their own."""
+        await self.lab.run(node, ["nft", "-f", "-"], stdin=f"table ip {name} {{\n{chains}\n}}\n")
+        self.tables[name] = (node, sites)
+
+    async def drop_table(self, name: str) -> None:
+        """The chains of that name are gone."""
+        node, _ = self.tables.pop(name)
+        await self.lab.run(node, ["nft", f"add table ip {name}; delete table ip {name}"])
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+
+async def _cut(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.cut(phrase.text("SITE"))
+
+
+async def _cut_wan(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.cut(phrase.text("SITE"), Scope.WAN)
+
+
+async def _cut_internet(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.cut(phrase.text("SITE"), Scope.INTERNET)
+
+
+async def _part(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.part(phrase.text("SITE"), phrase.text("OTHER"))
+
+
+async def _cut_in(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.cut(phrase.text("SITE"), Scope.ALL, Direction.INBOUND)
+
+
+async def _cut_out(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.cut(phrase.text("SITE"), Scope.ALL, Direction.OUTBOUND)
+
+
+async def _drop_log(hands: Hands, phrase: Phrase) -> None:
+    source, target = phrase.text("DC"), phrase.text("SITE")
+    hook = "input" if target == WITNESS else "forward"
+    chain = (
+        f"chain scenario {{ type filter hook {hook} priority -10;\n"
+        f"ip saddr {DATABASE_ADDRESS[source]} tcp sport {{ 5432, 3306 }} drop\n}}"
+    )
+    name = f"scenario_log_{source}_{target}"
+    await hands.add_table(name, EDGE[target], chain, frozenset({source, target}))
+
+
+async def _drop_control(hands: Hands, phrase: Phrase) -> None:
+    pair = (phrase.text("SITE"), phrase.text("OTHER"))
+    for here, there in (pair, pair[::-1]):
+        chain = (
+            "chain scenario { type filter hook input priority -10;\n"
+            f"ip saddr {ADDRESS[there]} udp dport {HEARTBEAT_PORT} drop\n}}"
+        )
+        name = f"scenario_control_{here}_{there}"
+        await hands.add_table(name, EDGE[here], chain, frozenset(pair))
+
+
+async def _lose(hands: Hands, phrase: Phrase) -> None:
+    pair = (phrase.text("SITE"), phrase.text("OTHER"))
+    for here, there in (pair, pair[::-1]):
+        networks = ", ".join(hands.lab.topology.private_networks(there))
+        chain = (
+            "chain scenario { type filter hook prerouting priority -300;\n"
+            f"ip saddr {{ {networks} }}"
+            f" numgen random mod 100 < {phrase.number('PERCENT'):.0f} drop\n}}"
+        )
+        name = f"scenario_lossy_{here}_{there}"
+        await hands.add_table(name, EDGE[here], chain, frozenset(pair))
+
+
+async def _flap(hands: Hands, phrase: Phrase) -> None:
+    site, every_s = phrase.text("SITE"), phrase.number("DURATION")
+    for _ in range(int(phrase.number("COUNT"))):
+        await hands.lab.cut(site, Scope.WAN)
+        await hands.wait(every_s)
+        await hands.lab.heal(site, Scope.WAN)
+        await hands.wait(every_s)
+
+
+async def _heal(hands: Hands, phrase: Phrase) -> None:
+    site = phrase.text("SITE")
+    await hands.lab.heal(site)
+    for name in [name for name, (_, sites) in hands.tables.items() if site in sites]:
+        await hands.drop_table(name)
+
+
+async def _heal_all(hands: Hands, _: Phrase) -> None:
+    await hands.lab.heal()
+    for name in list(hands.tables):
+        await hands.drop_table(name)
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def _one(phrase: Phrase) -> tuple[tuple[str, str], ...]:
+    return (program_at(str(_name(phrase)), phrase.text("SITE")),)
+
+
+def _all(phrase: Phrase) -> tuple[tuple[str, str], ...]:
+    return everywhere(_name(phrase))
+
+
+def _keeper(phrase: Phrase) -> tuple[tuple[str, str], ...]:
+    return (keeper(phrase.text("DATABASE")),)
+
+
+def _name(phrase: Phrase) -> str:
+    return str(phrase.arguments.get("PROGRAM") or phrase.arguments["UNIT"])
+
+
+Where = Callable[[Phrase], tuple[tuple[str, str], ...]]
+Act = Callable[[Hands, Phrase], Awaitable[None]]
+
+
+def _killing(where: Where, *, stay_down: bool = False) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        for node, name in where(phrase):
+            if not hands.lab.kill(node, name, stay_down=stay_down):
+                raise StageError(f"{name} on {node} does not run: there is nothing to kill")
+
+    return act
+
+
+def _starting(where: Where) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        for node, name in where(phrase):
+            await hands.lab.start(node, name)
+
+    return act
+
+
+def _freezing(where: Where) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        for node, name in where(phrase):
+            if not hands.lab.freeze(node, [name]):
+                raise StageError(f"{name} on {node} does not run: there is nothing to freeze")
+
+    return act
+
+
+def _thawing(where: Where) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        for node, name in where(phrase):
+            hands.lab.thaw(node, [name])
+
+    return act
+
+
+async def _freeze_site(hands: Hands, phrase: Phrase) -> None:
+    hands.lab.freeze(phrase.text("SITE"))
+
+
+async def _thaw_site(hands: Hands, phrase: Phrase) -> None:
+    hands.lab.thaw(phrase.text("SITE"))
+
+
+async def _power_off(hands: Hands, phrase: Phrase) -> None:
+    hands.off.add(phrase.text("SITE"))
+    await hands.lab.power_off(phrase.text("SITE"))
+
+
+async def _power_on(hands: Hands, phrase: Phrase) -> None:
+    await hands.lab.power_on(phrase.text("SITE"))
+    hands.off.discard(phrase.text("SITE"))
+
+
+async def _crash_after(hands: Hands, phrase: Phrase) -> None:
+    site = phrase.text("DC")
+    hands.lab.kill(EDGE[site], DAEMON[site], stay_down=True)
+    program = f"/opt/tricast/lab/containerlab/programs/{DAEMON[site]}"
+    shell = ["sh", "-c", f'exec "$0" >>/var/log/tricast/{DAEMON[site]}.log 2>&1', program]
+    aid = f"TRICAST_CRASH_AFTER=wallet:{phrase.text('STEP')}"
+    hands.by_hand.append(await hands.lab.start_process(EDGE[site], ["env", aid, *shell]))
+
+
+async def _second(hands: Hands, phrase: Phrase) -> None:
+    site = phrase.text("DC")
+    program = f"/opt/tricast/lab/containerlab/programs/{DAEMON[site]}"
+    done = await hands.lab.run(EDGE[site], [program], check=False, deadline_s=20)
+    said = (done.stdout + done.stderr).strip()
+    if done.code == 0 or not re.search(r"\b\d+\b", said):
+        raise StageError(f"the second controller ended with {done.code} and said {said[-200:]!r}")
+
+
+# --- operators, the store, a database by hand ----------------------------------------------------
+
+
+async def _remember(hands: Hands, _: Phrase) -> None:
+    found = json.loads(await hands.etcdctl("get", "--prefix", f"{PREFIX}services/", "-w", "json"))
+    hands.snapshot = {
+        base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]).decode()
+        for entry in found.get("kvs", ())
+    }
+
+
+async def _roll_back(hands: Hands, _: Phrase) -> None:
+    if not hands.snapshot:
+        raise StageError("there is no snapshot: `remember store` comes first")
+    for key, value in hands.snapshot.items():
+        await hands.etcdctl("put", key, stdin=value)
+
+
+async def _compact(hands: Hands, _: Phrase) -> None:
+    found = json.loads(await hands.etcdctl("get", "--prefix", PREFIX, "-w", "json"))
+    await hands.etcdctl("compact", str(found["header"]["revision"]))
+    for site in SITES:
+        await hands.etcdctl("--endpoints", f"http://{ADDRESS[site]}:2379", "defrag")
+
+
+async def _put_right(hands: Hands, phrase: Phrase) -> None:
+    service = phrase.text("SERVICE")
+    eyes = Eyes(hands.lab)
+    known = [0]
+    for site in SITES:
+        for side in (await eyes.service(site, service)).get("sites", ()):
+            known += [int(found["promised"]) for found in side.get("databases", ())]
+    record = {
+        "format": 1,
+        "epoch": max(known) + 1,
+        "holder": phrase.text("DC"),
+        "kind": "regained",
+        "reason": "put right by hand",
+        "asked_by": "scenario",
+        "at": "2026-01-01T00:00:00.000Z",
+    }
+    key = f"{PREFIX}services/{service}/epoch"
+    await hands.etcdctl("put", key, stdin=json.dumps(record))
+
+
+async def _pause(hands: Hands, phrase: Phrase) -> None:
+    await hands.etcdctl("put", f"{PREFIX}pause/{phrase.text('SERVICE')}", "as the scenario says")
+
+
+async def _resume(hands: Hands, phrase: Phrase) -> None:
+    await hands.etcdctl("del", f"{PREFIX}pause/{phrase.text('SERVICE')}")
+
+
+async def _allow_move(hands: Hands, _: Phrase) -> None:
+    await hands.allow_moves()
+
+
+async def _promote_by_hand(hands: Hands, phrase: Phrase) -> None:
+    node = f"{phrase.text('DC')}-db"
+    as_postgres = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-h", "/run/postgresql"]
+    as_root = ["mariadb", "--defaults-file=/dev/null", "-u", "root"]
+    command = {
+        "ledger": [*as_postgres, "-d", "wallet", "-c", "select pg_promote(true, 10)"],
+        "journal": [*as_root, "--socket=/run/mysqld/journal.sock", "-e", _OPEN_MARIADB],
+    }[phrase.text("DATABASE")]
+    done = await hands.lab.run(node, command, check=False)
+    if done.code:
+        raise StageError(f"{node}: {done.stderr.strip()[-200:]}")
+
+
+_OPEN_MARIADB: Final = "stop slave; set global read_only = 0"
+
+ACTS: Final[Mapping[str, Act]] = {
+    "cut": _cut,
+    "cut_wan": _cut_wan,
+    "cut_internet": _cut_internet,
+    "part": _part,
+    "cut_in": _cut_in,
+    "cut_out": _cut_out,
+    "drop_log": _drop_log,
+    "drop_control": _drop_control,
+    "lose": _lose,
+    "flap": _flap,
+    "heal": _heal,
+    "heal_all": _heal_all,
+    "kill": _killing(_one),
+    "kill_all": _killing(_all),
+    "stop": _killing(_one, stay_down=True),
+    "stop_all": _killing(_all, stay_down=True),
+    "start": _starting(_one),
+    "start_all": _starting(_all),
+    "freeze": _freezing(_one),
+    "thaw": _thawing(_one),
+    "freeze_site": _freeze_site,
+    "thaw_site": _thaw_site,
+    "kill_keeper": _killing(_keeper),
+    "freeze_keeper": _freezing(_keeper),
+    "thaw_keeper": _thawing(_keeper),
+    "power_off": _power_off,
+    "power_on": _power_on,
+    "crash_after": _crash_after,
+    "second": _second,
+    "compact": _compact,
+    "remember": _remember,
+    "roll_back": _roll_back,
+    "put_right": _put_right,
+    "pause": _pause,
+    "resume": _resume,
+    "promote_by_hand": _promote_by_hand,
+    "allow_move": _allow_move,
+}

@@ -1,0 +1,223 @@
+"""What keeps a holder from serving, how long it is borne, and what stands against a takeover."""
+
+from dataclasses import replace
+
+import pytest
+
+from bgp.policy import Stance
+from controller.core import troubles
+from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness
+from controller.core.troubles import Trouble
+from controller.core.view import View
+from tests.core.turned import (
+    LATER,
+    climbing,
+    other,
+    own,
+    record,
+    report,
+    serving,
+    state,
+    voter,
+)
+from tests.core.views import DC1, GONE, LEDGER, WITNESS, dc2_view
+
+JOURNAL = DatabaseName("journal")
+FRONT = Trouble(kind="front", text="haproxy here does not answer", patience_s=1.5)
+APPS = Trouble(kind="apps", text="0 of 2 app servers here are up, 1 needed", patience_s=1.0)
+BGP = Trouble(kind="bgp", text="no BGP session here is up", patience_s=8.0)
+DOWN = Trouble(kind="database:ledger", text="database ledger here is down", patience_s=0.2)
+UNSEEN = Trouble(
+    kind="database:ledger", text="database ledger here does not answer", patience_s=0.5
+)
+RESTARTED = Trouble(
+    kind="restarted", text="a database here was restarted and is closed", patience_s=0.2
+)
+BEHIND = Trouble(kind="behind:ledger", text="dc1 holds more of ledger than dc2", patience_s=1.0)
+
+
+def restarted() -> View:
+    return state(serving(), writable=False, gate_open=False)
+
+
+def outrun() -> View:
+    """dc1, sealed as dc2 is, holds more."""
+    view = report(serving(), DC1, epoch=Epoch(3))
+    view = voter(
+        view,
+        DC1,
+        promised=Epoch(3),
+        sealed=True,
+        following=None,
+        following_epoch=Epoch(0),
+        position=LATER,
+    )
+    return replace(climbing(), others={**climbing().others, DC1: view.others[DC1]})
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (serving(), ()),
+        (dc2_view(), ()),
+        (state(serving(), liveness=Liveness.DOWN), (DOWN,)),
+        (state(serving(), liveness=Liveness.UNKNOWN), ()),  # committed a moment ago
+        (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={LEDGER: 1.0}), ()),
+        (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={LEDGER: 1.1}), (UNSEEN,)),
+        (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={}), (UNSEEN,)),
+        (state(serving(), liveness=Liveness.STARTING), ()),
+        (restarted(), (RESTARTED,)),
+        (record(restarted(), holder=DC1), ()),
+        (replace(restarted(), busy=frozenset({"database:ledger"})), ()),
+        (own(serving(), front_ok=False), (FRONT,)),
+        (own(serving(), apps_up=0), (APPS,)),
+        (own(serving(), apps_up=1), ()),
+        (own(serving(), apps_up=0, apps_total=0), ()),
+        (own(serving(), sessions_up=0), (BGP,)),
+        (own(serving(), sessions_up=1), ()),
+        (own(serving(), sessions_up=0, sessions_total=0), ()),
+        (
+            own(serving(), unhealthy_because=("the wallet fails",)),
+            (Trouble(kind="the wallet fails", text="the wallet fails", patience_s=0.0),),
+        ),
+        (outrun(), (BEHIND,)),
+        (voter(outrun(), DC1, position=climbing().own.databases[0].position), ()),
+        (voter(climbing(), WITNESS, position=LATER), ()),  # a keeper cannot serve instead
+        (voter(outrun(), DC1, sealed=False), ()),
+        (state(outrun(), writable=True), ()),
+        (state(outrun(), liveness=Liveness.STARTING), ()),
+        (record(outrun(), holder=DC1), ()),
+        (own(outrun(), databases=()), ()),
+    ],
+)
+def test_each_trouble_is_named_with_its_patience(view: View, expected: tuple[Trouble, ...]) -> None:
+    assert troubles.troubles(view) == expected
+
+
+def test_each_database_has_troubles_of_its_own() -> None:
+    view = state(serving(), liveness=Liveness.DOWN)
+    first = view.own.databases[0]
+    view = own(view, databases=(replace(first, name=JOURNAL), first))
+    assert [trouble.kind for trouble in troubles.troubles(view)] == [
+        "database:journal",
+        "database:ledger",
+    ]
+    second = replace(outrun().own.databases[0], name=JOURNAL, writable=True)
+    both = own(outrun(), databases=(second, outrun().own.databases[0]))
+    assert troubles.troubles(both) == (BEHIND,)
+
+
+@pytest.mark.parametrize(
+    ("lasted_s", "asked"), [({}, ()), ({"front": 1.4}, ()), ({"front": 1.5}, (FRONT.text,))]
+)
+def test_a_trouble_is_borne_for_its_patience(
+    lasted_s: dict[str, float], asked: tuple[str, ...]
+) -> None:
+    view = own(serving(), front_ok=False, trouble_s=lasted_s)
+    assert troubles.yield_reasons(view) == asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "used_up"),
+    [
+        ({}, True),
+        ({"writable": True}, False),
+        ({"liveness": Liveness.STARTING}, False),
+        ({"epoch": Epoch(1)}, False),
+        ({"epoch": Epoch(3)}, True),
+    ],
+)
+def test_an_epoch_is_used_up_once_its_primary_fell(
+    changes: dict[str, object], used_up: bool
+) -> None:
+    assert troubles.epoch_used_up(state(restarted(), **changes)) is used_up
+
+
+@pytest.mark.parametrize(("lasted_s", "sure"), [(None, False), (0.39, False), (0.4, True)])
+def test_one_late_look_uses_no_epoch_up(lasted_s: float | None, sure: bool) -> None:
+    lasted = {} if lasted_s is None else {"restarted": lasted_s}
+    assert troubles.used_up_for_sure(own(restarted(), trouble_s=lasted)) is sure
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (serving(), True),
+        (own(serving(), trouble_s={"a": 2.0}), True),
+        (own(serving(), trouble_s={"a": 0.1, "b": 2.1}), False),
+        (replace(serving(), changed_s=10.0), False),
+        (report(serving(), DC1, eligible=False), False),
+        (other(serving(), DC1, report=None), False),
+        (other(serving(), DC1, report_age_s=5.0), True),
+        (other(serving(), DC1, report_age_s=5.1), False),
+        (other(serving(), DC1, seen=GONE), False),
+        (other(serving(), DC1, seen=replace(GONE, control_s=0.5)), True),
+        (report(report(serving(), DC1, eligible=False), WITNESS, eligible=True), False),
+    ],
+)
+def test_relief_is_expected_of_an_eligible_data_site_that_is_heard(
+    view: View, expected: bool
+) -> None:
+    assert troubles.relief_expected(view) is expected
+
+
+@pytest.mark.parametrize(
+    ("view", "due"),
+    [
+        (own(serving(), front_ok=False), True),
+        (own(serving(), front_ok=False, stance=Stance.OVERRIDE), True),
+        (own(serving(), front_ok=False, stance=Stance.BACKUP), False),
+        (own(serving(), front_ok=False, stance_epoch=Epoch(1)), False),
+        (serving(), False),
+        (other(own(serving(), front_ok=False), DC1, report=None), False),
+    ],
+)
+def test_relief_is_due_to_a_primary_that_cannot_serve(view: View, due: bool) -> None:
+    assert troubles.relief_due(view) is due
+
+
+HEALTHY = dc2_view().own.databases[0]
+
+
+@pytest.mark.parametrize(
+    ("found", "reasons"),
+    [
+        (HEALTHY, ()),
+        (replace(HEALTHY, liveness=Liveness.DOWN), ("database ledger here is down",)),
+        (replace(HEALTHY, liveness=Liveness.UNKNOWN), ("database ledger here is unknown",)),
+        (replace(HEALTHY, liveness=Liveness.STARTING), ("database ledger here is starting",)),
+        (
+            replace(HEALTHY, diverged=True, quarantined=True),
+            ("database ledger here has diverged and was not rewound",),
+        ),
+        (replace(HEALTHY, quarantined=True), ("database ledger here is still in quarantine",)),
+    ],
+)
+def test_own_data_may_stand_against_a_takeover(
+    found: DatabaseState, reasons: tuple[str, ...]
+) -> None:
+    view = own(dc2_view(), databases=(found, replace(HEALTHY, name=JOURNAL)))
+    assert troubles.ineligible_reasons(view) == reasons
+    assert troubles.data_eligible(view) is not bool(reasons)
+    assert troubles.fully_eligible(view) is not bool(reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({}, ()),
+        ({"front_ok": False}, ("haproxy here does not answer",)),
+        ({"apps_up": 0}, ("0 of 2 app servers here are up",)),
+        ({"apps_up": 1}, ()),
+        ({"apps_up": 0, "apps_total": 0}, ()),
+        ({"sessions_up": 0}, ("no BGP session here is up",)),
+        ({"sessions_up": 0, "sessions_total": 0}, ()),
+    ],
+)
+def test_a_site_that_could_not_serve_says_why(
+    changes: dict[str, object], reasons: tuple[str, ...]
+) -> None:
+    view = own(dc2_view(), **changes)
+    assert troubles.service_reasons(view) == reasons
+    assert troubles.fully_eligible(view) is not bool(reasons)
+    assert troubles.data_eligible(view)

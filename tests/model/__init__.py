@@ -1,0 +1,1 @@
+"""The commit quorum, explored exhaustively within bounds: `python -m tests.model --help`."""

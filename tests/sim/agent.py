@@ -1,0 +1,105 @@
+"""What the host agent does to a database server: close, start, rejoin. Steps of the host, not of
+the daemon that asked.
+"""
+
+from contextlib import suppress
+
+from controller.core.model import SiteName
+from controller.ports import PortError, Refused, TimedOut
+from tests.sim.engine import Steps
+from tests.sim.server import Server
+
+CHECKPOINT_S = 0.4  # after a promotion, until the control file names the new timeline
+
+
+def close(server: Server) -> Steps:
+    """Killed, whatever state it is in; restarted closed; up."""
+    engine = server.engine
+    yield engine.draw(0.02, 0.1)
+    if not server.is_closed():
+        server.close()
+        yield engine.draw(0.05, 0.4)
+    yield from start(server)
+
+
+def start(server: Server) -> Steps:
+    """A server that was down runs, closed."""
+    engine = server.engine
+    yield engine.draw(0.02, 0.2)
+    if server.rebuilding:
+        raise Refused(f"{server.name} at {server.site}: its files are half rebuilt")
+    if server.disk.full:
+        raise Refused(f"{server.name} at {server.site} cannot start: no space on its disk")
+    if not server.process.alive:
+        server.boot()
+    while server.process.alive and not server.up:
+        yield 0.05
+    if not server.process.alive:
+        raise TimedOut(f"{server.name} at {server.site} is not up")
+
+
+def rejoin(server: Server, upstream: SiteName, epoch: int) -> Steps:
+    """Its log is a prefix of the primary's and it follows in quarantine."""
+    engine, world = server.engine, server.world
+    yield engine.draw(0.02, 0.15)
+    primary = world.servers[server.name][upstream]
+    _check_source(server, primary, epoch)
+    if server.writable:
+        raise Refused(f"{server.name} at {server.site} is writable: close it first")
+    afresh = server.rebuilding
+    if server.process.alive:
+        server.unfollow()
+        server.close()
+    yield engine.draw(0.05, 0.2)
+    if afresh or not server.log.begins(primary.durable):
+        if not afresh:
+            server.may_be_cut_for(primary)
+        server.rebuilding = True
+        yield engine.draw(0.1, 1.0) + (1.0 if afresh else 0.0)
+        try:
+            _check_source(server, primary, epoch)
+        except PortError:
+            server.changed()
+            raise
+        if afresh:
+            server.replace(primary.durable)
+            server.diverged = ""
+        else:
+            server.make_prefix_of(primary)
+        server.rebuilding = False
+    server.boot()
+    server.set_upstream(upstream, quarantine=True)  # as its files say from the start
+    yield from start(server)
+    patience = engine.now + engine.draw(0.05, 0.5)
+    while engine.now < patience and server.stream is None:
+        yield 0.02
+
+
+def _check_source(server: Server, primary: Server, epoch: int) -> None:
+    """The source is primary of `epoch`, and its control file says so."""
+    if not server.world.reaches(server.site, primary):
+        raise TimedOut(f"{primary.site} does not answer")
+    if not primary.writable:
+        raise Refused(f"{primary.site} is not a primary")
+    young = server.engine.now < primary.promoted_at + CHECKPOINT_S
+    if primary.opened_under != epoch or young:
+        raise Refused(f"{primary.site} has its last checkpoint on another timeline than {epoch}")
+
+
+def rebuild(server: Server) -> Steps:
+    """An operator copies the holder's database onto this site; it starts closed."""
+    engine, world = server.engine, server.world
+    yield engine.draw(0.5, 2.0)
+    for site, other in world.servers[server.name].items():
+        if site != server.site and other.writable and world.reaches(server.site, other):
+            server.crash()
+            server.replace(other.durable)
+            server.rebuilding, server.diverged = False, ""
+            yield from start(server)
+            return
+
+
+def start_if_it_can(server: Server) -> Steps:
+    """As `start`; what is refused stays down."""
+    with suppress(PortError):
+        yield from start(server)

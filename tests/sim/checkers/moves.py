@@ -1,0 +1,61 @@
+"""(g) No role changes that nothing asks for: a holder that the witness hears, a move within the
+flap window.
+"""
+
+from typing import ClassVar
+
+from controller.core.model import ServiceName
+from tests.sim.checkers.checker import Checker
+from tests.sim.checkers.disturbed import Disturbed
+from tests.sim.truth import AllHealed, EpochChanged, Event, FaultBegan, FaultEnded, RequestMade
+
+SILENT = frozenset({320, 321})  # rules that say: silent to this site and to the witness
+RELIEVED = frozenset({323, 324})  # rules that the flap window holds back
+WITNESSED_S = 2.0  # heard for so long without a break is not silent
+TOLD_S = 4.0  # the record of the last move has reached the store
+
+
+class MovesNeeded(Checker):
+    """Nobody is deposed as silent whom the witness hears; relief keeps to the flap window."""
+
+    name: ClassVar[str] = "moves needed"
+    sees = (EpochChanged, FaultBegan, FaultEnded, AllHealed, RequestMade)
+
+    def __init__(self, flap_window_s: float = 0.0) -> None:
+        self.flap_window_s = flap_window_s
+        self.last: dict[ServiceName, EpochChanged] = {}
+        self.disturbed = Disturbed()
+        self.asked: set[ServiceName] = set()
+
+    def see(self, event: Event) -> None:
+        match event:
+            case EpochChanged():
+                self._changed(event)
+            case RequestMade(service=service):
+                self.asked.add(service)
+            case _:
+                self.disturbed.see(event)
+
+    def _changed(self, event: EpochChanged) -> None:
+        if event.rule in SILENT and event.witnessed_s > WITNESSED_S:
+            self.broken(
+                event.at,
+                f"{event.by} takes epoch {event.epoch} of {event.service} by rule {event.rule}; a "
+                f"witness it hears has heard the holder for {event.witnessed_s:.1f} s",
+            )
+        last = self.last.get(event.service)
+        self.last[event.service] = event
+        if last is None or event.rule not in RELIEVED or event.service in self.asked:
+            return
+        ago = event.at - last.at
+        noted = last.kind in ("failover", "handover") and self._undisturbed(last.at, event.at)
+        if noted and TOLD_S < ago < self.flap_window_s:
+            self.broken(
+                event.at,
+                f"{event.by} takes epoch {event.epoch} of {event.service} by rule {event.rule}, "
+                f"{ago:.1f} s after the last move; the flap window is {self.flap_window_s:g} s",
+            )
+
+    def _undisturbed(self, began: float, now: float) -> bool:
+        """Nothing was broken or mended while the last move was being written down."""
+        return not any(began <= at <= began + TOLD_S for at in self.disturbed.times(now))

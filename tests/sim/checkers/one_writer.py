@@ -1,0 +1,66 @@
+"""(b) One site acknowledges; epochs of acknowledgements come in one order."""
+
+from typing import ClassVar, TypeAlias
+
+from controller.core.model import DatabaseName, ServiceName, SiteName
+from tests.sim.checkers.checker import Checker
+from tests.sim.truth import Acknowledged, Event, LeaseServed, Promoted
+
+Name: TypeAlias = tuple[ServiceName, DatabaseName]
+
+
+class OneWriter(Checker):
+    """Each epoch's acknowledgements come from one site, and from none once a newer one writes.
+
+    An acknowledgement counts from the moment its confirmation left the voter: what was on the wire
+    while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so.
+    """
+
+    name: ClassVar[str] = "one writer"
+    sees = (Acknowledged, Promoted, LeaseServed)
+
+    def __init__(self) -> None:
+        self.writers: dict[tuple[Name, int], SiteName] = {}
+        self.newest: dict[Name, Promoted] = {}
+        self.served: dict[ServiceName, LeaseServed] = {}
+
+    def see(self, event: Event) -> None:
+        match event:
+            case Acknowledged():
+                self._acknowledged(event)
+            case Promoted(by_hand=False):
+                name = (event.service, event.database)
+                if name not in self.newest or event.epoch > self.newest[name].epoch:
+                    self.newest[name] = event
+            case LeaseServed():
+                self._served(event)
+            case _:
+                pass
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        name = (event.service, event.database)
+        writer = self.writers.setdefault((name, event.epoch), event.site)
+        what = f"write {event.write} of {event.database} under epoch {event.epoch}"
+        if writer != event.site:
+            self.broken(event.at, f"{event.site} acknowledged {what}, and so did {writer}")
+        newest = self.newest.get(name)
+        if newest is None or newest.epoch <= event.epoch:
+            return
+        if event.confirmed_at > newest.at:
+            self.broken(
+                event.at,
+                f"{event.site} acknowledged {what}, {event.confirmed_at - newest.at:.3f} s after "
+                f"{newest.site} was promoted under epoch {newest.epoch}",
+            )
+
+    def _served(self, event: LeaseServed) -> None:
+        """Durability `lease`: no request is served under an older lease than the newest seen."""
+        newest = self.served.get(event.service)
+        if newest is None or event.epoch >= newest.epoch:
+            self.served[event.service] = event
+            return
+        self.broken(
+            event.at,
+            f"{event.site} serves {event.service} under the lease of epoch {event.epoch}; "
+            f"{newest.site} has served under epoch {newest.epoch} since {newest.at:.3f} s",
+        )

@@ -1,0 +1,52 @@
+"""(i) Nothing changes while an operator has paused the automation."""
+
+from typing import ClassVar
+
+from controller.core import intents as ask
+from controller.core.model import ServiceName
+from tests.sim.checkers.checker import Checker
+from tests.sim.truth import EpochChanged, Event, IntentBegan, PauseCleared, PauseSet
+
+UNDER_WAY_S = 3.0  # what was begun before the pause was read may still end
+CHANGING = (
+    ask.RaiseEpoch,
+    ask.Promote,
+    ask.CloseDatabase,
+    ask.CatchUp,
+    ask.Rejoin,
+    ask.Follow,
+    ask.SealDatabase,
+    ask.FenceOthers,
+)
+
+
+class PausesHold(Checker):
+    """No epoch is raised, and no database is asked for anything, once a pause can be known.
+
+    A site that reads the store reads of the pause; one that cannot must not change roles either:
+    raising an epoch needs the store.
+    """
+
+    name: ClassVar[str] = "pauses hold"
+    sees = (PauseSet, PauseCleared, EpochChanged, IntentBegan)
+
+    def __init__(self) -> None:
+        self.since: dict[ServiceName, float] = {}
+
+    def see(self, event: Event) -> None:
+        match event:
+            case PauseSet(service=service, at=at):
+                self.since[service] = at
+            case PauseCleared(service=service):
+                self.since.pop(service, None)
+            case EpochChanged():
+                self._late(event, f"{event.by} wrote epoch {event.epoch}")
+            case IntentBegan(intent=intent) if isinstance(intent, CHANGING):
+                self._late(event, f"{event.site} does {intent} by rule {event.rule}")
+            case _:
+                pass
+
+    def _late(self, event: EpochChanged | IntentBegan, what: str) -> None:
+        since = self.since.get(event.service)
+        if since is not None and event.at - since > UNDER_WAY_S:
+            self.broken(event.at, f"{what}, and {event.service} is paused since {since:.3f} s")

@@ -1,0 +1,52 @@
+"""I5: what is promoted is as far as the furthest of a sealed majority, its own copy among them."""
+
+from typing import ClassVar, TypeAlias
+
+from controller.core.model import DatabaseName, ServiceName
+from controller.core.quorum import majority
+from tests.sim.checkers.checker import Checker
+from tests.sim.truth import Copy, Event, LossStated, Promoted
+
+Name: TypeAlias = tuple[ServiceName, DatabaseName]
+
+
+class PromotionsProved(Checker):
+    """At its promotion a majority of voters takes nothing from older epochs, and none is further.
+
+    The first epoch counts like every other: a cold start compares positions too.
+    """
+
+    name: ClassVar[str] = "promotions proved"
+    sees = (Promoted, LossStated)
+
+    def __init__(self) -> None:
+        self.stated: set[tuple[Name, int]] = set()
+
+    def see(self, event: Event) -> None:
+        match event:
+            case LossStated(service=service, database=database, epoch=epoch):
+                self.stated.add(((service, database), epoch))
+            case Promoted(by_hand=False):
+                self._promoted(event)
+            case _:
+                pass
+
+    def _promoted(self, event: Promoted) -> None:
+        if ((event.service, event.database), event.epoch) in self.stated:
+            return
+        needed = majority(len(event.copies))
+        others = [copy for copy in event.copies if copy.site != event.site]
+        sealed = [copy for copy in others if _sealed(copy, event.epoch)]
+        what = f"{event.site} promoted {event.database} under epoch {event.epoch}"
+        if len(sealed) + 1 < needed:
+            self.broken(event.at, f"{what} with {len(sealed) + 1} of {needed} voters sealed")
+        covered = [copy for copy in sealed if copy.end <= event.end]
+        if len(covered) + 1 < needed:
+            ahead = next(copy for copy in sealed if copy.end > event.end)
+            self.broken(
+                event.at, f"{what} at {event.end}; {ahead.site} is sealed, and at {ahead.end}"
+            )
+
+
+def _sealed(copy: Copy, epoch: int) -> bool:
+    return copy.promised >= epoch and (copy.receiving == 0 or copy.receiving >= epoch)

@@ -1,0 +1,45 @@
+"""I6: who confirmed a commit truly holds it; an un-rewound database never counts as a voter."""
+
+from typing import ClassVar, TypeAlias
+
+from controller.core.model import DatabaseName, ServiceName
+from tests.sim.checkers.checker import Checker
+from tests.sim.truth import Acknowledged, Event, Following, LossStated
+
+Name: TypeAlias = tuple[ServiceName, DatabaseName]
+
+
+class VotersHold(Checker):
+    """An acknowledged write is durable at its primary and at each voter that confirmed it, and at
+    one other voter at least, unless an operator has said that nobody else is needed.
+    """
+
+    name: ClassVar[str] = "voters hold"
+    sees = (Acknowledged, Following, LossStated)
+
+    def __init__(self) -> None:
+        self.alone: set[Name] = set()
+
+    def see(self, event: Event) -> None:
+        match event:
+            case LossStated():
+                self.alone.add((event.service, event.database))
+            case Following(voter=True, prefix=False):
+                self.broken(
+                    event.at,
+                    f"{event.database} at {event.site} follows {event.upstream} of epoch "
+                    f"{event.epoch} as a voter, with records that {event.upstream} does not have",
+                )
+            case Acknowledged():
+                self._acknowledged(event)
+            case _:
+                pass
+
+    def _acknowledged(self, event: Acknowledged) -> None:
+        what = f"{event.site} acknowledged write {event.write} of {event.database}"
+        if event.site not in event.held_by:
+            self.broken(event.at, f"{what}, which it does not hold")
+        for voter in sorted(event.by - event.held_by):
+            self.broken(event.at, f"{what} on the word of {voter}, which does not hold it")
+        if not event.by and (event.service, event.database) not in self.alone:
+            self.broken(event.at, f"{what}, and no other voter confirmed it")

@@ -1,0 +1,435 @@
+"""The controller of one data site: turns, lanes, our own writes, the report.
+
+As `controller.runtime.loop`, with the same `decide`, `Restraint`, `service_report` and `digest`.
+Between events nothing moves by itself, so a turn is taken when something that is seen has changed,
+when an age crosses a limit that a rule knows, and now and then; each a little late, as polling is.
+"""
+
+from typing import TYPE_CHECKING
+
+from bgp.permit import Wish
+from controller.core.decide import Decision, decide
+from controller.core.intents import Follow, Intent, RaiseEpoch, Rejoin, lane
+from controller.core.model import (
+    DatabaseName,
+    Epoch,
+    Instant,
+    Outcome,
+    Report,
+    ServiceName,
+    ServiceReport,
+    SiteName,
+)
+from controller.core.rules import RULES
+from controller.core.view import ServiceSpec, View
+from controller.ports import PortError, TimedOut
+from controller.runtime.publish import digest, service_report
+from controller.runtime.restraint import Restraint
+from tests.sim import truth
+from tests.sim.engine import Clock, Process, Steps, Task
+from tests.sim.eyes import Eyes
+from tests.sim.hands import LIMIT_S, LIMITS, Hands
+from tests.sim.knowledge import Knowledge
+from tests.sim.log import CANARY
+from tests.sim.publisher import Publisher
+from tests.sim.routes import PERMIT_S
+from tests.sim.senses import Senses
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+HASTE_S = 3.0
+PATIENCE_S = 0.3
+PROOF_S = 0.3
+REST_S = 4.0
+CLIMB_S = 0.3
+LONGEST_REST_S = 4.0
+NAMES = {rule.number: rule for rule in RULES}
+
+
+class Run:
+    """One intent at work."""
+
+    __slots__ = ("began", "detail", "intent", "number", "outcome", "over", "rule", "task")
+
+    def __init__(self, intent: Intent, rule: int, number: int, began: float) -> None:
+        self.intent, self.rule, self.number, self.began = intent, rule, number, began
+        self.outcome, self.detail, self.over = Outcome.OK, "", False
+        self.task: Task | None = None
+
+
+class ServiceLoop:
+    """One service of one site."""
+
+    def __init__(self, controller: "Controller", spec: ServiceSpec) -> None:
+        self.controller, self.spec = controller, spec
+        self.world, self.site = controller.world, controller.site
+        self.process, self.knowledge = controller.process, controller.knowledge
+        self.engine = self.world.engine
+        self.epoch_key = f"services/{spec.name}/epoch"
+        self.eyes = Eyes(self)
+        self.hands = Hands(self)
+        self._told: tuple[object, ...] = ()
+        self.forget()
+
+    def forget(self) -> None:
+        """A daemon that has just started remembers nothing but its promises."""
+        self.raised = self.fenced = self.newest = self.remembered = 0
+        self.lease_until = float("-inf")
+        self.moved_at = float("-inf")
+        self.decision: Decision | None = None
+        self.last_view: View | None = None
+        self.running: dict[str, Run] = {}
+        self.restraint = Restraint(LONGEST_REST_S)
+        self._turning = self._again = False
+        self._due = float("inf")
+        self._built_of: object = None
+        self._proving: set[DatabaseName] = set()
+        self.eyes.forget()
+
+    @property
+    def promised(self) -> int:
+        """The floor of this site, as on its disk."""
+        return self.world.promise_of(self.site, self.spec.name)
+
+    # --- when to turn ------------------------------------------------------------------------------
+
+    def poke(self, within_s: float) -> None:
+        """A turn is taken at the latest in `within_s`."""
+        due = self.engine.now + within_s
+        if due < self._due - 1e-6:
+            self._due = due
+            self.process.after(within_s, self._turn_if_due, due)
+
+    def _turn_if_due(self, due: float) -> None:
+        if due == self._due:
+            self._due = float("inf")
+            self.turn()
+
+    def hasty(self) -> bool:
+        """Somebody is late, or something is under way."""
+        return self.controller.senses.late() or self.climbing()
+
+    def climbing(self) -> bool:
+        """Rungs wait and something moved a short while ago."""
+        decision = self.decision
+        if decision is None or decision.rule >= 420:
+            return decision is None
+        moving = self.process.clock.now() - self.moved_at < HASTE_S
+        return moving and any(not rung.done for rung in decision.rungs)
+
+    # --- a turn ------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Read the store if it has been silent for too long; then look, decide, act."""
+        if self._turning:
+            self._again = True
+            return
+        self._turning = True
+        if self.knowledge.silent_s() > (0.05 if self.hasty() else 1.0):
+            self.knowledge.read_within(PATIENCE_S, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.eyes.look()
+        record = self.knowledge.record(self.spec.name)
+        if record is not None:
+            self.heard_epoch(record.epoch)
+        now = Instant(self.process.clock.now())
+        view = self.eyes.view(frozenset(self.running.keys() | self.restraint.resting(now)))
+        decision = decide(view)
+        self._note(view, decision)
+        life = self.process.life
+        for intent in decision.intents:
+            self._start(intent, decision)
+            if self.process.life != life:
+                return
+        if decision.stance is not None and view.own.stance is decision.stance:
+            wish = Wish(decision.stance, view.own.promised)
+            self.controller.stand_by(self.spec.name, wish)
+        self._publish(view, decision)
+        self._prove_commits(view)
+        self._turning = False
+        if self._again:
+            self._again = False
+            self.poke(0.0)
+        self._plan_next(view)
+
+    def _publish(self, view: View, decision: Decision) -> None:
+        """The report is built anew when something that it is built of has changed."""
+        own = view.own
+        built_of = (
+            decision.rule,
+            decision.role,
+            decision.yielding,
+            decision.not_eligible_because,
+            own.stance,
+            own.promised,
+            own.held,
+            own.in_flight,
+            own.databases,
+            self.knowledge.news(),
+        )
+        if built_of != self._built_of:
+            self._built_of = built_of
+            self.controller.publisher.update(service_report(view, decision))
+
+    def _plan_next(self, view: View) -> None:
+        draw, climbing = self.engine.draw, self.climbing()
+        late = 0.02 if climbing else 0.03 if self.controller.senses.late() else 0.25
+        within = draw(0.6, 1.0) * (CLIMB_S if climbing else REST_S)
+        threshold = self.eyes.next_threshold(view)
+        if threshold < REST_S:
+            within = min(within, threshold + draw(0.0005, late))
+        rested = self.restraint.wakes_at(view.now)
+        if rested is not None:
+            within = min(within, rested - view.now + draw(0.0005, late))
+        self.poke(within)
+
+    def heard_epoch(self, epoch: Epoch) -> None:
+        """What was begun under an older epoch and may wait long for another site is given up."""
+        if epoch <= self.newest:
+            return
+        self.newest = epoch
+        self.restraint.new_epoch()
+        for run in list(self.running.values()):
+            if isinstance(run.intent, Follow | Rejoin) and run.intent.epoch < epoch:
+                self._end(run, Outcome.UNKNOWN, "given up for a newer epoch", given_up=True)
+
+    def _note(self, view: View, decision: Decision) -> None:
+        before = self.decision
+        self.decision, self.last_view = decision, view
+        standing = (decision.rule, tuple(rung.done for rung in decision.rungs))
+        if before is None or standing != (before.rule, tuple(r.done for r in before.rungs)):
+            self.moved_at = self.process.clock.now()
+        if before is None or (before.rule, before.role) != (decision.rule, decision.role):
+            self.poke(self.engine.draw(0.0, 0.02))
+        waiting = tuple(
+            f"{rung.step} {rung.database}" if rung.database else rung.step
+            for rung in decision.rungs
+            if not rung.done
+        )
+        said = (
+            decision.rule,
+            decision.role,
+            decision.ladder,
+            decision.refused_because,
+            decision.yielding,
+            not waiting,
+        )
+        if decision.intents or said != self._told:
+            self._told = said
+            self._tell(view, decision, waiting)
+
+    def _tell(self, view: View, decision: Decision, waiting: tuple[str, ...]) -> None:
+        self.world.rules.add(decision.rule)
+        self.world.tell(
+            truth.Decided(
+                self.engine.now,
+                self.spec.name,
+                self.site,
+                decision.rule,
+                decision.role.value,
+                decision.reason.value,
+                tuple(decision.evidence),
+                decision.refused_because,
+                decision.yielding,
+                decision.ladder,
+                not waiting,
+                waiting,
+                decision.intents,
+                0 if view.record is None else view.record.epoch,
+                self.knowledge.answered_at,
+                self.knowledge.paused(self.spec.name),
+            )
+        )
+
+    # --- intents -----------------------------------------------------------------------------------
+
+    def _start(self, intent: Intent, decision: Decision) -> None:
+        key = lane(intent)
+        now = Instant(self.process.clock.now())
+        if key in self.running or not self.restraint.allows(key, intent, now):
+            return
+        run = Run(intent, decision.rule, self.world.next_intent(), now)
+        self.running[key] = run
+        life = self.process.life
+        self.world.intent_began(self, run)
+        if self.process.life != life:
+            return
+        self.process.after(LIMITS.get(type(intent), LIMIT_S), self._too_late, run)
+        self.process.after(self.engine.draw(0.0, 0.003), self._carry_out, run)
+
+    def _carry_out(self, run: Run) -> None:
+        if not run.over:
+            run.task = self.process.spawn(self._guarded(run), lambda: self._ended(run))
+
+    def _guarded(self, run: Run) -> Steps:
+        try:
+            yield from self.hands.carry_out(run.intent)
+        except TimedOut as error:
+            run.outcome, run.detail = Outcome.UNKNOWN, str(error)
+        except PortError as error:
+            run.outcome, run.detail = Outcome.FAILED, str(error)
+
+    def _too_late(self, run: Run) -> None:
+        if not run.over:
+            self._end(run, Outcome.UNKNOWN, "deadline", given_up=False)
+
+    def _ended(self, run: Run) -> None:
+        if not run.over:
+            self._end(run, run.outcome, run.detail, given_up=False)
+
+    def _end(self, run: Run, outcome: Outcome, detail: str, *, given_up: bool) -> None:
+        run.over, run.outcome, run.detail = True, outcome, detail
+        if run.task is not None:
+            run.task.cancel()
+        life = self.process.life
+        self.world.intent_ended(self, run)
+        if self.process.life == life:
+            self.process.after(0.0, self._learn, run, given_up)
+
+    def _learn(self, run: Run, given_up: bool) -> None:  # noqa: FBT001 - passed through
+        key, now = lane(run.intent), Instant(self.process.clock.now())
+        if self.running.get(key) is run:
+            del self.running[key]
+        name = getattr(run.intent, "database", None)
+        self.eyes.acted_on(name)
+        if run.outcome is Outcome.OK:
+            self.moved_at = now
+            self.restraint.succeeded(key, run.intent, now)
+        elif not given_up:
+            self.restraint.failed(key, run.detail, now)
+        self.poke(0.0)
+
+    def dies(self) -> None:
+        """What was begun may or may not have happened."""
+        for run in list(self.running.values()):
+            if not run.over:
+                run.over, run.outcome, run.detail = True, Outcome.UNKNOWN, "its daemon died"
+                self.world.intent_cut(self, run)
+
+    # --- our own writes ----------------------------------------------------------------------------
+
+    def _prove_commits(self, view: View) -> None:
+        """While a database here is writable, a write of ours is acknowledged now and then."""
+        for state in view.own.databases:
+            wanted = state.writable and state.epoch == view.own.promised
+            if wanted and state.name not in self._proving:
+                self._proving.add(state.name)
+                self._prove(state.name)
+
+    def _prove(self, name: DatabaseName) -> None:
+        state = self.eyes.states.get(name)
+        epoch = self.promised
+        server = self.world.servers[name][self.site]
+        if state is None or not state.writable or state.epoch != epoch or not server.up:
+            self._proving.discard(name)
+            return
+        began = self.process.clock.now()
+
+        def done(committed: bool) -> None:  # noqa: FBT001 - a callback
+            self.process.after(0.0005, self._proved, name, epoch, began, committed)
+
+        if not server.commit(CANARY, done):
+            self.process.after(PROOF_S, self._prove, name)
+
+    def canary_lost(self, name: DatabaseName) -> None:
+        """The server fell: the connection broke, and that is news."""
+        if name in self._proving:
+            self._proving.discard(name)
+            self.eyes.acted_on(name)
+            self.poke(0.001)
+
+    def _proved(self, name: DatabaseName, epoch: int, began: float, committed: bool) -> None:  # noqa: FBT001
+        if committed:
+            known = self.eyes.proofs.get(name)
+            self.eyes.proofs[name] = (epoch, began)
+            if known is None or known[0] != epoch:
+                self.poke(0.0)
+        pace = 0.05 if self.climbing() else PROOF_S
+        self.process.after(self.engine.draw(0.8, 1.1) * pace, self._prove, name)
+
+
+class Controller:
+    """The daemon of one data site."""
+
+    def __init__(self, world: "World", site: SiteName) -> None:
+        self.world, self.site = world, site
+        self.process = Process(world.engine, Clock(world.engine, 1000.0), f"controller at {site}")
+        self.knowledge = Knowledge(world, site, self.process)
+        self.senses = Senses(world, site, self.process)
+        self.publisher = Publisher(world, site, self.process)
+        self.wishes: dict[ServiceName, tuple[Wish, float]] = {}
+        self.loops = {name: ServiceLoop(self, spec) for name, spec in world.specs.items()}
+        self._sent = float("-inf")
+        self._started = 0.0
+
+    def boot(self) -> None:
+        """It starts, and reads its promises."""
+        if self.process.alive or not self.world.power[self.site]:
+            return
+        self.process.begin()
+        self.knowledge.forget()
+        self.senses.started()
+        self.publisher.forget()
+        self.wishes, self._sent = {}, float("-inf")
+        self._started = self.process.clock.now()
+        for loop in self.loops.values():
+            loop.forget()
+            self.world.tell(
+                truth.PromiseRead(self.world.engine.now, loop.spec.name, self.site, loop.promised)
+            )
+            loop.poke(0.02)
+        self.world.review()
+        self.process.after(1.0, self._keep_house)
+
+    def hinted(self) -> None:
+        """The store's watch."""
+        self.knowledge.hint(self.world.engine.draw(0.001, 0.006), self._wake)
+
+    def _wake(self) -> None:
+        for loop in self.loops.values():
+            loop.poke(0.0)
+
+    def late(self) -> None:
+        """Some site has become late."""
+        for loop in self.loops.values():
+            loop.poke(self.world.engine.draw(0.0, 0.03))
+
+    def _keep_house(self) -> None:
+        """Permits, and the mark of a role change for the flap window."""
+        if self._now() - self._sent >= PERMIT_S / 3:
+            self.send_wishes()
+        for loop in self.loops.values():
+            if loop.raised:
+                self.world.remember_change(loop)
+        self.process.after(1.0, self._keep_house)
+
+    def _now(self) -> float:
+        return self.process.clock.now()
+
+    def stand_by(self, service: ServiceName, wish: Wish) -> None:
+        """The loop of `service` still wants this."""
+        self.wishes[service] = (wish, self._now())
+
+    def send_wishes(self) -> bool:
+        """The speaker takes the whole wanted set; a service whose loop has stopped drops out."""
+        speaker = self.world.speakers[self.site]
+        oldest = self._now() - PERMIT_S / 2
+        wanted = {str(n): wish for n, (wish, at) in self.wishes.items() if at >= oldest}
+        if not wanted or not speaker.process.works:
+            return False
+        if self._now() - self._started <= PERMIT_S:
+            wanted = {**speaker.permit.wanted, **wanted}  # not yet spoken for: left as it is
+        self._sent = self._now()
+        return speaker.take(wanted, speaker.now)
+
+
+def new_report(site: SiteName, services: tuple[ServiceReport, ...]) -> Report:
+    """As stored; nothing in it is for humans."""
+    return Report(site=site, boot="", version="sim", at="", services=services)
+
+
+__all__ = ["Controller", "RaiseEpoch", "ServiceLoop", "digest", "new_report"]

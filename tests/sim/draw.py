@@ -1,0 +1,85 @@
+"""Drawn histories: one to six faults, alone or together, in time or at the worst moment.
+
+The same number draws the same plan, on every machine.
+"""
+
+import random
+from dataclasses import replace
+
+from tests.sim.catalogue import CATALOGUE, Breakage
+from tests.sim.plan import Fault, Mend, Moment, Plan
+from tests.sim.shape import SHAPES, Shape
+
+SHAPE_WEIGHTS = {
+    "postgres": 40,
+    "mariadb": 20,
+    "mysql": 5,
+    "both": 8,
+    "two": 6,
+    "lease": 8,
+    "three": 8,
+    "five": 5,
+}
+COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6)
+WARM_S = 4.0  # the cluster has begun to serve
+AT_A_MOMENT = 0.35  # of the faults that are not the first
+TOGETHER = 0.3  # as many come right after the one before
+INTENTS = {  # by how much a fault just there has to tell
+    "RaiseEpoch": 5,
+    "Promise": 2,
+    "FenceOthers": 1,
+    "StartDatabase": 1,
+    "CloseDatabase": 2,
+    "SealDatabase": 4,
+    "CatchUp": 3,
+    "Promote": 6,
+    "Admit": 3,
+    "SetGate": 3,
+    "Rejoin": 3,
+    "Follow": 3,
+    "Announce": 3,
+    "Direct": 2,
+    "RenewLease": 1,
+    "SettleRequest": 2,
+}
+
+
+def drawn(number: int) -> Plan:
+    """The plan of this number."""
+    dice = random.Random(f"plan {number}")
+    shape = dice.choices(tuple(SHAPE_WEIGHTS), tuple(SHAPE_WEIGHTS.values()))[0]
+    faults: list[Fault] = []
+    at = WARM_S + 2.0 * dice.random()
+    for place in range(dice.choice(COUNTS)):
+        if place and dice.random() > TOGETHER:
+            at += dice.choice((0.05, 0.3, 1.0, 3.0, 8.0)) * (0.5 + dice.random())
+        faults.append(_drawn_fault(dice, SHAPES[shape], round(at, 3), first=not place))
+    lasts = at + dice.choice((0.5, 3.0, 8.0, 14.0)) * dice.random()
+    return Plan(seed=number, shape=shape, faults=tuple(faults), lasts_s=round(lasts, 3))
+
+
+def _drawn_fault(dice: random.Random, shape: Shape, at: float, *, first: bool) -> Fault:
+    """A fault and, most often, what mends it."""
+    kind = _kind(dice, shape)
+    args = kind.draw(dice, shape)
+    fault = Fault(kind.name, args, at)
+    if not first and dice.random() < AT_A_MOMENT:
+        fault = replace(fault, on=_moment(dice, shape))
+    if not kind.mend or dice.random() < 0.3:
+        return fault
+    lasts = dice.choice((0.1, 0.4, 0.9, 2.0, 5.0, 12.0)) * (0.5 + dice.random())
+    return replace(fault, mend=Mend(kind.mend, kind.mended(args), round(lasts, 3)))
+
+
+def _kind(dice: random.Random, shape: Shape) -> Breakage:
+    fit = [kind for kind in CATALOGUE if kind.needs(shape)]
+    return dice.choices(fit, [kind.weight for kind in fit])[0]
+
+
+def _moment(dice: random.Random, shape: Shape) -> Moment:
+    return Moment(
+        site=dice.choice(shape.data_names),
+        intent=dice.choices(tuple(INTENTS), tuple(INTENTS.values()))[0],
+        nth=dice.choice((1, 1, 1, 2)),
+        after=dice.random() < 0.5,
+    )
