@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage contract lab-smoke lab-test bench docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract lab-smoke lab-test bench bench-sim docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,15 @@ coverage: setup ## Every branch of the deciding code is run by its own tests
 	@mkdir -p build
 	@$(PY) -m pytest -q tests/core tests/bgp tests/witness --ignore tests/bgp/test_speaker.py --cov
 
+fuzz: setup ## Draws other examples for every parser and every law (SECONDS=60)
+	@$(PY) -m tests.fuzz.run --seconds $(or $(SECONDS),60)
+
+mutation: setup ## Wrong versions of the deciding code, one by one; goes on where it stopped (SECONDS=3600)
+	@$(PY) -m tests.mutation.run --seconds $(or $(SECONDS),3600)
+
+model: setup ## The commit quorum, exhaustively within deep bounds, and every shortcut (JOBS=2)
+	@$(PY) -m tests.model --jobs $(or $(JOBS),2) --out build/model/report.json
+
 contract: setup ## Adapters against the real programs, and foreign behaviour pinned
 	@$(PY) -m pytest -q -m "contract or foreign" --timeout 240
 
@@ -41,6 +50,9 @@ lab-test: setup ## Every scenario in the lab, one report (ROW=4)
 
 bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
 	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
+
+bench-sim: setup ## How fast the simulator is; writes build/bench/sim.json
+	@$(PY) -m tests.sim.bench
 
 docs: setup ## Writes what is generated from the code
 	@$(PY) -m controller.cli.main docs --out docs

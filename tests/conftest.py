@@ -8,7 +8,7 @@ settings.register_profile(
     derandomize=False,
     database=None,
     deadline=None,
-    max_examples=2000,
+    max_examples=400,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -5,21 +5,31 @@ the table, and its docstring is its meaning.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
+from controller.cli.diagrams import ladder, roles
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.table_words import (
+    Named,
+    climbed_under,
+    ladders,
+    maker,
+    phrase,
+    raises_epoch,
+    roles_of,
+    spoken,
+)
 from controller.core.rules import RULES, Rule
 from controller.core.sequences import AnyStep, Step
 from controller.web.schema import json_schema
 
-Named = Callable[..., Any]
-
+ROLES: Final = "diagrams/roles.svg"
 BLOCKS: Final = {
     1: "Self-preservation",
     2: "Operators",
@@ -73,7 +83,7 @@ NAME_COLUMNS: Final = ("name", "what it says")
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the documents: rules.md and api/status.v1.json are written into it.",
+    help="Folder of the documents: rules.md, diagrams and api/status.v1.json go into it.",
 )
 def docs(*, out: Path) -> None:
     """Write what is generated from the code."""
@@ -90,23 +100,39 @@ def docs(*, out: Path) -> None:
 
 def generated() -> dict[str, str]:
     """Every generated file under the folder of the documents, and what it has to hold."""
-    return {"rules.md": render_rules(RULES), "api/status.v1.json": json_schema()}
+    return {
+        "rules.md": render_rules(RULES),
+        "api/status.v1.json": json_schema(),
+        **render_diagrams(RULES),
+    }
+
+
+def render_diagrams(rules: tuple[Rule, ...]) -> dict[str, str]:
+    """The drawings of `rules` and of the ladders they climb, by file."""
+    drawn = {ROLES: roles.draw(rules, roles_of, raises_epoch)}
+    for name, steps in ladders(rules).items():
+        asks = {step.name: phrase(step.apply) for step in steps}
+        drawn[_drawing(name)] = ladder.draw(name, steps, climbed_under(name, rules), asks)
+    return drawn
+
+
+def _drawing(name: str) -> str:
+    return f"diagrams/{name.lower()}.svg"
 
 
 def render_rules(rules: tuple[Rule, ...]) -> str:
     """The page about `rules`: tables by block, their ladders, and what every name means."""
-    parts = [HEAD]
+    parts = [HEAD, f"![The roles of a site and the rules that lead to them]({ROLES})\n"]
     for block, title in BLOCKS.items():
         found = [rule for rule in rules if rule.number // 100 == block]
         if found:
             parts.append(f"## {block}xx {title}\n")
             parts.append(_table(RULE_COLUMNS, (_rule_row(rule) for rule in found)))
     parts.append(LADDERS)
-    for name, ladder in _ladders(rules).items():
-        users = [str(rule.number) for rule in rules if rule.ladder_name == name]
-        word = "rule" if len(users) == 1 else "rules"
-        parts.append(f"### {name}\n\nClimbed under {word} {', '.join(users)}.\n")
-        parts.append(_table(STEP_COLUMNS, (_step_row(step) for step in ladder)))
+    for name, steps in ladders(rules).items():
+        parts.append(f"### {name}\n\nClimbed under {climbed_under(name, rules)}.\n")
+        parts.append(f"![The steps of {name} and what they need]({_drawing(name)})\n")
+        parts.append(_table(STEP_COLUMNS, (_step_row(step) for step in steps)))
     parts.append(NAMES)
     meanings = sorted(_meanings(rules).items())
     parts.append(_table(NAME_COLUMNS, ((f"`{name}`", text) for name, text in meanings)))
@@ -114,7 +140,7 @@ def render_rules(rules: tuple[Rule, ...]) -> str:
 
 
 def _rule_row(rule: Rule) -> tuple[str, ...]:
-    asks = [] if rule.intent is None else [_phrase(rule.intent)]
+    asks = [] if rule.intent is None else [phrase(rule.intent)]
     if rule.may_yield:
         asks.append("may yield")
     if rule.refusals is not _default("refusals"):
@@ -123,10 +149,10 @@ def _rule_row(rule: Rule) -> tuple[str, ...]:
         f"**{rule.number}**",
         "<br>".join(f"`{guard.__name__}`" for guard in rule.when) or "always",
         rule.reason.value,
-        _phrase(rule.role),
+        phrase(rule.role),
         rule.ladder_name,
-        _phrase(rule.stance),
-        _phrase(rule.traffic),
+        phrase(rule.stance),
+        phrase(rule.traffic),
         ", ".join(asks),
     )
 
@@ -135,8 +161,8 @@ def _step_row(step: AnyStep) -> tuple[str, ...]:
     return (
         f"**{step.name}**",
         "service" if isinstance(step, Step) else "database",
-        _phrase(step.goal),
-        _phrase(step.apply),
+        phrase(step.goal),
+        phrase(step.apply),
         ", ".join(step.needs),
     )
 
@@ -146,28 +172,7 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell or ' ' for cell in line)} |\n" for line in lines)
 
 
-def _ladders(rules: tuple[Rule, ...]) -> dict[str, tuple[AnyStep, ...]]:
-    return {rule.ladder_name: rule.ladder for rule in rules if rule.ladder_name}
-
-
 # --- names ---------------------------------------------------------------------------------------
-
-
-def _phrase(function: Named) -> str:
-    """A function's name as words; of one that another has made, the value it was made for."""
-    made_for = inspect.getclosurevars(function).nonlocals
-    words = _spoken(_maker(function))
-    if "role" in made_for:
-        return str(made_for["role"])
-    return f"{words} ({made_for['kind']})" if "kind" in made_for else words
-
-
-def _maker(function: Named) -> str:
-    return function.__qualname__.partition(".")[0]
-
-
-def _spoken(name: str) -> str:
-    return name.strip("_").replace("_", " ")
 
 
 def _default(name: str) -> object:
@@ -181,7 +186,7 @@ def _meanings(rules: tuple[Rule, ...]) -> dict[str, str]:
         found[function.__name__] = _meaning(function)
     for function in _others(rules):
         if function.__doc__:
-            found[_spoken(_maker(function))] = _meaning(function)
+            found[spoken(maker(function))] = _meaning(function)
     return found
 
 
@@ -196,8 +201,8 @@ def _others(rules: tuple[Rule, ...]) -> Iterator[Named]:
         yield from (rule.stance, rule.traffic)
         if rule.intent is not None:
             yield rule.intent
-    for ladder in _ladders(rules).values():
-        for step in ladder:
+    for steps in ladders(rules).values():
+        for step in steps:
             yield from (step.goal, step.apply)
 
 

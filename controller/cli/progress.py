@@ -61,9 +61,9 @@ def typed(asked: Asked, phrase: str, given: str | None) -> None:
 
 def told(request: RequestView) -> str:
     """One sentence."""
-    what = f"request {request.number} ({request.kind}" + (
-        f" to {request.target})" if request.target else ")"
-    )
+    link = "to" if request.service else "of"
+    target = f" {link} {request.target}" if request.target else ""
+    what = f"request {request.number} ({request.kind}{target})"
     why = f": {request.state_why}" if request.state_why else ""
     waits = f", waits for {request.waits_for}" if request.waits_for else ""
     return f"{what} is {request.state}{waits}{why}"

@@ -5,7 +5,7 @@ booleans: `no`, `on` and the like stay text, and `12:30` is not a number in base
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -16,6 +16,16 @@ from controller.config.problem import ConfigError, Path, Problem, dotted
 MAX_BYTES: Final = 1024 * 1024
 MAX_NODES: Final = 200_000  # aliases may repeat a node; a file must not unfold without end
 MAX_DEPTH: Final = 40
+MAX_DIGITS: Final = 100
+TAGS: Final = "tag:yaml.org,2002:"
+
+_SCALARS: Final[Mapping[str, Callable[[str], object]]] = {
+    "null": lambda _: None,
+    "bool": lambda text: text.lower() == "true",
+    "int": int,
+    "float": float,
+    "str": str,
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,9 +40,7 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+0123456789.")),
     ("merge", r"<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
-    )
+    _Loader.add_implicit_resolver(f"{TAGS}{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 @dataclass(slots=True)
@@ -108,7 +116,11 @@ class _Reader:
     ) -> dict[str, object]:
         result: dict[str, object] = {}
         for key_node, value_node in _merged(node):
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._problem(line, path, "has a key that is a list or a mapping; keys are words")
+                continue
+            key = str(key_node.value)
             here = (*path, key)
             if key in result:
                 first = self._document.lines[here]
@@ -119,18 +131,13 @@ class _Reader:
         return result
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> object:
-        match node.tag:
-            case "tag:yaml.org,2002:null":
-                return None
-            case "tag:yaml.org,2002:bool":
-                return node.value.lower() == "true"
-            case "tag:yaml.org,2002:int":
-                return int(node.value)
-            case "tag:yaml.org,2002:float":
-                return float(node.value)
-            case "tag:yaml.org,2002:str":
-                return str(node.value)
-        self._problem(node.start_mark.line + 1, path, f"has the tag {node.tag}; plain values only")
+        line, tag = node.start_mark.line + 1, node.tag.removeprefix(TAGS)
+        if tag not in _SCALARS:
+            self._problem(line, path, f"has the tag {node.tag}; plain values only")
+        elif tag == "int" and len(node.value) > MAX_DIGITS:
+            self._problem(line, path, "is a number without end")
+        else:
+            return _SCALARS[tag](node.value)
         return None
 
     def _problem(self, line: int, path: Path, sentence: str) -> None:
@@ -147,7 +154,7 @@ class _Reader:
 
 def _merged(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
     """The pairs of a mapping; `<<: *anchor` gives those that it does not name itself."""
-    own = {str(key.value) for key, _ in node.value}
+    own = {key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)}
     for key, value in node.value:
         if key.tag != "tag:yaml.org,2002:merge":
             yield key, value
@@ -157,6 +164,6 @@ def _merged(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
             if not isinstance(parent, yaml.MappingNode):
                 continue
             for inner, inner_value in parent.value:
-                if str(inner.value) not in own:
-                    own.add(str(inner.value))
+                if isinstance(inner, yaml.ScalarNode) and inner.value not in own:
+                    own.add(inner.value)
                     yield inner, inner_value

@@ -50,7 +50,7 @@ def failover_allowed(view: View) -> bool:
 
 
 def failover_refusals(view: View) -> tuple[str, ...]:
-    """Why this site does not take over as asked."""
+    """Why this site does not take over as asked; empty when nobody asks."""
     request = failover(view)
     return () if request is None else takeover_refusals(view, request)
 

@@ -132,9 +132,29 @@ def cut_off(view: View) -> bool:
     return store_gone and nobody_hears(view) and not commits_flow(view) and not forced
 
 
-def lease_lapsed(view: View) -> bool:
-    """This holder's own authority has run out by its own clock."""
+def without_lease(view: View) -> bool:
+    """This site has no authority of its own, by its own clock."""
     return lease_durability(view) and view.own.lease_left_s <= 0 and view.alone is None
+
+
+def lease_lapsed(view: View) -> bool:
+    """This holder's own authority has run out, and not because it hands over or was handed to."""
+    limit = view.spec.timings.hand_over_s
+    handing = view.own.held and holder_hands_over(view, limit)
+    return without_lease(view) and not handing and not lease_awaited(view)
+
+
+def lease_awaited(view: View) -> bool:
+    """This site was handed the epoch a moment ago, and has not renewed its lease yet."""
+    record = view.record
+    fresh = view.record_unchanged_s <= view.spec.timings.hold_s
+    return (
+        without_lease(view)
+        and handed_over(view)
+        and record is not None
+        and record.renewal == 0
+        and fresh
+    )
 
 
 # --- the holder, seen from another site ----------------------------------------------------------
@@ -184,14 +204,10 @@ def controller_silent_for(view: View, limit: float) -> bool:
 def holder_yields(view: View) -> bool:
     """The holder asks to be relieved, and is heard saying so."""
     report = holder_report(view)
+    if report is None or not report.yielding:
+        return False
     other = holder(view)
-    fresh = view.spec.timings.report_fresh_s
-    return (
-        report is not None
-        and bool(report.yielding)
-        and other is not None
-        and (other.report_age_s <= fresh)
-    )
+    return other is not None and other.report_age_s <= view.spec.timings.report_fresh_s
 
 
 def lease_waited_out(view: View) -> bool:
@@ -231,12 +247,12 @@ def holder_climbing(view: View) -> bool:
 def holder_opened(view: View) -> bool:
     """The holder says that every database there is open to clients under the record's epoch."""
     report = holder_report(view)
-    if report is None or view.record is None:
+    if report is None:
         return False
     opened = {
         found.state.name
         for found in report.databases
-        if found.state.writable and found.state.gate_open
+        if found.state.writable and found.state.gate_open and found.state.epoch == report.epoch
     }
     return all(database in opened for database in view.spec.databases)
 

@@ -27,11 +27,6 @@ def switchover(view: View) -> Request | None:
     return asked.asked_now(view, Kind.SWITCHOVER) if guards.own_epoch(view) else None
 
 
-def switchover_asked(view: View) -> bool:
-    """An operator asks this holder to hand over."""
-    return switchover(view) is not None
-
-
 def hand_over_begins(view: View) -> bool:
     """It is asked for, this site serves, and has not begun to hand over."""
     request = switchover(view)
@@ -146,7 +141,8 @@ def _failed_lately(seen: SeenRequest) -> bool:
 def candidate_holds(view: View, state: DatabaseState) -> bool:
     """The candidate's copy has everything that this one has, durably."""
     request = switchover(view)
-    if request is None or state.position is None:
+    assert request is not None
+    if state.position is None:
         return False
     return any(
         compare(position, state.position) in (Order.EQUAL, Order.AHEAD)
@@ -167,7 +163,7 @@ def traffic_held(view: View) -> bool:
     """New requests wait at every site that is heard, or cannot be made to."""
     mine = view.own.held or not view.own.can_hold
     return mine and all(
-        other.report is not None and other.report.held
+        other.report is not None and (other.report.held or not other.report.gate)
         for site, other in view.others.items()
         if site in view.spec.data_sites
         and other.seen.control_s <= view.spec.timings.suspect_after_s
@@ -191,8 +187,7 @@ def traffic_quiet(view: View) -> bool:
 def hand_over_refusals(view: View) -> tuple[str, ...]:
     """Why the hand-over is not begun, or is taken back."""
     request = switchover(view)
-    if request is None:
-        return ()
+    assert request is not None
     found = list(candidate_reasons(view, SiteName(request.target)))
     if not view.store_ok:
         found.append("the store's majority does not answer: the epoch cannot be handed over")

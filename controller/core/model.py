@@ -174,7 +174,8 @@ class ServiceReport:
     not_eligible_because: tuple[str, ...] = ()
     yielding: str = ""  # the holder asks the other site to take over, and why
     moving: bool = False  # a hand-over is under way: where its log ends is told at once
-    held: bool = False  # its haproxy lets new requests wait, or cannot
+    gate: bool = True  # its haproxy can let new requests wait
+    held: bool = False  # and does
     quiet: bool = False  # held, and none that came before is under way
     databases: tuple[DatabaseReport, ...] = ()
     voters: tuple[VoterState, ...] = ()  # of a witness: its keepers

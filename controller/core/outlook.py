@@ -102,6 +102,7 @@ def warnings(view: View) -> tuple[str, ...]:
                 f"{database}: the copy at {site} does not vote; "
                 f"the next failure {can} be survived automatically"
             )
+    found.extend(_knocking(view))
     limit = view.spec.timings.suspect_after_s
     for site, other in sorted(view.others.items()):
         if other.seen.control_s > limit:
@@ -116,3 +117,24 @@ def warnings(view: View) -> tuple[str, ...]:
     reasons = troubles.service_reasons(view)
     found.extend(f"{view.me}: {reason}" for reason in reasons if "BGP" not in reason)
     return tuple(found)
+
+
+def _knocking(view: View) -> list[str]:
+    """Copies that ask the holder for its log under a voter's name, with another epoch's records."""
+    if view.record is None:
+        return []
+    copies = [(view.me, state) for state in view.own.databases]
+    for site, other in view.others.items():
+        if other.report is not None:
+            copies.extend((site, report.state) for report in other.report.databases)
+    return [
+        f"{state.name} at {site} asks {view.record.holder} for its log under its voter's name, but"
+        f" its last record is of epoch {state.epoch}, not {view.record.epoch}: it is refused, and"
+        " counts for nothing, until it has been rewound or cloned"
+        for site, state in sorted(copies, key=lambda pair: pair[0])
+        if state.upstream == view.record.holder != site
+        and state.receiving
+        and not state.quarantined
+        and state.epoch not in (0, view.record.epoch)
+        and _primary_writable(view, state.name)
+    ]

@@ -40,12 +40,10 @@ def holder_report(view: View) -> ServiceReport | None:
 def holder_promoted(view: View, database: DatabaseName) -> bool:
     """The holder says its copy of `database` is writable under the record's epoch."""
     report = holder_report(view)
-    if report is None or view.record is None:
-        return False
-    return any(
+    return report is not None and any(
         found.state.name == database
         and found.state.writable
-        and found.state.epoch == view.record.epoch
+        and found.state.epoch == report.epoch
         for found in report.databases
     )
 
@@ -176,8 +174,7 @@ def excused_voters(view: View) -> frozenset[SiteName]:
     """Voters that an operator does without, in the very epoch that is climbed. One that is heard
     is still given its time to seal: it may hold what would be lost.
     """
-    if view.record is None:
-        return frozenset()
+    assert view.record is not None
     timings = view.spec.timings
     waited = view.record_unchanged_s >= timings.yield_grace_s
     return frozenset(

@@ -168,10 +168,11 @@ def plan_hash(request: Request) -> str:
 
 def described(request: Request) -> str:
     """A sentence for whoever comes second."""
-    target = f" to {request.target}" if request.target else ""
+    link = "to" if request.service else "of"
+    target = f" {link} {request.target}" if request.target else ""
     why = f", because: {request.reason}" if request.reason else ""
     return (
-        f"{request.kind.value}{target} of {request.asked_by} at {request.asked_at} "
+        f"{request.kind.value}{target} asked by {request.asked_by} at {request.asked_at} "
         f"({request.state.value} since {request.state_at or request.at}{why})"
     )
 

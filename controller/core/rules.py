@@ -55,6 +55,14 @@ RULES: tuple[Rule, ...] = (
         intent=raising.renew,
     ),
     Rule(
+        number=122,
+        when=(guards.own_epoch, guards.lease_awaited),
+        role=wants.acting_as(Role.TAKING_OVER),
+        reason=Reason.LEASE_AWAITED,
+        traffic=wants.held_or_nobody,
+        intent=raising.renew,
+    ),
+    Rule(
         number=130,
         when=(guards.record_unknown, guards.serving_by_evidence),
         role=wants.acting_as(Role.PRIMARY),

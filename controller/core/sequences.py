@@ -209,8 +209,13 @@ def _admit(view: View, state: DatabaseState) -> Intent:
 
 
 def _committing(view: View, state: DatabaseState) -> bool:
-    """Another voter acknowledges, or an operator has ordered that none is waited for."""
-    return copies.voter_follows(view, state) or (view.alone is not None and state.alone)
+    """Another voter follows and has acknowledged a write of ours under this epoch, so it holds all
+    that is visible here: what only this site has must not be read, or taken for done by a retry.
+    Or an operator has ordered that none is waited for.
+    """
+    acknowledged = state.name in view.own.commit_age_s
+    alone = view.alone is not None and state.alone
+    return alone or (acknowledged and copies.voter_follows(view, state))
 
 
 def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:

@@ -130,7 +130,12 @@ def to_holder(view: View) -> SiteName | Keep | None:
 
 def back_to_me(view: View) -> SiteName | Keep | None:
     """What is held goes on as soon as the gates here are open again."""
-    return view.me if all(state.gate_open for state in view.own.databases) else HOLD
+    opened = all(state.gate_open for state in view.own.databases)
+    return view.me if opened and not guards.without_lease(view) else HOLD
+
+
+def held_or_nobody(view: View) -> SiteName | Keep | None:
+    return HOLD if view.own.held else None
 
 
 def to_me_when_committing(view: View) -> SiteName | Keep | None:

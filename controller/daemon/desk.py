@@ -1,6 +1,6 @@
 """The daemon's desk: makes an operator's wish a request, in the words of what is known here."""
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,6 @@ from controller.core.requests import (
 )
 from controller.core.view import View
 from controller.ports import Clock, PortError, TimedOut
-from controller.runtime.loop import ServiceLoop
 from controller.runtime.orders import Order, Orders
 from controller.runtime.requests import RequestBook, RequestDesk
 from controller.web.schema import Ask, RequestView, Verdict
@@ -74,7 +73,8 @@ class DaemonDesk:
     site: SiteName
     data_sites: tuple[SiteName, ...]
     clock: Clock
-    loops: tuple[ServiceLoop, ...]
+    views: Callable[[], Mapping[ServiceName, View | None]]  # each loop's newest
+    wake: Callable[[], None]
     book: RequestBook
     desk: RequestDesk
     orders: Orders
@@ -225,8 +225,7 @@ class DaemonDesk:
         view, _ = self._known(order.service)
         assumed = alone.assumed_record(view, request)
         await self.orders.give(Order(request=request, assumed=assumed))
-        for loop in self.loops:
-            loop.wake.set()
+        self.wake()
         return request
 
     async def _order_drain(self, request: Request) -> Request:
@@ -238,13 +237,14 @@ class DaemonDesk:
     # --- what is known -------------------------------------------------------------------------
 
     def _known(self, service: str) -> tuple[View, EpochRecord]:
-        names = ", ".join(loop.hands.service for loop in self.loops)
-        found = [loop for loop in self.loops if service in ("", loop.hands.service)]
+        known = self.views()
+        names = ", ".join(known)
+        found = [view for name, view in known.items() if service in ("", name)]
         if not found:
             raise NotAsked(400, f"there is no service {service!r}; there are {names}")
         if len(found) > 1:
             raise NotAsked(400, f"which service? --service one of {names}")
-        view = found[0].last_view
+        view = found[0]
         if view is None or view.record is None:
             raise NotAsked(BUSY, "the epoch record has not been read here yet")
         return view, view.record

@@ -200,13 +200,14 @@ class Hands:
             request=intent.request,
             excused=intent.excused,
         )
+        if record.holder != self.me:
+            self.lease_until = Instant(float("-inf"))  # also when the answer is lost
         sent = self.clock.monotonic()
         revision = await self._swap(record, intent.expected_revision)
         if revision is None:
             return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
         self.records.took(self.service, replace(record, revision=revision))
         if record.holder != self.me:
-            self.lease_until = Instant(float("-inf"))
             return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch} to {record.holder}")
         self.raised = record.epoch
         self.lease_until = Instant(sent + self.lease_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from controller.core.decide import Decision, decide
-from controller.core.intents import Intent, RaiseEpoch, lane, name
+from controller.core.intents import Intent, RaiseEpoch, SetGate, lane, name
 from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
 from controller.core.view import View
 from controller.core.wants import HOLD, Keep
@@ -140,6 +140,8 @@ class ServiceLoop:
         self.observer.dirty[lane(done.intent)] = self.clock.monotonic()
         if done.result.outcome is Outcome.OK:
             self.moved_at = self.clock.monotonic()
+        if isinstance(done.intent, SetGate) and not done.intent.opened:
+            self.observer.proofs.gate_closed(done.intent.database, self.clock.monotonic())
         self.progress.did(done)
         if done.result.outcome is not Outcome.OK or done.took_s > 0.2:
             log.warning(
@@ -213,7 +215,7 @@ class ServiceLoop:
                     self.wake.set()
                 else:
                     known = self.observer.proofs.commits.get(database)
-                    self.observer.proofs.commits[database] = (epoch, began)
+                    self.observer.proofs.committed(database, epoch, began)
                     if known is None or known[0] != epoch:
                         self.wake.set()
                         continue

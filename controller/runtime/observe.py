@@ -40,6 +40,18 @@ class Proofs:
 
     commits: dict[DatabaseName, tuple[Epoch, Instant]] = field(default_factory=dict)
     canary: tuple[Epoch, Instant] | None = None
+    gates_closed: dict[DatabaseName, Instant] = field(default_factory=dict)
+
+    def committed(self, database: DatabaseName, epoch: Epoch, began: Instant) -> None:
+        """A write begun at `began` was acknowledged; it proves nothing of what came after it."""
+        closed = self.gates_closed.get(database)
+        if closed is None or began > closed:
+            self.commits[database] = (epoch, began)
+
+    def gate_closed(self, database: DatabaseName, now: Instant) -> None:
+        """Sessions were cut while they waited: what they wrote may be visible, and only here."""
+        self.commits.pop(database, None)
+        self.gates_closed[database] = now
 
 
 @dataclass(slots=True, kw_only=True)

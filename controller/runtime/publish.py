@@ -43,7 +43,8 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
         not_eligible_because=decision.not_eligible_because,
         yielding=decision.yielding,
         moving=guards.holder_hands_over(view, view.spec.timings.hold_s),
-        held=view.own.held or not view.own.can_hold,
+        gate=view.own.can_hold,
+        held=view.own.held,
         quiet=not view.own.can_hold or (view.own.held and view.own.in_flight == 0),
         databases=tuple(
             DatabaseReport(state=state, voter=own_voter(view, state))

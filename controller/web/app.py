@@ -70,7 +70,8 @@ async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPNotFound:
         return _error(404, f"there is no {request.path[:200]} here; see /api/v1/status")
     except web.HTTPMethodNotAllowed:
-        return _error(405, f"{request.path[:200]} is not for {request.method}")
+        refused = f"{request.path[:200]} takes no {request.method}"
+        return _error(405, f"{refused}: this API only reads, but for requests")
     except NotAsked as error:
         return _error(error.status, str(error))
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
 
 import yaml
 
@@ -191,17 +190,22 @@ Document = Mapping[str, object]
 
 def read_topology(path: Path = TOPOLOGY_FILE) -> Topology:
     """The topology in `path`."""
-    document = cast("Document", yaml.safe_load(path.read_text()))
+    try:
+        document = {"file": yaml.safe_load(path.read_bytes())}
+        return _topology(_mapping(document, "file"), path)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise LabError(f"{path.name}: {' '.join(str(error).split()) or 'not YAML'}") from None
+
+
+def _topology(document: Document, path: Path) -> Topology:
     body = _mapping(document, "topology")
     levels = {name: _mapping(body, name) for name in ("defaults", "kinds", "groups", "nodes")}
     nodes = {name: _node(name, levels) for name in levels["nodes"]}
-    links = tuple(
-        _link(cast("Document", entry)) for entry in cast("Sequence[object]", body["links"])
-    )
+    links = tuple(_link(entry) for entry in _sequence(body, "links"))
     for end in (end for link in links for end in (link.left, link.right)):
         if end.node not in nodes:
             raise LabError(f"{path.name}: link end {end} names no node of the file")
-    return Topology(name=str(document["name"]), directory=path.parent, nodes=nodes, links=links)
+    return Topology(name=str(document.get("name")), directory=path.parent, nodes=nodes, links=links)
 
 
 def _node(name: str, levels: Mapping[str, Document]) -> NodeSpec:
@@ -215,7 +219,7 @@ def _node(name: str, levels: Mapping[str, Document]) -> NodeSpec:
         return {k: str(v) for level in chain for k, v in _mapping(level, key).items()}
 
     def joined(key: str) -> list[str]:
-        return [str(v) for level in chain for v in cast("Sequence[object]", level.get(key) or ())]
+        return [str(v) for level in chain for v in _sequence(level, key)]
 
     def last(key: str) -> str:
         return next((str(level[key]) for level in reversed(chain) if key in level), "")
@@ -234,14 +238,30 @@ def _node(name: str, levels: Mapping[str, Document]) -> NodeSpec:
 
 
 def _bind(text: str) -> Bind:
-    source, target, *options = text.split(":")
+    source, colon, rest = text.partition(":")
+    target, *options = rest.split(":")
+    if not colon:
+        raise LabError(f"bind {text[:60]!r} is not source:target")
     return Bind(source=source, target=target, read_only="ro" in options)
 
 
-def _link(entry: Document) -> Link:
-    left, right = (str(end).partition(":") for end in cast("Sequence[object]", entry["endpoints"]))
+def _link(entry: object) -> Link:
+    ends = _sequence(_mapping({"link": entry}, "link"), "endpoints")
+    if len(ends) != 2:
+        raise LabError(f"a link has two endpoints, not {len(ends)}")
+    left, right = (str(end).partition(":") for end in ends)
     return Link(Endpoint(left[0], left[2]), Endpoint(right[0], right[2]))
 
 
 def _mapping(level: Document, key: str) -> dict[str, object]:
-    return dict(cast("Document", level.get(key) or {}))
+    found = level.get(key) or {}
+    if not isinstance(found, Mapping):
+        raise LabError(f"{key} is not a mapping: {str(found)[:60]}")
+    return {str(name): value for name, value in found.items()}
+
+
+def _sequence(level: Document, key: str) -> Sequence[object]:
+    found = level.get(key) or ()
+    if not isinstance(found, list | tuple):
+        raise LabError(f"{key} is not a list: {str(found)[:60]}")
+    return found

@@ -177,7 +177,8 @@ async def _two_ack(sight: Sight, _: Phrase) -> Look:
     turns = sight.crowd.turns(sight.began_at)
     if not turns:
         return Look(true=False, seen="all from one site")
-    rises = (await sight.record("wallet"))[1] - sight.first["wallet"][1]
+    await sight.record("wallet")
+    rises = max(sight.holders["wallet"]) - sight.first["wallet"][1]
     return Look(
         len(turns) > rises,
         f"{len(turns)} turns, at last to {turns[-1].site}; the epoch rose {rises} times",

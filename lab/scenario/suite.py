@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.netns.lab import Lab
+from lab.rehearsal.eyes import Eyes
+from lab.scenario.arguments import SITES
 from lab.scenario.language import Scenario, read_file
 from lab.scenario.play import Figures, Say, Verdict, play
 from lab.scenario.problem import ScenarioError, near_words
@@ -83,7 +85,7 @@ class Suite:
             verdict = await play(scenario, LabStage(self.lab, self.say, self.patience), self.say)
             self.spoilt = not verdict.passed
             if self.spoilt:
-                self.say(f"logs: {self._keep_logs(scenario)}")
+                self.say(f"logs: {await self._keep_logs(scenario)}")
             self.verdicts.append(verdict)
 
     @property
@@ -91,11 +93,16 @@ class Suite:
         """Whether every scenario held."""
         return all(verdict.passed for verdict in self.verdicts)
 
-    def _keep_logs(self, scenario: Scenario) -> Path:
+    async def _keep_logs(self, scenario: Scenario) -> Path:
+        """Every log as it is now, and what every daemon says, evidence of role changes included."""
         name = "".join(c if c.isalnum() else "_" for c in scenario.title)
         kept = self.lab.state_dir.parent / "failed" / name
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(self.lab.state_dir / "logs", kept, ignore_dangling_symlinks=True)
+        eyes = Eyes(self.lab)
+        for site in SITES:
+            status = json.dumps(await eyes.status(site), indent=2)
+            (kept / f"status-{site}.json").write_text(status + "\n")
         return kept
 
 

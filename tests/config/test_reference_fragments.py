@@ -45,7 +45,9 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
             shown = f"[{address}]" if ":" in address else address
             assert f"bind {shown}:80 " in text
         assert f"http-request lua.tricast_hold {service.backend} 2000 if" in text
-        assert re.search(rf"^backend tricast_hold\n(    .*\n)*    server {service.backend} ", text, re.M)
+        assert re.search(
+            rf"^backend tricast_hold\n(    .*\n)*    server {service.backend} ", text, re.M
+        )
     assert f"stats socket {CLUSTER.haproxy.socket} " in text
     assert f"server-state-base {CLUSTER.haproxy.state_dir}\n" in text
     assert "bind 10.1.0.1:8404" in text

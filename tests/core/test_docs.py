@@ -123,7 +123,8 @@ def test_every_command_that_is_named_exists(name: str) -> None:
         assert target in targets, f"{name}: make {target}"
     for verb in re.findall(r"-m lab ([a-z-]+)", text):
         assert verb in verb_names(), f"{name}: lab {verb}"
-    for verb in re.findall(r"(?:`tricast|controller\.cli\.main|^ {4}tricast) ([a-z]+)", text, re.M):
+    names = r"(?:`tricast|controller\.cli\.main|^ {4}tricast) ([a-z-]+)"
+    for verb in re.findall(names, text, re.MULTILINE):
         assert verb in tricast.commands, f"{name}: tricast {verb}"
 
 

@@ -24,6 +24,7 @@ from controller.core.intents import (
 from controller.core.model import FOREVER_S, Durability, Epoch, Liveness, Role, Seen, SiteName
 from controller.core.reason import Reason
 from controller.core.rules import RULES, Rule
+from controller.core.rules_asked import RULES_ASKED
 from controller.core.view import OtherSite, View
 from controller.core.wants import KEEP, Keep
 from tests.core.turned import (
@@ -640,8 +641,10 @@ def test_a_row_needs_each_of_its_guards(number: int, guard: str, turn: Turn, ins
 
 
 def test_no_row_and_no_guard_is_left_out() -> None:
-    assert {case.rule for case in CASES} == {rule.number for rule in RULES}
-    pairs = {(rule.number, guard.__name__) for rule in RULES for guard in rule.when}
+    elsewhere = {122} | {rule.number for rule in RULES_ASKED if rule.number not in (201, 202)}
+    rules = [rule for rule in RULES if rule.number not in elsewhere]  # test_asked_rules.py
+    assert {case.rule for case in CASES} == {rule.number for rule in rules}
+    pairs = {(rule.number, guard.__name__) for rule in rules for guard in rule.when}
     assert {(number, guard) for number, guard, _, _ in NEAR} == pairs
 
 

@@ -309,3 +309,12 @@ def test_the_holder_is_another_site_or_nobody() -> None:
     assert guards.holder(view) is view.others[DC1]
     assert guards.holder(serving()) is None
     assert guards.holder(UNREAD) is None
+
+
+def test_the_holder_is_open_when_all_its_databases_are_under_its_epoch() -> None:
+    view = dc2_view()
+    assert guards.holder_opened(view)
+    for changes in ({"gate_open": False}, {"writable": False}, {"epoch": Epoch(1)}):
+        assert not guards.holder_opened(copy(view, DC1, **changes))
+    assert not guards.holder_opened(spec(view, databases=(LEDGER, JOURNAL)))
+    assert not guards.holder_opened(other(view, DC1, report=None))

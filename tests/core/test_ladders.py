@@ -234,6 +234,7 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
     ),
     ("TAKE_OVER", "committing", serving(), True, WAITING),
     ("TAKE_OVER", "committing", state(serving(), followers=()), False, WAITING),
+    ("TAKE_OVER", "committing", own(serving(), commit_age_s={}), False, WAITING),
     ("TAKE_OVER", "opened", serving(), True, SetGate(database=LEDGER, opened=True)),
     (
         "TAKE_OVER",

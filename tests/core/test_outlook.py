@@ -1,6 +1,7 @@
 """What people are told of the guarantee: a vote counts only while its primary sees the voter."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -211,3 +212,33 @@ def test_four_of_five_survive_one_failure_more() -> None:
 )
 def test_a_warning_names_the_thing(view: View, found: tuple[str, ...]) -> None:
     assert outlook.warnings(view) == found
+
+
+KNOCKS = (
+    "ledger at {site} asks {holder} for its log under its voter's name, but its last record is of"
+    " epoch 1, not {epoch}: it is refused, and counts for nothing, until it has been rewound or"
+    " cloned"
+)
+
+
+def test_an_un_rewound_copy_under_its_old_name_is_named() -> None:
+    there = copy(serving(), DC1, epoch=Epoch(1), upstream=DC2, receiving=True)
+    assert there.record is not None
+    said = KNOCKS.format(site=DC1, holder=DC2, epoch=there.record.epoch)
+    assert said in outlook.warnings(there)
+    here = state(dc2_view(), epoch=Epoch(1), receiving=True, streaming=False)
+    assert KNOCKS.format(site=DC2, holder=DC1, epoch=2) in outlook.warnings(here)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"quarantined": True}, {"receiving": False}, {"epoch": Epoch(0)}, {"upstream": None}],
+)
+def test_a_copy_that_does_not_ask_as_a_voter_knocks_nowhere(changes: dict[str, Any]) -> None:
+    here = state(dc2_view(), **{"epoch": Epoch(1), "receiving": True, **changes})
+    assert not any("under its voter's name" in said for said in outlook.warnings(here))
+
+
+def test_nobody_knocks_where_there_is_no_record() -> None:
+    said = outlook.warnings(replace(dc2_view(), record=None))
+    assert not any("under its voter's name" in sentence for sentence in said)

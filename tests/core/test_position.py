@@ -107,3 +107,101 @@ def test_the_order_is_that_of_pairs_and_antisymmetric(
     assert (compare(a, b) is Order.AHEAD) == (x > y)
     assert (compare(b, a) is Order.BEHIND) == (x > y)
     assert holds(a, b) == (x >= y)
+
+
+# --- laws ----------------------------------------------------------------------------------------
+
+epochs = st.integers(1, 3)
+lsns = st.builds(lsn, epochs, st.integers(0, 6).map(int_to_lsn))
+maria_sets = st.dictionaries(st.integers(0, 2), st.integers(1, 4)).map(
+    lambda found: ",".join(f"{domain}-1-{number}" for domain, number in found.items())
+)
+intervals = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(0, 4)).map(lambda pair: f"{pair[0]}-{sum(pair)}"),
+    min_size=1,
+    max_size=3,
+).map(":".join)
+mysql_sets = st.dictionaries(st.sampled_from(["a", "b", "b:tag"]), intervals).map(
+    lambda found: ",".join(f"{source}:{text}" for source, text in found.items())
+)
+marias = st.builds(maria, epochs, maria_sets)
+mysqls = st.builds(mysql, epochs, mysql_sets)
+OPPOSITE = {
+    Order.AHEAD: Order.BEHIND,
+    Order.BEHIND: Order.AHEAD,
+    Order.EQUAL: Order.EQUAL,
+    Order.DIVERGED: Order.DIVERGED,
+}
+
+
+@pytest.mark.parametrize("kind", [lsns, marias, mysqls], ids=["lsn", "maria", "mysql"])
+@given(data=st.data())
+def test_positions_are_in_a_partial_order(
+    kind: st.SearchStrategy[Position], data: st.DataObject
+) -> None:
+    a, b, c = data.draw(kind), data.draw(kind), data.draw(kind)
+    assert compare(a, a) is Order.EQUAL
+    assert compare(b, a) is OPPOSITE[compare(a, b)]
+    if holds(a, b) and holds(b, c):
+        assert holds(a, c)
+    if a.epoch != b.epoch:
+        assert compare(a, b) is (Order.AHEAD if a.epoch > b.epoch else Order.BEHIND)
+    assert holds(a, b) == (compare(a, b) in (Order.AHEAD, Order.EQUAL))
+
+
+def members(text: str) -> set[tuple[str, int]]:
+    """Every single transaction of a MySQL set, spelled out."""
+    found = set()
+    for part in filter(None, text.split(",")):
+        source, *pieces = part.split(":")
+        if pieces[0] == "tag":
+            source, pieces = f"{source}:tag", pieces[1:]
+        for piece in pieces:
+            low, _, high = piece.partition("-")
+            found |= {(source, number) for number in range(int(low), int(high) + 1)}
+    return found
+
+
+@given(mysql_sets, mysql_sets)
+def test_mysql_sets_compare_as_the_sets_they_are(first: str, second: str) -> None:
+    x, y = members(first), members(second)
+    expected = {
+        (True, True): Order.EQUAL,
+        (True, False): Order.AHEAD,
+        (False, True): Order.BEHIND,
+        (False, False): Order.DIVERGED,
+    }[(x >= y, y >= x)]
+    assert compare(mysql(1, first), mysql(1, second)) is expected
+
+
+@given(st.dictionaries(st.integers(0, 3), st.integers(1, 9)), st.integers(1, 9))
+def test_mariadb_positions_read_as_domains_whoever_wrote_last(
+    found: dict[int, int], server: int
+) -> None:
+    text = ", ".join(f"{domain}-{server}-{number}" for domain, number in found.items())
+    assert parse_mariadb_gtids(text) == found
+
+
+def test_the_furthest_of_one_domain_counts() -> None:
+    assert parse_mariadb_gtids("0-1-9,0-2-3") == {0: 9}
+    assert parse_mariadb_gtids("") == {}
+    assert parse_mysql_gtids("") == {}
+
+
+def test_mysql_sets_are_merged_and_tags_are_sources_of_their_own() -> None:
+    assert parse_mysql_gtids("A:1-3:4:6-7:tag:1-2:5,\nb:9") == {
+        "a": ((1, 4), (6, 7)),
+        "a:tag": ((1, 2), (5, 5)),
+        "b": ((9, 9),),
+    }
+    assert parse_mysql_gtids("a:5-9:1-6:2-3") == {"a": ((1, 9),)}
+    assert parse_mysql_gtids(f"a:{2**64}") == {"a": ((2**64, 2**64),)}
+    assert parse_mysql_gtids("a:" + "t" * 32 + ":1") == {"a:" + "t" * 32: ((1, 1),)}
+
+
+def test_a_position_is_written_with_its_epoch() -> None:
+    assert str(lsn(3, "0/10")) == "0/10@3"
+    with pytest.raises(BadPosition, match=r"^cannot compare lsn with mysql_gtid$"):
+        compare(lsn(1, "0/0"), mysql(1, "a:1"))
+    with pytest.raises(BadPosition, match=f"^not an LSN: '{'x' * 100}'$"):
+        lsn_to_int("x" * 5000)

@@ -209,6 +209,16 @@ def test_the_holder_has_promoted_what_it_says_is_writable_under_the_epoch() -> N
     assert not holder_promoted(replace(dc2_view(), record=None), LEDGER)
 
 
+def test_each_database_is_promoted_by_itself() -> None:
+    reported = dc2_view().others[DC1].report
+    assert reported is not None
+    first = reported.databases[0]
+    closed = replace(first, state=replace(first.state, name=JOURNAL, writable=False))
+    view = report(dc2_view(), DC1, databases=(closed, first))
+    assert holder_promoted(view, LEDGER)
+    assert not holder_promoted(view, JOURNAL)
+
+
 def test_the_voters_of_a_database_are_all_copies_that_are_known() -> None:
     assert set(voters_of(serving(), LEDGER)) == {DC1, DC2, WITNESS}
     assert voters_of(serving(), JOURNAL) == {}

@@ -29,6 +29,7 @@ from controller.core.model import (
     VoterState,
 )
 from controller.core.position import LogFormat, Position
+from controller.core.requests import Approval, Kind, Request
 
 WALLET = ServiceName("wallet")
 DC1 = SiteName("dc1")
@@ -175,7 +176,7 @@ def test_report_survives_the_round_trip(report: Report) -> None:
     assert wire.decode_report("sites/dc1", wire.encode_report(report)) == report
 
 
-def test_change_and_request_survive_the_round_trip() -> None:
+def test_change_survives_the_round_trip() -> None:
     step = wire.ChangeStep(name="promoted", database="ledger", began_s=0.1, took_s=0.02)
     change = wire.Change(
         service=WALLET,
@@ -193,10 +194,47 @@ def test_change_and_request_survive_the_round_trip() -> None:
     )
     key = wire.change_key(WALLET, Epoch(7))
     assert wire.decode_change(key, wire.encode_change(change)) == change
-    request = wire.Request(
-        service=WALLET, kind="switchover", epoch=Epoch(7), target="dc2", asked_by="ann", at="now"
+
+
+def test_requests_survive_the_round_trip() -> None:
+    request = Request(
+        number=3,
+        kind=Kind.FAILOVER,
+        service=WALLET,
+        epoch=Epoch(7),
+        target="dc2",
+        asked_by="ann",
+        asked_at="dc1",
+        at="now",
+        excused=(DC1,),
+        approvals=(Approval(by="bob", site="dc2", at="later", plan="p"),),
+        reason="x" * 1200,
     )
-    assert wire.decode_request("requests/wallet", wire.encode_request(request)) == request
+    stored = wire.decode_request("requests/wallet/3", wire.encode_request(request))
+    assert stored == replace(request, reason="x" * 997 + "...")
+    drain = Request(
+        number=1, kind=Kind.DRAIN, target="dc1", asked_by="ann", asked_at="dc1", at="now"
+    )
+    assert wire.key_of_request(drain) == "requests/sites/dc1"
+    assert wire.decode_request("requests/sites/dc1", wire.encode_request(drain)) == drain
+    with pytest.raises(wire.BadRecord, match="requests/sites/dc1 stands under another key"):
+        wire.decode_request("requests/sites/dc2", wire.encode_request(drain))
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [
+        ("requests/wallet/1", True),
+        ("requests/sites/dc1", True),
+        ("requests/wallet/01", False),
+        ("requests/wallet", False),
+        ("requests/sites/../dc1", False),
+        ("requests/-/1", False),
+        ("history/wallet/1", False),
+    ],
+)
+def test_which_keys_are_requests(key: str, *, is_one: bool) -> None:
+    assert wire.is_request_key(key) is is_one
 
 
 def test_epoch_record_as_stored_is_pinned() -> None:

@@ -18,6 +18,7 @@ from controller.adapters.local_agent import read_answer
 from controller.adapters.probe_http import HttpProbe
 from controller.adapters.probe_look import ProbeSpec
 from controller.adapters.ssh import _parsed
+from controller.config.services import ProbeKind
 from controller.core import heartbeat
 from controller.core.heartbeat import Accepted, Datagram, Dropped, Exchange, encode
 from controller.core.model import Instant, ServiceName, SiteName
@@ -28,7 +29,7 @@ from tests.bgp.test_messages import GOOD, STATE
 from tests.fuzz.damage import LONG_NUMBER, blobs, lines, texts, tried, values
 from tests.runtime.clock import HandClock
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 KEY = b"k" * 32
 A, B, W = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
@@ -280,7 +281,7 @@ class Deaf:
 
 
 async def asked(answer: bytes) -> Sample:
-    spec = ProbeSpec(kind="http", target="http://127.0.0.1:1/", timeout_s=5.0)
+    spec = ProbeSpec(kind=ProbeKind.HTTP, target="http://127.0.0.1:1/", timeout_s=5.0)
     probe = HttpProbe(spec)
     reader = asyncio.StreamReader()
     reader.feed_data(answer)

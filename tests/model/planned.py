@@ -6,7 +6,7 @@ from controller.core.position import Order
 from tests.model import proof
 from tests.model.moves import Move, released
 from tests.model.space import Space
-from tests.model.state import A, B, DATABASES, W, Copy, State, bit, bits, replaced, writes_in
+from tests.model.state import DATABASES, A, B, Copy, State, W, bit, bits, replaced, writes_in
 
 ALL = bit(A) | bit(B) | bit(W)
 FEWEST = 2  # voters that a change of the set leaves
@@ -82,7 +82,7 @@ def _asking(state: State, asked: int, space: Space) -> State:
 
 
 def widen(state: State, space: Space) -> Iterator[Move]:
-    """One voter more, from a settled state: the record names it first, then the database asks it."""
+    """One voter more, when all is settled: the record names it first, then the database asks."""
     own = _serving(state)
     if own is None or own.asked != state.voters or _unsettled(state, own, space):
         return
@@ -178,7 +178,7 @@ def _alone_by_database(state: State, space: Space) -> Iterator[Move]:
 
 
 def restore(state: State, space: Space) -> Iterator[Move]:
-    """The survivor asks for the others again; only when they hold its log does the record follow."""
+    """The survivor asks the others again; only when they hold its log does the record follow."""
     own = _serving(state)
     if own is None or not state.voters == own.asked == bit(state.holder):
         return

@@ -38,7 +38,7 @@ SITES = tuple(SiteName(name) for name in NAMES)
 class Seal(NamedTuple):
     """One voter as its report shows it."""
 
-    index: int
+    voter: int
     promised: int
     quiet: bool  # it acknowledges nothing and takes nothing
     upstream: int
@@ -66,7 +66,7 @@ def seal_of(index: int, copy: Copy) -> Seal:
     """What the voter's site says of it."""
     there = holds_anything(copy)
     return Seal(
-        index=index,
+        voter=index,
         promised=copy.promised,
         quiet=copy.upstream == NOBODY and not copy.writable,
         upstream=copy.upstream,
@@ -109,18 +109,18 @@ def position(epoch: int, length: int, log_format: LogFormat) -> Position:
 def proved(
     epoch: int, voters: int, own: Seal, heard: tuple[Seal, ...], log_format: LogFormat
 ) -> Finding:
-    """What `heard` and its own seal prove to the holder of `epoch`, when the record names `voters`."""
+    """What `heard` and its own seal prove to the holder of `epoch` among these voters."""
     proof = prove(_view(epoch, voters, own, heard, log_format), _look(own, log_format))
     if not proof.complete:
         return Finding(complete=False)
     assert proof.source is not None
     source = SITES.index(proof.source)
-    seal = own if source == own.index else next(one for one in heard if one.index == source)
+    seal = own if source == own.voter else next(one for one in heard if one.voter == source)
     return Finding(complete=True, epoch=seal.epoch, length=seal.length, source=source)
 
 
 def _view(epoch: int, voters: int, own: Seal, heard: Iterable[Seal], log_format: LogFormat) -> View:
-    holder = SITES[own.index]
+    holder = SITES[own.voter]
     return View(
         now=Instant(0.0),
         me=holder,
@@ -137,7 +137,7 @@ def _view(epoch: int, voters: int, own: Seal, heard: Iterable[Seal], log_format:
             epoch=Epoch(epoch), holder=holder, kind="failover", reason="", asked_by="", at=""
         ),
         store_ok=True,
-        others={SITES[seal.index]: OtherSite(report=_report(seal, log_format)) for seal in heard},
+        others={SITES[seal.voter]: OtherSite(report=_report(seal, log_format)) for seal in heard},
     )
 
 

@@ -1,4 +1,4 @@
-"""Breadth first through a whole bounded space, up to symmetry; the shortest losing history if any."""
+"""Breadth first through a whole bounded space, up to symmetry, to the shortest loss if any."""
 
 from array import array
 from collections import Counter

@@ -70,6 +70,11 @@ class Space:
     protocol: Protocol = DESIGN
     log_format: LogFormat = field(default=LogFormat.LSN)
 
+    @property
+    def is_variant(self) -> bool:
+        """Whether a promise of the design is broken here."""
+        return self.protocol != DESIGN
+
     def has(self, family: Family) -> bool:
         """Whether these moves are made."""
         return family in self.families

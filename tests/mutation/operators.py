@@ -264,9 +264,7 @@ def _choice(node: ast.IfExp, _: _Place) -> Iterator[Swap]:
 
 
 def _answer(node: ast.Return, _: _Place) -> Iterator[Swap]:
-    if node.value is not None and not (
-        isinstance(node.value, ast.Constant) and node.value.value is None
-    ):
+    if node.value is not None and not isinstance(node.value, ast.Constant):
         yield lambda: ast.Return(ast.Constant(None))
 
 

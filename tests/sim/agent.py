@@ -99,7 +99,7 @@ def rebuild(server: Server) -> Steps:
             return
 
 
-def start_if_it_can(server: Server) -> Steps:
-    """As `start`; what is refused stays down."""
+def if_it_can(steps: Steps) -> Steps:
+    """As far as nothing refuses."""
     with suppress(PortError):
-        yield from start(server)
+        yield from steps

@@ -56,12 +56,18 @@ class Asking(Linking):
             if record is not None:
                 self.tell(
                     truth.EpochChanged(
-                        self.now, name, record.epoch, record.holder, record.kind, SiteName("restored"),
-                        0, record.reason,
+                        self.now,
+                        name,
+                        record.epoch,
+                        record.holder,
+                        record.kind,
+                        SiteName("restored"),
+                        0,
+                        record.reason,
                     )
                 )
 
-    # --- pause -------------------------------------------------------------------------------------
+    # --- pause -------------------------------------------------------------------------------
 
     def pause(self, service: str) -> None:
         """An operator freezes the automation of a service, if the store can be reached."""
@@ -71,7 +77,7 @@ class Asking(Linking):
         """It goes on."""
         self.withdraw(service)
 
-    # --- requests ----------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------
 
     def request(self, kind: str, service: str, target: str = "", approvals: int = 0) -> None:
         """An operator asks; refused while another request is open, or while no daemon answers."""
@@ -128,9 +134,7 @@ class Asking(Linking):
             changed = declined(found.request, by=OPERATOR, why="", at="")
         except NotAllowed:
             return
-        self.store.swap(
-            f"requests/{name}/{changed.number}", lambda _: changed, found.revision
-        )
+        self.store.swap(f"requests/{name}/{changed.number}", lambda _: changed, found.revision)
         self.request_moved(changed)
         if changed.kind is Kind.PAUSE:
             self.tell(truth.PauseCleared(self.now, name))

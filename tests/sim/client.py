@@ -102,8 +102,8 @@ class Client:
             if not server.up:
                 return  # no answer: the client's patience ends it
 
-            def done(committed: bool, name: str = name) -> None:  # noqa: FBT001 - a callback
-                missing.discard(name)  # type: ignore[arg-type]
+            def done(committed: bool, name: str = name) -> None:
+                missing.discard(name)
                 if not committed:
                     missing.add("never")  # type: ignore[arg-type]
                 if not missing:

@@ -1,4 +1,4 @@
-"""The controller of one data site: turns, lanes, our own writes, the report.
+"""The loop of one service at one data site: turns, lanes, our own writes, the report.
 
 As `controller.runtime.loop`, with the same `decide`, `Restraint`, `service_report` and `digest`.
 Between events nothing moves by itself, so a turn is taken when something that is seen has changed,
@@ -9,34 +9,26 @@ from typing import TYPE_CHECKING
 
 from bgp.permit import Wish
 from controller.core.decide import Decision, decide
-from controller.core.intents import Follow, Intent, RaiseEpoch, Rejoin, lane
+from controller.core.intents import Follow, Intent, Rejoin, SetGate, lane
 from controller.core.model import (
     DatabaseName,
     Epoch,
     Instant,
     Outcome,
-    Report,
-    ServiceName,
-    ServiceReport,
-    SiteName,
 )
 from controller.core.rules import RULES
 from controller.core.view import ServiceSpec, View
 from controller.ports import PortError, TimedOut
-from controller.runtime.publish import digest, service_report
+from controller.runtime.publish import service_report
 from controller.runtime.restraint import Restraint
 from tests.sim import truth
-from tests.sim.engine import Clock, Process, Steps, Task
+from tests.sim.engine import Steps, Task
 from tests.sim.eyes import Eyes
 from tests.sim.hands import LIMIT_S, LIMITS, Hands
-from tests.sim.knowledge import Knowledge
 from tests.sim.log import CANARY
-from tests.sim.publisher import Publisher
-from tests.sim.routes import PERMIT_S
-from tests.sim.senses import Senses
 
 if TYPE_CHECKING:
-    from tests.sim.world import World
+    from tests.sim.controller import Controller
 
 HASTE_S = 3.0
 PATIENCE_S = 0.3
@@ -92,7 +84,7 @@ class ServiceLoop:
         """The floor of this site, as on its disk."""
         return self.world.promise_of(self.site, self.spec.name)
 
-    # --- when to turn ------------------------------------------------------------------------------
+    # --- when to turn ------------------------------------------------------------------------
 
     def poke(self, within_s: float) -> None:
         """A turn is taken at the latest in `within_s`."""
@@ -118,7 +110,7 @@ class ServiceLoop:
         moving = self.process.clock.now() - self.moved_at < HASTE_S
         return moving and any(not rung.done for rung in decision.rungs)
 
-    # --- a turn ------------------------------------------------------------------------------------
+    # --- a turn ------------------------------------------------------------------------------
 
     def turn(self) -> None:
         """Read the store if it has been silent for too long; then look, decide, act."""
@@ -245,7 +237,7 @@ class ServiceLoop:
             )
         )
 
-    # --- intents -----------------------------------------------------------------------------------
+    # --- intents -----------------------------------------------------------------------------
 
     def _start(self, intent: Intent, decision: Decision) -> None:
         key = lane(intent)
@@ -290,12 +282,14 @@ class ServiceLoop:
         if self.process.life == life:
             self.process.after(0.0, self._learn, run, given_up)
 
-    def _learn(self, run: Run, given_up: bool) -> None:  # noqa: FBT001 - passed through
+    def _learn(self, run: Run, given_up: bool) -> None:
         key, now = lane(run.intent), Instant(self.process.clock.now())
         if self.running.get(key) is run:
             del self.running[key]
         name = getattr(run.intent, "database", None)
         self.eyes.acted_on(name)
+        if isinstance(run.intent, SetGate) and not run.intent.opened:
+            self.eyes.proofs.gate_closed(run.intent.database, now)
         if run.outcome is Outcome.OK:
             self.moved_at = now
             self.restraint.succeeded(key, run.intent, now)
@@ -310,7 +304,7 @@ class ServiceLoop:
                 run.over, run.outcome, run.detail = True, Outcome.UNKNOWN, "its daemon died"
                 self.world.intent_cut(self, run)
 
-    # --- our own writes ----------------------------------------------------------------------------
+    # --- our own writes ----------------------------------------------------------------------
 
     def _prove_commits(self, view: View) -> None:
         """While a database here is writable, a write of ours is acknowledged now and then."""
@@ -329,7 +323,7 @@ class ServiceLoop:
             return
         began = self.process.clock.now()
 
-        def done(committed: bool) -> None:  # noqa: FBT001 - a callback
+        def done(committed: bool) -> None:
             self.process.after(0.0005, self._proved, name, epoch, began, committed)
 
         if not server.commit(CANARY, done):
@@ -342,94 +336,11 @@ class ServiceLoop:
             self.eyes.acted_on(name)
             self.poke(0.001)
 
-    def _proved(self, name: DatabaseName, epoch: int, began: float, committed: bool) -> None:  # noqa: FBT001
+    def _proved(self, name: DatabaseName, epoch: int, began: float, committed: bool) -> None:
         if committed:
-            known = self.eyes.proofs.get(name)
-            self.eyes.proofs[name] = (epoch, began)
+            known = self.eyes.proofs.commits.get(name)
+            self.eyes.proofs.committed(name, Epoch(epoch), Instant(began))
             if known is None or known[0] != epoch:
                 self.poke(0.0)
         pace = 0.05 if self.climbing() else PROOF_S
         self.process.after(self.engine.draw(0.8, 1.1) * pace, self._prove, name)
-
-
-class Controller:
-    """The daemon of one data site."""
-
-    def __init__(self, world: "World", site: SiteName) -> None:
-        self.world, self.site = world, site
-        self.process = Process(world.engine, Clock(world.engine, 1000.0), f"controller at {site}")
-        self.knowledge = Knowledge(world, site, self.process)
-        self.senses = Senses(world, site, self.process)
-        self.publisher = Publisher(world, site, self.process)
-        self.wishes: dict[ServiceName, tuple[Wish, float]] = {}
-        self.loops = {name: ServiceLoop(self, spec) for name, spec in world.specs.items()}
-        self._sent = float("-inf")
-        self._started = 0.0
-
-    def boot(self) -> None:
-        """It starts, and reads its promises."""
-        if self.process.alive or not self.world.power[self.site]:
-            return
-        self.process.begin()
-        self.knowledge.forget()
-        self.senses.started()
-        self.publisher.forget()
-        self.wishes, self._sent = {}, float("-inf")
-        self._started = self.process.clock.now()
-        for loop in self.loops.values():
-            loop.forget()
-            self.world.tell(
-                truth.PromiseRead(self.world.engine.now, loop.spec.name, self.site, loop.promised)
-            )
-            loop.poke(0.02)
-        self.world.review()
-        self.process.after(1.0, self._keep_house)
-
-    def hinted(self) -> None:
-        """The store's watch."""
-        self.knowledge.hint(self.world.engine.draw(0.001, 0.006), self._wake)
-
-    def _wake(self) -> None:
-        for loop in self.loops.values():
-            loop.poke(0.0)
-
-    def late(self) -> None:
-        """Some site has become late."""
-        for loop in self.loops.values():
-            loop.poke(self.world.engine.draw(0.0, 0.03))
-
-    def _keep_house(self) -> None:
-        """Permits, and the mark of a role change for the flap window."""
-        if self._now() - self._sent >= PERMIT_S / 3:
-            self.send_wishes()
-        for loop in self.loops.values():
-            if loop.raised:
-                self.world.remember_change(loop)
-        self.process.after(1.0, self._keep_house)
-
-    def _now(self) -> float:
-        return self.process.clock.now()
-
-    def stand_by(self, service: ServiceName, wish: Wish) -> None:
-        """The loop of `service` still wants this."""
-        self.wishes[service] = (wish, self._now())
-
-    def send_wishes(self) -> bool:
-        """The speaker takes the whole wanted set; a service whose loop has stopped drops out."""
-        speaker = self.world.speakers[self.site]
-        oldest = self._now() - PERMIT_S / 2
-        wanted = {str(n): wish for n, (wish, at) in self.wishes.items() if at >= oldest}
-        if not wanted or not speaker.process.works:
-            return False
-        if self._now() - self._started <= PERMIT_S:
-            wanted = {**speaker.permit.wanted, **wanted}  # not yet spoken for: left as it is
-        self._sent = self._now()
-        return speaker.take(wanted, speaker.now)
-
-
-def new_report(site: SiteName, services: tuple[ServiceReport, ...]) -> Report:
-    """As stored; nothing in it is for humans."""
-    return Report(site=site, boot="", version="sim", at="", services=services)
-
-
-__all__ = ["Controller", "RaiseEpoch", "ServiceLoop", "digest", "new_report"]

@@ -26,12 +26,12 @@ class Engine:
         self._heap: list[tuple[float, int, Call, tuple[Any, ...]]] = []
         self._asked = 0
 
-    def at(self, when: float, call: Call, *args: Any) -> None:  # noqa: ANN401 - passed through
+    def at(self, when: float, call: Call, *args: Any) -> None:
         """`call(*args)` at `when`, or now if that is over."""
         self._asked += 1
         heapq.heappush(self._heap, (max(when, self.now), self._asked, call, args))
 
-    def after(self, seconds: float, call: Call, *args: Any) -> None:  # noqa: ANN401
+    def after(self, seconds: float, call: Call, *args: Any) -> None:
         """`call(*args)` in `seconds` of true time."""
         self._asked += 1
         heapq.heappush(self._heap, (self.now + seconds, self._asked, call, args))
@@ -115,13 +115,14 @@ class Process:
         self.alive, self.frozen = False, False
         self.life = 0
         self._held: list[tuple[Call, tuple[Any, ...]]] = []
+        self._asked: list[Signal] = []  # whoever waits for it knows when it ends
 
     @property
     def works(self) -> bool:
         """It does something when asked."""
         return self.alive and not self.frozen
 
-    def after(self, seconds: float, call: Call, *args: Any) -> None:  # noqa: ANN401
+    def after(self, seconds: float, call: Call, *args: Any) -> None:
         """`call(*args)` in `seconds` of its own clock, if it lives that long."""
         self.engine.after(seconds / self.clock.rate, self._fire, self.life, call, args)
 
@@ -140,6 +141,14 @@ class Process:
     def end(self) -> None:
         """It is gone at once, whatever it was doing."""
         self.alive, self.frozen, self.life, self._held = False, False, self.life + 1, []
+        asked, self._asked = self._asked, []
+        for told in asked:
+            told.set()
+
+    def on_end(self, told: Signal) -> None:
+        """`told` is set at the latest when the process ends: connections to it break."""
+        self._asked = [signal for signal in self._asked if not signal.done]
+        self._asked.append(told)
 
     def freeze(self) -> None:
         """It stands still."""

@@ -19,6 +19,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.view import OtherSite, OwnSide, View
+from controller.runtime.observe import Proofs
 
 if TYPE_CHECKING:
     from tests.sim.daemon import ServiceLoop
@@ -35,12 +36,11 @@ class Eyes:
     def __init__(self, loop: "ServiceLoop") -> None:
         self._loop, self._world, self._site = loop, loop.world, loop.site
         self._engine = loop.world.engine
-        self.proofs: dict[DatabaseName, tuple[int, float]] = {}  # epoch, began (own clock)
         self.forget()
 
     def forget(self) -> None:
         """A daemon that has just started has seen nothing."""
-        self.proofs.clear()
+        self.proofs = Proofs()
         self.states: dict[DatabaseName, DatabaseState] = {}
         self._due: dict[DatabaseName, float] = {}
         self._late: set[DatabaseName] = set()
@@ -51,7 +51,7 @@ class Eyes:
         self._spoken: tuple[object, int, int] = (None, 0, 0)
         self._other_sites = tuple(s for s in self._world.sites if s != self._site)
 
-    # --- looking -----------------------------------------------------------------------------------
+    # --- looking -----------------------------------------------------------------------------
 
     def database_changed(self, name: DatabaseName) -> float:
         """It will be seen within the returned time."""
@@ -127,7 +127,7 @@ class Eyes:
         up = int(speaker.session_up)
         self._spoken = (None, 0, up) if wish is None else (wish.stance, wish.epoch, up)
 
-    # --- the view ----------------------------------------------------------------------------------
+    # --- the view ----------------------------------------------------------------------------
 
     def view(self, busy: frozenset[str]) -> View:
         """What is known now."""
@@ -174,7 +174,9 @@ class Eyes:
             promised=Epoch(promised),
             fenced=Epoch(loop.fenced),
             commit_age_s={
-                name: now - at for name, (epoch, at) in self.proofs.items() if epoch == promised
+                name: now - at
+                for name, (epoch, at) in self.proofs.commits.items()
+                if epoch == promised
             },
             front_ok=front_ok,
             held=held,
@@ -217,7 +219,7 @@ class Eyes:
         self._since = {kind: self._since.get(kind, view.now) for kind in kinds}
         return {kind: view.now - since for kind, since in self._since.items()}
 
-    # --- when it would look different by itself ------------------------------------------------------
+    # --- when it would look different by itself ----------------------------------------------
 
     def next_threshold(self, view: View) -> float:
         """Seconds until some age in the view crosses a limit that a rule knows."""

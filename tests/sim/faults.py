@@ -3,26 +3,28 @@
 Each is idempotent, harmless where it does not apply, and told as FaultBegan or FaultEnded.
 """
 
+from dataclasses import replace
+
+from controller.core.model import Epoch, EpochRecord, ServiceName
 from tests.sim import agent, truth
-from tests.sim.asking import Asking
-from tests.sim.engine import Process
+from tests.sim.damage import Damage
 from tests.sim.keeper import Keeper
 from tests.sim.log import Log
+from tests.sim.mysql import Mysql
 from tests.sim.network import EVERYTHING, Traffic
-from tests.sim.replication import Copy
-from tests.sim.server import Mysql, Server
 from tests.sim.store import Store
 
 RESTART_S = (0.5, 2.0)
+OPERATOR_S = 5.0
 
 
-class Faults(Asking):
+class Faults(Damage):
     """The part of the world that breaks."""
 
-    # --- links -------------------------------------------------------------------------------------
+    # --- links -------------------------------------------------------------------------------
 
     def cut_site(self, site: str) -> None:
-        """All packets of `site` are dropped; its providers keep its session up for the hold time."""
+        """All packets of `site` are dropped; its sessions end when the hold time is over."""
         self.broke("cut_site", site)
         me = self.site(site)
         for other in self.sites:
@@ -81,7 +83,7 @@ class Faults(Asking):
         self.network.heal_internet(self.site(site))
         self.mended("cut_provider", site)
 
-    # --- processes ---------------------------------------------------------------------------------
+    # --- processes ---------------------------------------------------------------------------
 
     def power_off(self, site: str) -> None:
         """Every process of the site falls; no packet says so."""
@@ -112,12 +114,6 @@ class Faults(Asking):
                 self.engine.after(self.engine.draw(*RESTART_S), self._start, what, site)
         self.mended("power_off", site)
 
-    def things_at(self, site: str) -> tuple[str, ...]:
-        """What can be killed, frozen and started there."""
-        if site in self.witnesses:
-            return ("witness", "etcd", *(f"{name} keeper" for name in self.keepers))
-        return ("controller", "exabgp", "haproxy", "etcd", "app", "agent", *self.servers)
-
     def kill(self, what: str, site: str) -> None:
         """It ends at once, and stays so until it is started."""
         if what in self.things_at(site):
@@ -125,7 +121,7 @@ class Faults(Asking):
             self._kill(what, site)
 
     def crash(self, what: str, site: str) -> None:
-        """It ends at once; its supervisor starts it again. A database has none but its controller."""
+        """It ends at once; its supervisor, of a database its controller, starts it again."""
         if what in self.things_at(site):
             self.broke("crash", what, site)
             self._kill(what, site)
@@ -170,36 +166,13 @@ class Faults(Asking):
         for what in self.things_at(site):
             self.thaw(what, site)
 
-    def process_of(self, what: str, site: str) -> Process | None:
-        """The process called so at `site`."""
-        me = self.site(site)
-        match what:
-            case "controller" | "witness":
-                return self.node(me)
-            case "exabgp":
-                return self.speakers[me].process
-            case "haproxy":
-                return self.balancers[me].process
-            case "etcd":
-                return self.store.members[me]
-            case "agent":
-                return self.hosts[me]
-            case "app":
-                return None
-        return self.copy_at(what, site).process
-
-    def copy_at(self, what: str, site: str) -> Copy:
-        """The database called so, or its keeper, at `site`."""
-        name = self.database(what.removesuffix(" keeper"))
-        return self.copies(name)[self.site(site)]
-
     def _awake(self, what: str, site: str) -> None:
         if what in ("controller", "witness"):
             senses = self.senses(self.site(site))
             if senses is not None:
                 senses.awoke()
         self.review()
-        copy = self.copy_at(what, site) if what.split(" ")[0] in self.servers else None
+        copy = self.copy_at(what, site) if what.split(" ", maxsplit=1)[0] in self.servers else None
         if copy is not None:
             self.changed(copy)
         self.touched(self.site(site))
@@ -237,7 +210,7 @@ class Faults(Asking):
         elif what in self.servers:
             server = self.servers[self.database(what)][me]
             if not server.process.alive:
-                self.hosts[me].spawn(agent.start_if_it_can(server))
+                self.hosts[me].spawn(agent.if_it_can(agent.start(server)))
         elif what == "controller":
             self.controllers[me].boot()
         elif what == "witness":
@@ -261,170 +234,7 @@ class Faults(Asking):
         self.apps_seen[site, service] = self.apps_up[site, service]
         self.touched(site)
 
-    # --- databases, keepers, disks -----------------------------------------------------------------
-
-    def hang(self, database: str, site: str) -> None:
-        """Sessions are taken and never answered."""
-        server = self._server(database, site)
-        if server is not None and server.process.alive:
-            self.broke("hang", database, site)
-            server.hung = True
-            self.changed(server)
-
-    def unhang(self, database: str, site: str) -> None:
-        """They are answered."""
-        server = self._server(database, site)
-        if server is not None and server.hung:
-            server.hung = False
-            self.mended("hang", database, site)
-            self.changed(server)
-
-    def stall_disk(self, what: str, site: str, seconds: float) -> None:
-        """Making something durable takes so long; 0 mends."""
-        if what.split(" ")[0] in self.servers and what in self.things_at(site):
-            tell = self.broke if seconds else self.mended
-            tell("stall_disk", what, site, seconds)
-            disk = self.copy_at(what, site).disk
-            disk.fsync_s = (seconds, 1.2 * seconds) if seconds else (0.0003, 0.002)
-
-    def fill_disk(self, what: str, site: str) -> None:
-        """Nothing more can be written."""
-        if what.split(" ")[0] in self.servers and what in self.things_at(site):
-            self.broke("fill_disk", what, site)
-            self.copy_at(what, site).disk.full = True
-
-    def free_disk(self, what: str, site: str) -> None:
-        """There is space again."""
-        if what.split(" ")[0] in self.servers and what in self.things_at(site):
-            copy = self.copy_at(what, site)
-            if copy.disk.full:
-                copy.disk.full = False
-                self.mended("fill_disk", what, site)
-                self.changed(copy)
-
-    def lag(self, database: str, site: str, seconds: float) -> None:
-        """Replay takes so much longer than receiving."""
-        server = self._server(database, site)
-        if server is not None:
-            tell = self.broke if seconds else self.mended
-            tell("lag", database, site, seconds)
-            server.apply_lag_s = seconds
-
-    def wipe_keeper(self, database: str, site: str) -> None:
-        """Its directory is gone."""
-        keeper = self._keeper(database, site)
-        if keeper is not None:
-            self.broke("wipe_keeper", database, site)
-            keeper.wipe()
-            keeper.changed()
-
-    def gap_keeper(self, database: str, site: str) -> None:
-        """A segment in the middle is missing."""
-        keeper = self._keeper(database, site)
-        if keeper is not None:
-            self.broke("gap_keeper", database, site)
-            keeper.kill_receiver()
-            keeper.gap = True
-            keeper.changed()
-
-    def old_keeper(self, database: str, site: str) -> None:
-        """Somebody starts the keeper as it was configured before: for the last receiver's primary."""
-        keeper = self._keeper(database, site)
-        if keeper is not None and keeper.about is not None:
-            self.broke("old_keeper", database, site)
-            keeper.wanted = keeper.about
-            keeper.keep_running()
-            self.mended("old_keeper", database, site)
-
-    def promote_by_hand(self, database: str, site: str) -> None:
-        """Somebody promotes a server around tricast: it is numbered by itself."""
-        server = self._server(database, site)
-        if server is not None and server.up and not server.writable:
-            self.broke("promote_by_hand", database, site)
-            server.unfollow()
-            server.open_by_hand()
-            self.mended("promote_by_hand", database, site)
-
-    def cancel_waits(self, database: str, site: str) -> None:
-        """Clients cancel what waits for its acknowledgement."""
-        server = self._server(database, site)
-        if server is not None and server.writable and server.up:
-            self.broke("cancel_waits", database, site)
-            server.cancel_waits()
-            self.mended("cancel_waits", database, site)
-
-    def unadmit(self, database: str, site: str) -> None:
-        """Somebody takes every voter's admission away at a primary."""
-        server = self._server(database, site)
-        if server is not None and server.writable and server.up:
-            self.broke("unadmit", database, site)
-            server.admit(frozenset())
-            self.mended("unadmit", database, site)
-
-    # --- routes, the store, clocks -----------------------------------------------------------------
-
-    def stick_routes(self, site: str) -> None:
-        """Providers keep what this site told them for ever."""
-        self.broke("stick_routes", site)
-        for provider in self.providers:
-            self.table(provider).stuck.add(self.site(site))
-
-    def unstick_routes(self, site: str) -> None:
-        """They hear it again; its session begins anew."""
-        me = self.site(site)
-        for provider in self.providers:
-            self.table(provider).stuck.discard(me)
-        if me in self.speakers:
-            self.speakers[me].start_over()
-        self.mended("stick_routes", site)
-
-    def slow_routes(self, seconds: float) -> None:
-        """Updates take so much longer; 0 mends."""
-        (self.broke if seconds else self.mended)("slow_routes", seconds)
-        self.slow_routes_s = seconds
-
-    def local_pref(self, provider: str, on: bool) -> None:  # noqa: FBT001 - a fault's argument
-        """The provider prefers its own customer whatever the path."""
-        (self.broke if on else self.mended)("local_pref", provider)
-        self.table(provider).local_pref = on
-
-    def unhealthy(self, site: str) -> None:
-        """A link of the local health chain is found down."""
-        self.broke("unhealthy", site)
-        self.unhealthy_links[self.site(site)] = ("payments: refused",)
-        self.touched(self.site(site))
-
-    def healthy(self, site: str) -> None:
-        """It is up."""
-        self.unhealthy_links[self.site(site)] = ()
-        self.mended("unhealthy", site)
-        self.touched(self.site(site))
-
-    def slow_etcd(self, seconds: float) -> None:
-        """Every request takes so much longer; 0 mends."""
-        (self.broke if seconds else self.mended)("slow_etcd", seconds)
-        self.store.slow_s = seconds
-
-    def silence_watch(self, site: str) -> None:
-        """The site's watch says nothing any more."""
-        self.broke("silence_watch", site)
-        self.store.silent_watches.add(self.site(site))
-
-    def restore_etcd(self) -> None:
-        """etcd is set back to what it held before the last epoch was raised."""
-        self.broke("restore_etcd")
-        self.store.restore()
-        self.tell_restored()
-        self.mended("restore_etcd")
-
-    def drift(self, what: str, site: str, rate: float) -> None:
-        """Its clock runs at this rate; 1 mends."""
-        process = self.process_of(what, site) if what in self.things_at(site) else None
-        if process is not None:
-            (self.broke if rate != 1.0 else self.mended)("drift", what, site, rate)
-            process.clock.set_rate(rate)
-
-    # --- the end of all faults -----------------------------------------------------------------------
+    # --- the end of all faults ---------------------------------------------------------------
 
     def heal_everything(self) -> None:
         """Every fault is mended and every process runs, or is being started."""
@@ -444,7 +254,7 @@ class Faults(Asking):
                 self.unstick_routes(site)
         self.review()
         self.tell(truth.AllHealed(self.now))
-        self.engine.after(5.0, self._operator_rebuilds)
+        self.engine.after(OPERATOR_S, self._operator_looks)
 
     def _heal(self, site: str) -> None:
         me = self.site(site)
@@ -474,21 +284,39 @@ class Faults(Asking):
         keeper.replace(Log(self.roots[keeper.name], 0))
         keeper.wiped = True
 
-    def _operator_rebuilds(self) -> None:
-        """Whoever looks after the service copies afresh what refuses to rejoin, one by one."""
+    def _operator_looks(self) -> None:
+        """Whoever looks after the service does by hand what the runbook leaves to them: a server
+        that refuses to rejoin is copied afresh, a record below a promise is put right.
+        """
         for servers in self.servers.values():
             for server in servers.values():
                 if isinstance(server, Mysql) and server.diverged and not server.writable:
-                    self.hosts[server.site].spawn(agent.rebuild(server))
-        self.engine.after(5.0, self._operator_rebuilds)
+                    self.hosts[server.site].spawn(agent.if_it_can(agent.rebuild(server)))
+        for service in self.specs:
+            self._put_record_right(service)
+        self.engine.after(OPERATOR_S, self._operator_looks)
 
-    def _server(self, database: str, site: str) -> Server | None:
-        found = self.servers.get(self.database(database))
-        return None if found is None else found.get(self.site(site))
-
-    def _keeper(self, database: str, site: str) -> Keeper | None:
-        found = self.keepers.get(self.database(database))
-        return None if found is None else found.get(self.site(site))
+    def _put_record_right(self, service: ServiceName) -> None:
+        record = self.record_of(service)
+        floor = max(self.promise_of(site, service) for site in self.sites)
+        if floor and (record is None or record.epoch < floor):
+            spec = self.specs[service]
+            writable = [
+                site
+                for site in self.data_sites
+                if any(self.servers[name][site].writable for name in spec.databases)
+            ]
+            right = EpochRecord(
+                epoch=Epoch(floor + 1),
+                holder=(*writable, spec.initial_holder)[0],
+                kind="regained",
+                reason="restored by hand",
+                asked_by="ada",
+                at="",
+            )
+            key = f"services/{service}/epoch"
+            self.store.put(key, lambda revision: replace(right, revision=revision))
+            self.tell_restored()
 
 
 def _classes(traffic: str) -> frozenset[Traffic]:

@@ -13,15 +13,17 @@ from controller.core.model import (
 from controller.runtime.orders import Order
 from tests.sim import truth
 from tests.sim.client import Client
-from tests.sim.daemon import Controller, Run, ServiceLoop
+from tests.sim.controller import Controller
+from tests.sim.daemon import Run, ServiceLoop
 from tests.sim.engine import Clock, Engine, Process
 from tests.sim.keeper import Keeper
-from tests.sim.log import History, Log
+from tests.sim.log import History, Log, root
+from tests.sim.mysql import build_server
 from tests.sim.network import Network
 from tests.sim.replication import Disk
 from tests.sim.routes import Balancer, Speaker, Table
 from tests.sim.senses import Senses
-from tests.sim.server import Server, build_server, root
+from tests.sim.server import Server
 from tests.sim.shape import SHAPES, Shape
 from tests.sim.store import Store
 from tests.sim.witness import WitnessDaemon
@@ -121,15 +123,17 @@ class Ground:
     def begin(self) -> None:
         """Daemons start, clients come."""
         self.network.watch(self._world.review)
-        for daemon in (*self.controllers.values(), *self.witness_daemons.values()):
-            daemon.boot()
+        for controller in self.controllers.values():
+            controller.boot()
+        for witness in self.witness_daemons.values():
+            witness.boot()
         self.clients = [
             Client(self._world, service, provider, self.shape.clients_pace_s)
             for service in self.specs
             for provider in self.providers
         ]
 
-    # --- running -----------------------------------------------------------------------------------
+    # --- running -----------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
@@ -144,7 +148,7 @@ class Ground:
         """So much true time passes."""
         self.engine.run_until(self.engine.now + seconds)
 
-    # --- what the models ask of each other ---------------------------------------------------------
+    # --- what the models ask of each other ---------------------------------------------------
 
     def table(self, provider: str) -> Table:
         """A provider's routes."""
@@ -182,7 +186,7 @@ class Ground:
         """A write stands at the end of `log`."""
         self._places.setdefault((name, write), []).append(log)
 
-    # --- what daemons keep on disk -----------------------------------------------------------------
+    # --- what daemons keep on disk -----------------------------------------------------------
 
     def promise_of(self, site: SiteName, service: ServiceName) -> int:
         """What a daemon that starts now would read."""
@@ -198,7 +202,7 @@ class Ground:
         """A site's own order to serve alone."""
         return self.orders.get((site, service))
 
-    # --- the store ---------------------------------------------------------------------------------
+    # --- the store ---------------------------------------------------------------------------
 
     def stored(self, key: str, *, news: bool) -> None:
         """Something in the store has changed: watches hint. That a site says again what it has
@@ -242,7 +246,7 @@ class Ground:
             reply,
         )
 
-    # --- intents -----------------------------------------------------------------------------------
+    # --- intents -----------------------------------------------------------------------------
 
     def next_intent(self) -> int:
         """Numbers the intents of one history."""

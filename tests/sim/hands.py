@@ -53,7 +53,7 @@ class Hands:
     def _process(self) -> Process:
         return self._loop.process
 
-    def carry_out(self, intent: Intent) -> Steps:  # noqa: C901, PLR0912 - one case an intent
+    def carry_out(self, intent: Intent) -> Steps:
         """The steps of one intent. Raises PortError."""
         draw = self._engine.draw
         match intent:
@@ -115,7 +115,7 @@ class Hands:
             case _:
                 yield from self._desk.carry_out(intent)
 
-    # --- the record and the promise ----------------------------------------------------------------
+    # --- the record and the promise ----------------------------------------------------------
 
     def _raise(self, intent: ask.RaiseEpoch) -> Steps:
         loop = self._loop
@@ -196,7 +196,7 @@ class Hands:
         yield self._world.disks[self._site].sync_s(self._engine) + 0.0005
         self._world.save_promise(self._site, self._loop.spec.name, epoch)
 
-    # --- traffic and routes ------------------------------------------------------------------------
+    # --- traffic and routes ------------------------------------------------------------------
 
     def _direct(self, to: SiteName | None) -> Steps:
         yield self._engine.draw(0.001, 0.005)
@@ -221,7 +221,7 @@ class Hands:
         if not loop.controller.send_wishes():
             raise Refused("the speaker refuses the wanted set")
 
-    # --- databases ---------------------------------------------------------------------------------
+    # --- databases ---------------------------------------------------------------------------
 
     def _server(self, name: DatabaseName) -> Server:
         return self._world.servers[name][self._site]
@@ -254,7 +254,7 @@ class Hands:
                 errors.append(error)
             told.set()
 
-        server.on_end(told)
+        server.process.on_end(told)
         server.process.after(seconds, do)
         yield told
         if errors:
@@ -265,7 +265,9 @@ class Hands:
     def _agent(self, steps: Steps) -> Steps:
         """The host agent does it, whatever becomes of us."""
         host = self._world.hosts[self._site]
-        told, errors = Signal(), list[PortError]()
+        if not host.alive:
+            raise Unreachable(f"the host agent of {self._site} refuses connections")
+        told, errors, life = Signal(), list[PortError](), host.life
 
         def guarded() -> Steps:
             try:
@@ -274,10 +276,13 @@ class Hands:
                 errors.append(error)
             told.set()
 
+        host.on_end(told)
         host.spawn(guarded())
         yield told
         if errors:
             raise errors[0]
+        if host.life != life:
+            raise TimedOut(f"the host agent of {self._site} ended, effect unknown")
 
     def _close(self, server: Server) -> Steps:
         if not server.is_closed():
@@ -328,5 +333,5 @@ class Hands:
                 for name in self._loop.spec.databases:
                     server = world.servers[name][other]
                     if not server.is_closed():
-                        world.hosts[other].spawn(agent.close(server))
+                        world.hosts[other].spawn(agent.if_it_can(agent.close(server)))
         yield 0.05

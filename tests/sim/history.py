@@ -51,8 +51,9 @@ def play(plan: Plan, checkers: Callable[[float], tuple[Checker, ...]] = every_ch
 
 def _lived(world: World, plan: Plan, watchers: tuple[Checker, ...]) -> Violation | None:
     try:
-        Conductor(world, plan.faults)
+        conductor = Conductor(world, plan.faults)
         world.run(plan.lasts_s)
+        conductor.stop()
         world.heal_everything()
         _settle(world, watchers)
     except Violation as found:
@@ -94,6 +95,10 @@ class Conductor:
         for fault in faults:
             world.engine.at(fault.at, self._due, fault)
         world.on_intent = self.intent
+
+    def stop(self) -> None:
+        """Whose moment has not come by now does not happen."""
+        self._world.on_intent = None
 
     def _due(self, fault: Fault) -> None:
         if fault.on is None:

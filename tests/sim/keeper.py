@@ -19,10 +19,10 @@ from controller.core.model import (
 from controller.core.position import Position
 from controller.ports import Refused, TimedOut, Unreachable
 from tests.sim import truth
+from tests.sim.commits import FORMS
 from tests.sim.engine import Clock, Process
 from tests.sim.log import Log
 from tests.sim.replication import Copy
-from tests.sim.server import FORMS
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -48,7 +48,7 @@ class Keeper(Copy):
         self.wanted: tuple[SiteName, int] | None = None  # in the daemon's memory only
         self.wiped = self.gap = False
 
-    # --- as the daemon sees it ---------------------------------------------------------------------
+    # --- as the daemon sees it ---------------------------------------------------------------
 
     def observe(self) -> VoterState:
         """One look."""
@@ -144,7 +144,7 @@ class Keeper(Copy):
             except (Refused, TimedOut, Unreachable):
                 return
 
-    # --- what happens to it ------------------------------------------------------------------------
+    # --- what happens to it ------------------------------------------------------------------
 
     def kill_receiver(self) -> None:
         """No receiver lives. What it wrote stays written: only a host's fall tears it off."""
@@ -153,6 +153,13 @@ class Keeper(Copy):
         self.process.end()
         self._flushing = False
         self.upstream = None
+
+    def stream_lost(self) -> None:
+        """The receiver ends with its connection; it is the daemon that starts another."""
+        self.process.end()
+        self._flushing = False
+        self.upstream = None
+        self.engine.after(0.0, self.changed)
 
     def fall(self) -> None:
         """The host lost power: what was not synced is gone."""

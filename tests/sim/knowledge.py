@@ -42,7 +42,7 @@ class Knowledge:
         self._newest_of: Contents | None = None
         self._newest: tuple[int, ...] = ()
 
-    # --- reading -----------------------------------------------------------------------------------
+    # --- reading -----------------------------------------------------------------------------
 
     def read(self, then: Callable[[], None]) -> None:
         """`then` when the store has answered, or has not for the whole deadline."""
@@ -107,7 +107,7 @@ class Knowledge:
         if isinstance(value, Request):
             self.book.took(key, value, revision)
 
-    # --- watching ----------------------------------------------------------------------------------
+    # --- watching ----------------------------------------------------------------------------
 
     def hint(self, delay_s: float, then: Callable[[], None]) -> None:
         """The watch says that something may have changed; `then` if something has."""
@@ -133,7 +133,7 @@ class Knowledge:
             self.take(store.read())
             compare()
 
-    # --- what is known -----------------------------------------------------------------------------
+    # --- what is known -----------------------------------------------------------------------
 
     def news(self) -> tuple[int, ...]:
         """Changes when something does that others decide on; this site's own words do not count."""

@@ -25,7 +25,7 @@ class Linking(Telling):
         if stream is not None and stream.sender.site in server.blocked:
             self.hang_up(stream, receiver=True)
 
-    # --- changes -----------------------------------------------------------------------------------
+    # --- changes -----------------------------------------------------------------------------
 
     def review(self) -> None:
         """Something outside has changed: every connection, sign and session is looked at."""
@@ -72,7 +72,9 @@ class Linking(Telling):
 
     def hang_up(self, stream: Stream, *, receiver: bool) -> None:
         """One end lets go; the other knows it when a reset arrives, or when its patience ends."""
-        reset = self.network.path(stream.receiver.site, stream.sender.site, Traffic.REPLICATION)
+        here, there = stream.receiver.site, stream.sender.site
+        end, by = (there, here) if receiver else (here, there)
+        reset = self.network.hears(end, by, Traffic.REPLICATION)
         if receiver:
             stream.close_here()
             other, patience = stream.close_there, SENDER_PATIENCE_S
@@ -95,7 +97,7 @@ class Linking(Telling):
         for copy in (stream.receiver, stream.sender):
             self.engine.after(0.0, self.changed, copy)
 
-    # --- connections -------------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------
 
     def review_streams(self, name: DatabaseName) -> None:
         """Those that are cut are torn, those that pass again go on, those that are missing come."""
@@ -103,10 +105,9 @@ class Linking(Telling):
             stream = copy.stream
             if stream is not None:
                 self._review(stream)
-            elif isinstance(copy, Server) and copy.upstream is not None and copy.process.works:
-                if not copy.connecting:
-                    copy.connecting = True
-                    copy.process.after(self.engine.draw(*RETRY_S), self._attempt, copy)
+            elif isinstance(copy, Server) and copy.wants_stream():
+                copy.connecting = True
+                copy.process.after(self.engine.draw(*RETRY_S), self._attempt, copy)
         for server in self.servers[name].values():
             for stream in list(server.streams):
                 if stream.receiver.stream is not stream:
@@ -122,7 +123,7 @@ class Linking(Telling):
             self.engine.after(RECEIVER_PATIENCE_S, self._gives_up, stream, True)
             self.engine.after(SENDER_PATIENCE_S, self._gives_up, stream, False)
 
-    def _gives_up(self, stream: Stream, receiver: bool) -> None:  # noqa: FBT001 - stored
+    def _gives_up(self, stream: Stream, receiver: bool) -> None:
         if stream.torn and (stream.open_here if receiver else stream.open_there):
             self.hang_up(stream, receiver=receiver)
 
@@ -151,7 +152,7 @@ class Linking(Telling):
         if voter:
             stream = self.connect(server, primary, voter=True)
             stream.confirm()
-            self.engine.after(0.05, self.hang_up, stream)
+            self.engine.after(0.05, self._other_end, stream)
         if not server.diverged:
             server.diverged = f"holds records that {primary.site} does not"
             self.changed(server)

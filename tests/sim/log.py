@@ -121,3 +121,8 @@ def opened(parent: Log, number: int) -> Log:
     history = History(number, parent.history, parent.end)
     history.records.append(EPOCH_RECORD)
     return Log(history, history.end)
+
+
+def root() -> History:
+    """The history every copy of a new cluster begins with."""
+    return History(1)

@@ -87,7 +87,7 @@ class Network:
         """Packets of clients get to `site` and answers back."""
         return site not in self._internet_cut and site not in self._dark
 
-    # --- what breaks it ------------------------------------------------------------------------
+    # --- what breaks it ----------------------------------------------------------------------
 
     def cut(self, sender: SiteName, receiver: SiteName, classes: frozenset[Traffic]) -> None:
         """Nothing of `classes` arrives in this direction any more."""

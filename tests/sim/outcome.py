@@ -2,9 +2,11 @@
 
 from dataclasses import fields, is_dataclass
 from enum import Enum
+
 from controller.core.model import DatabaseName, EpochRecord, ServiceName, ServiceReport, SiteName
 from controller.core.requests import CLOSED, Kind, Request
 from tests.sim import truth
+from tests.sim.commits import Committer
 from tests.sim.ground import Ground
 from tests.sim.log import Log
 from tests.sim.replication import Copy
@@ -43,8 +45,9 @@ class Telling(Ground):
                 server.log.writes(),
                 end_of(before),
                 tuple(
-                    self.copy_of(copy, server.service) if copy is not server else
-                    truth.Copy(
+                    self.copy_of(copy, server.service)
+                    if copy is not server
+                    else truth.Copy(
                         copy.site, self.promise_of(copy.site, server.service), end_of(before)
                     )
                     for copy in self.copies(server.name).values()
@@ -58,9 +61,7 @@ class Telling(Ground):
         elif record is not None and record.excused and record.epoch == server.opened_under:
             self._tell_loss(server, frozenset(record.excused), record.reason)
 
-    def _tell_loss(
-        self, server: Server, missing: frozenset[SiteName], statement: str
-    ) -> None:
+    def _tell_loss(self, server: Server, missing: frozenset[SiteName], statement: str) -> None:
         self.tell(
             truth.LossStated(
                 self.now,
@@ -81,7 +82,7 @@ class Telling(Ground):
             self._tell_loss(server, others, "serves alone")
 
     def tell_acknowledged(
-        self, server: Server, write: int, end: int, by: frozenset[SiteName]
+        self, server: Committer, write: int, end: int, by: frozenset[SiteName]
     ) -> None:
         """A commit was released."""
         place = server.log.cut_to(end)
@@ -156,7 +157,7 @@ class Telling(Ground):
             if key.startswith(f"requests/{service}/")
         )
 
-    # --- the end -----------------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------
 
     def record_of(self, service: ServiceName) -> EpochRecord | None:
         """What truly stands in the store."""
@@ -190,9 +191,7 @@ class Telling(Ground):
             },
         )
 
-    def _final_database(
-        self, name: DatabaseName, holder: SiteName | None
-    ) -> truth.FinalDatabase:
+    def _final_database(self, name: DatabaseName, holder: SiteName | None) -> truth.FinalDatabase:
         servers = self.servers[name]
         primary = None if holder is None else servers[holder]
         return truth.FinalDatabase(

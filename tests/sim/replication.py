@@ -103,6 +103,9 @@ class Copy:
     def ran_full(self) -> None:
         """The disk took nothing."""
 
+    def stream_lost(self) -> None:
+        """Its stream has ended."""
+
 
 @dataclass(slots=True, eq=False)
 class Stream:
@@ -181,6 +184,7 @@ class Stream:
             self.open_here = False
             if self.receiver.stream is self:
                 self.receiver.stream = None
+                self.receiver.stream_lost()
 
     def close_there(self) -> None:
         """The sender has let go."""

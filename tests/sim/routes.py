@@ -32,6 +32,7 @@ class Speaker:
         self.process = Process(world.engine, Clock(world.engine, 0.0), f"exabgp at {site}")
         self.session_up = False
         self._told: dict[ServiceName, Said] = {}
+        self._arrives: dict[str, float] = {}
         self._review_asked = 0
         self.boot()
 
@@ -87,8 +88,11 @@ class Speaker:
                 self._told[service] = said
                 for provider in self._world.providers:
                     delay = self._world.engine.draw(0.005, 0.03) + self._world.slow_routes_s
+                    # One session is one TCP connection: no update overtakes another.
+                    due = max(self.now + delay, self._arrives.get(provider, 0.0))
+                    self._arrives[provider] = due
                     self.process.after(
-                        delay, self._world.table(provider).heard, service, self.site, said
+                        due - self.now, self._world.table(provider).heard, service, self.site, said
                     )
 
     def review_session(self) -> None:

@@ -109,6 +109,7 @@ class SimStage:
         self.acts.mend()
         self._until_whole(WHOLE_WITHIN_S)
         self._note_whole()
+        self.sight.ended_at = self.world.now
         for client in self.world.clients:
             client.stopped = True
         self._run(SETTLE_S)

@@ -84,6 +84,7 @@ class Sight:
     chronicle: Chronicle
     began_at: float = 0.0
     acted_at: float = 0.0
+    ended_at: float = float("inf")  # when the clients were stopped
     first: dict[str, tuple[str, int]] = field(default_factory=dict)  # service -> holder, epoch
 
     def look(self, phrase: Phrase) -> Look:
@@ -131,8 +132,9 @@ class Sight:
 
     def outages(self) -> dict[str, float]:
         """Each client's longest time without an answer."""
+        end = min(self.ended_at, self.world.now)
         return {
-            name: round(_longest([a.at for a in told if a.ok], self.began_at, self.world.now), 3)
+            name: round(_longest([a.at for a in told if a.ok], self.began_at, end), 3)
             for name, told in self.chronicle.clients("wallet").items()
         }
 

@@ -96,7 +96,7 @@ class Senses:
             if sign.flows and self._engine.chance(0.5):
                 sign.last, sign.since = self._froze_at, now + self._engine.draw(0.0, 0.02)
 
-    # --- what breaks and mends the signs -----------------------------------------------------------
+    # --- what breaks and mends the signs -----------------------------------------------------
 
     def review(self) -> None:
         """After any change outside: each sign flows or does not."""
@@ -171,7 +171,7 @@ class Senses:
         """A heartbeat that was late comes now."""
         self.control[other].last = self._engine.now
 
-    # --- what is seen ------------------------------------------------------------------------------
+    # --- what is seen ------------------------------------------------------------------------
 
     def _age(self, at: float, now: float) -> float:
         """Never older than the daemon's own start and the time it needs to settle."""
@@ -210,7 +210,7 @@ class Senses:
         age = now - at
         if sign.flows and now >= sign.since:
             theirs = self._world.senses(observer)
-            seen = None if theirs is None else theirs._seen_at(other, service, at)  # noqa: SLF001
+            seen = None if theirs is None else theirs._seen_at(other, service, at)
         else:
             seen = self._told.get(observer, {}).get((other, service))
         if seen is None:
@@ -228,7 +228,7 @@ class Senses:
             return
         at = self.control[observer].at(self._engine.now)
         self._told[observer] = {
-            (other, service): theirs._seen_at(other, service, at)  # noqa: SLF001
+            (other, service): theirs._seen_at(other, service, at)
             for other in self._world.data_sites
             if other != self._site
             for service in self._world.specs

@@ -51,7 +51,7 @@ class Shape:
                 witnesses=self.witness_names,
                 databases=tuple(DatabaseName(name) for name, _ in service.databases),
                 initial_holder=self.data_names[service.holder],
-                weights={site: 100 for site in self.data_names},
+                weights=dict.fromkeys(self.data_names, 100),
                 timings=timings,
             )
             for service in self.services

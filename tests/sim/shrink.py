@@ -1,5 +1,6 @@
 """A failing history made short: the fewest faults that still break the same promise."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -10,6 +11,7 @@ from tests.sim.plan import Fault, Plan
 T = TypeVar("T")
 Fails = Callable[[tuple[T, ...]], bool]
 SPARE_S = 1.0
+SAME_WORDS = 4  # of two violations that are alike
 
 
 def fewest(items: Sequence[T], fails: Callable[[tuple[T, ...]], bool]) -> tuple[T, ...]:
@@ -63,13 +65,19 @@ def shrink(
         if left < 0:
             return False
         violation = run(candidate)
-        return violation is not None and violation.checker == found.checker
+        return violation is not None and _kind(violation) == _kind(found)
 
     def still(faults: tuple[Fault, ...]) -> bool:
         return fails(plan.with_faults(faults))
 
     shorter = plan.with_faults(fewest(plan.faults, still))
     return _simpler(shorter, fails)
+
+
+def _kind(violation: Violation) -> tuple[str, str]:
+    """Which promise, and broken how; numbers, of sites too, do not matter."""
+    words = re.sub(r"[0-9.]+", "", violation.text).split()
+    return violation.checker, " ".join(words[:SAME_WORDS])
 
 
 def _simpler(plan: Plan, fails: Callable[[Plan], bool]) -> Plan:

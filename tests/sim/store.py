@@ -61,7 +61,7 @@ class Store:
         self._snapshots: list[tuple[float, Contents]] = []
         self.silent_watches: set[SiteName] = set()
 
-    # --- who is answered ---------------------------------------------------------------------------
+    # --- who is answered ---------------------------------------------------------------------
 
     def _linked(self, one: SiteName, other: SiteName) -> bool:
         return self._world.network.path(one, other, Traffic.STORE)
@@ -122,7 +122,7 @@ class Store:
             self.leader = site
             self._ready.clear()
 
-    # --- requests ----------------------------------------------------------------------------------
+    # --- requests ----------------------------------------------------------------------------
 
     def ask(
         self,
@@ -189,7 +189,7 @@ class Store:
         if self.ready(site):
             work()
 
-    # --- the map -----------------------------------------------------------------------------------
+    # --- the map -----------------------------------------------------------------------------
 
     def read(self) -> Contents:
         """Everything, at one revision."""

@@ -152,7 +152,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (NothingLost, [acked(1, 1), NEWER], acked(3, 2), "promoted without it"),
     (NothingLost, [acked(1, 1), acked(1, 9)], final(), "in the end dc1 has"),
     (NothingLost, [acked(1, 9)], final(writable={}), "in the end nobody has"),
-    (NothingLost, [ClientTold(1, S, "c", 9, True, A, A)], final(), "never acknowledged it"),
+    (
+        NothingLost,
+        [promoted(0, A, 2), ClientTold(1, S, "c", 9, True, A, A)],
+        final(),
+        "in the end dc1 has",
+    ),
     (
         NothingLost,
         [
@@ -293,6 +298,7 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
 GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (NothingLost, [acked(1, 1), acked(1, 2), promoted(2, B, 3, (1, 2))], final()),
     (NothingLost, [acked(1, 1), NEWER, acked(3, 1)], None),
+    (NothingLost, [promoted(1, B, 4), acked(2, 5, site=B, epoch=4), promoted(3, A, 3)], None),
     (
         NothingLost,
         [
@@ -352,6 +358,7 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
             ),
             LossStated(2, S, DB, A, 4, frozenset({B, W}), frozenset(), "all after 0/1"),
             promoted(3, A, 4, copies=(Copy(A, 4, (2, 9)), Copy(B, 3, (3, 0)), Copy(W, 3, (3, 5)))),
+            promoted(4, B, 3, copies=(Copy(A, 4, (4, 9)), Copy(B, 3, (2, 0)), Copy(W, 4, (4, 9)))),
         ],
         None,
     ),

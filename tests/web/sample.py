@@ -15,6 +15,7 @@ from controller.web.schema import (
     HistoryEntry,
     OpenChange,
     RecordView,
+    RequestView,
     ServiceView,
     SiteView,
     Status,
@@ -22,7 +23,7 @@ from controller.web.schema import (
     StoreView,
 )
 from controller.web.serve import serve
-from controller.web.source import Pulse
+from controller.web.source import Desk, Pulse
 
 PRIMARY = DatabaseView(
     name="ledger", kind="postgres", liveness="running", writable=True, epoch=7,
@@ -152,6 +153,7 @@ class Told:
         self.well = Pulse(ok=True, detail="turned 0.1 s ago")
         self.judging = Pulse(ok=True, detail="has seen every site")
         self.delay_s = 0.0
+        self.asked: tuple[RequestView, ...] = ()
 
     async def status(self) -> Status:
         await asyncio.sleep(self.delay_s)
@@ -159,6 +161,9 @@ class Told:
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         return tuple(e for e in self.now.history if service in (None, e.service))[:limit]
+
+    async def requests(self, service: str | None) -> tuple[RequestView, ...]:
+        return tuple(r for r in self.asked if service in (None, r.service))
 
     def alive(self) -> Pulse:
         return self.well
@@ -168,14 +173,14 @@ class Told:
 
 
 @contextmanager
-def daemon(source: Told, socket: Path) -> Iterator[int]:
+def daemon(source: Told, socket: Path, desk: Desk | None = None) -> Iterator[int]:
     """A daemon's web room in a thread, for clients that block. Yields the TCP port."""
     started, failed = Event(), list[BaseException]()
     box: dict[str, object] = {}
 
     async def live() -> None:
         stop = asyncio.Event()
-        app = build_app(source, Metrics())
+        app = build_app(source, Metrics(), desk)
         async with serve(app, socket, "127.0.0.1", 0) as port:
             box.update(loop=asyncio.get_running_loop(), stop=stop, port=port)
             started.set()

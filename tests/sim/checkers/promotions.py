@@ -13,7 +13,8 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class PromotionsProved(Checker):
     """At its promotion a majority of voters takes nothing from older epochs, and none is further.
 
-    The first epoch counts like every other: a cold start compares positions too.
+    The first epoch counts like every other: a cold start compares positions too. One that comes so
+    late that a newer epoch writes already is harmless: it can never acknowledge.
     """
 
     name: ClassVar[str] = "promotions proved"
@@ -21,6 +22,7 @@ class PromotionsProved(Checker):
 
     def __init__(self) -> None:
         self.stated: set[tuple[Name, int]] = set()
+        self.newest: dict[Name, int] = {}
 
     def see(self, event: Event) -> None:
         match event:
@@ -32,7 +34,10 @@ class PromotionsProved(Checker):
                 pass
 
     def _promoted(self, event: Promoted) -> None:
-        if ((event.service, event.database), event.epoch) in self.stated:
+        name = (event.service, event.database)
+        late = event.epoch < self.newest.get(name, 0)
+        self.newest[name] = max(event.epoch, self.newest.get(name, 0))
+        if late or (name, event.epoch) in self.stated:
             return
         needed = majority(len(event.copies))
         others = [copy for copy in event.copies if copy.site != event.site]

@@ -25,6 +25,7 @@ LISTEN=${LISTEN:-${ADDRESS:-127.0.0.1}}
 network=${LISTEN%.*}
 CONTROLLER=${CONTROLLER:-$network.1/32}
 CLIENTS=${CLIENTS:-$network.0/24}
+OBSERVERS=${OBSERVERS:-10.0.0.0/14}
 BUFFERS=${BUFFERS:-64MB}
 KEEP=${KEEP:-512MB}
 SLOTKEEP=${SLOTKEEP:-2GB}
@@ -105,7 +106,7 @@ write_configuration() {
     : >"$CONF/pg_ident.conf"
     {
         sed -e "s|@GATE@|$GATE|" -e "s|@CONTROLLER@|$CONTROLLER|" -e "s|@CLIENTS@|$CLIENTS|" \
-            "$here/pg_hba.conf"
+            -e "s|@OBSERVERS@|$OBSERVERS|" "$here/pg_hba.conf"
         for voter in $VOTERS; do
             site=${voter%%=*}
             [ "$site" != "$SITE" ] || continue

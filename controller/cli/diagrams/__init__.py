@@ -1,0 +1,1 @@
+"""Diagrams of the rules and the ladders, drawn from the tables as SVG for light and dark pages."""

@@ -1,0 +1,131 @@
+"""Plain situations, from bootstrap to lost sites: who serves, what is lost, who votes."""
+
+from tests.sim import truth
+from tests.sim.shape import SHAPES
+from tests.sim.world import World
+
+
+def told_ok(world: World) -> set[int]:
+    return {e.write for e in world.truth.events if isinstance(e, truth.ClientTold) and e.ok}
+
+
+def check(world: World, holder: str, epoch: int) -> None:
+    """One primary, everybody votes, and nothing that a client was told is missing."""
+    (service,) = world.final().services
+    assert (service.holder, service.epoch) == (holder, epoch)
+    for database in service.databases:
+        assert database.writable == {holder: epoch}
+        assert database.gates == {holder}
+        assert database.voting == set(world.sites) - {holder}
+        assert not told_ok(world) - database.holds[world.site(holder)]
+
+
+def test_bootstrap_serves_at_the_first_holder() -> None:
+    world = World(1)
+    world.run(8.0)
+    check(world, "dc1", 2)
+    assert len(told_ok(world)) > 20
+
+
+def test_an_isolated_holder_is_replaced_and_rejoins() -> None:
+    world = World(2)
+    world.run(5.0)
+    before = len(told_ok(world))
+    world.cut_site("dc1")
+    world.run(3.0)
+    assert len(told_ok(world)) > before
+    world.heal_everything()
+    world.run(15.0)
+    check(world, "dc2", 3)
+
+
+def test_a_cut_between_the_data_sites_moves_nothing() -> None:
+    world = World(3)
+    world.run(5.0)
+    world.cut_link("dc1", "dc2")
+    before = len(told_ok(world))
+    world.run(10.0)
+    assert len(told_ok(world)) > before + 15
+    world.heal_everything()
+    world.run(10.0)
+    check(world, "dc1", 2)
+
+
+def test_a_lost_witness_moves_nothing() -> None:
+    world = World(4)
+    world.run(5.0)
+    world.power_off("witness")
+    before = len(told_ok(world))
+    world.run(10.0)
+    assert len(told_ok(world)) > before + 30
+    world.heal_everything()
+    world.run(10.0)
+    check(world, "dc1", 2)
+
+
+def test_a_crashed_database_is_relieved() -> None:
+    world = World(5)
+    world.run(5.0)
+    world.crash("ledger", "dc1")
+    world.run(3.0)
+    world.heal_everything()
+    world.run(15.0)
+    check(world, "dc2", 3)
+
+
+def test_a_crashed_database_without_a_standby_serves_again_under_a_new_epoch() -> None:
+    world = World(6)
+    world.run(5.0)
+    world.power_off("dc2")
+    world.run(2.0)
+    world.crash("ledger", "dc1")
+    world.run(15.0)
+    world.heal_everything()
+    world.run(15.0)
+    check(world, "dc1", 3)
+
+
+def test_every_shape_survives_the_loss_of_its_holder() -> None:
+    for name, shape in SHAPES.items():
+        world = World(7, shape)
+        world.run(6.0)
+        world.power_off("dc1")
+        world.run(6.0)
+        world.heal_everything()
+        world.run(25.0)
+        for service in world.final().services:
+            assert service.holder != "dc1", name
+            for database in service.databases:
+                assert database.voting == set(world.sites) - {service.holder}, name
+
+
+def test_nothing_that_dies_with_all_daemons_and_the_store_costs_a_request() -> None:
+    world = World(8)
+    world.run(6.0)
+    for site in ("dc1", "dc2"):
+        world.kill("controller", site)
+    world.kill("witness", "witness")
+    for site in world.sites:
+        world.kill("etcd", site)
+    began = world.now
+    world.run(20.0)
+    late = [e for e in world.truth.events if isinstance(e, truth.ClientTold) and e.at > began]
+    assert len(late) > 40
+    assert all(event.ok for event in late)
+
+
+def test_what_only_a_regained_primary_has_is_not_read_before_another_voter_has_it() -> None:
+    """Its voter streams, and is slow: a retry that finds its key must not be told it is done."""
+    world = World(1)
+    world.run(6.0)
+    world.power_off("dc2")
+    world.cut_link("dc1", "witness", "replication")
+    world.run(1.0)
+    world.crash("ledger", "dc1")
+    world.stall_disk("ledger keeper", "witness", 2.0)
+    world.heal_link("dc1", "witness", "replication")
+    world.run(8.0)
+    server = world.servers[world.database("ledger")][world.site("dc1")]
+    keeper = world.keepers[server.name][world.site("witness")]
+    assert (server.opened_under, server.gate_open) == (3, True)
+    assert told_ok(world) <= keeper.durable.writes()

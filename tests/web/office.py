@@ -1,0 +1,81 @@
+"""A daemon where operators ask: the real desk on a store in memory; requests end as it is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from controller.core.model import ServiceName
+from controller.core.requests import Kind, State, closed, moved
+from controller.core.view import View
+from controller.daemon.desk import DaemonDesk
+from controller.daemon.status import requested
+from controller.runtime.orders import Orders
+from controller.runtime.records import Records
+from controller.runtime.requests import RequestDesk
+from controller.web.schema import RequestView, Status
+from tests.contract.fakes.memory_store import MemoryCluster, MemoryStore
+from tests.core.views import DC1, DC2, WALLET
+from tests.runtime.clock import HandClock
+from tests.web.sample import STEADY, Told
+
+
+class Office(Told):
+    """A status source whose requests are those of the desk; each look brings the next `ends`."""
+
+    def __init__(self, view: View, state_dir: Path, status: Status = STEADY) -> None:
+        super().__init__(status)
+        self.view = view
+        self.ends: list[tuple[State, str]] = []
+        self.woken = 0
+        clock = HandClock()
+        self.store = MemoryStore(MemoryCluster(), view.me)
+        self.records = Records(store=self.store, prefix="/t/", clock=clock, deadline_s=0.05)
+        desk = RequestDesk(
+            site=view.me,
+            store=self.store,
+            prefix="/t/",
+            clock=clock,
+            book=self.records.requests,
+            deadline_s=0.05,
+        )
+        self.orders = Orders(state_dir)
+        self.approvals: dict[Kind, int] = {}
+        self.views: dict[ServiceName, View | None] = {WALLET: view}
+        self.desk = DaemonDesk(
+            site=view.me,
+            data_sites=(DC1, DC2),
+            clock=clock,
+            views=lambda: self.views,
+            wake=self._wake,
+            book=self.records.requests,
+            desk=desk,
+            orders=self.orders,
+            approvals=self.approvals,
+            expires_s=120.0,
+        )
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def requests(self, service: str | None) -> tuple[RequestView, ...]:
+        await self._advance()
+        return requested(self.records, self.views, service)
+
+    async def _advance(self) -> None:
+        seen = self.records.requests.newest(WALLET)
+        if seen is None or closed(seen.request) or not self.ends:
+            return
+        state, why = self.ends.pop(0)
+        after = moved(seen.request, state, by="tricast at dc2", why=why, at="now")
+        await self.desk.desk.change(seen, after)
+
+    def turn(self, view: View) -> None:
+        """The newest view is `view`."""
+        self.view = view
+        self.views[WALLET] = view
+
+    async def approve_as(self, name: str) -> None:
+        """Somebody else approves the newest request."""
+        seen = self.records.requests.newest(WALLET)
+        assert seen is not None
+        changed = replace(seen.request, asked_by=name)
+        await self.desk.desk.change(seen, changed)
