@@ -19,6 +19,7 @@ from controller.core.sequences import AnyStep, DatabaseStep, Step
 from controller.core.view import OtherSite, View
 from controller.core.wants import HOLD, Keep
 
+RECEIVER_SHARE = 2 / 3  # of the time for the whole hand-over
 AGAIN_S = 30.0  # a drained holder asks again so long after a hand-over that failed
 
 
@@ -225,8 +226,8 @@ def handed_by_me(view: View) -> bool:
 
 
 def receiver_late(view: View) -> bool:
-    """Who was given the epoch has had its time."""
-    return view.record_unchanged_s > view.spec.timings.hand_over_s
+    """Who was given the epoch has had its time; what is left is for this site to climb."""
+    return view.record_unchanged_s > view.spec.timings.hand_over_s * RECEIVER_SHARE
 
 
 def _target(view: View) -> str:

@@ -41,9 +41,7 @@ def holder_promoted(view: View, database: DatabaseName) -> bool:
     """The holder says its copy of `database` is writable under the record's epoch."""
     report = holder_report(view)
     return report is not None and any(
-        found.state.name == database
-        and found.state.writable
-        and found.state.epoch == report.epoch
+        found.state.name == database and found.state.writable and found.state.epoch == report.epoch
         for found in report.databases
     )
 
@@ -53,6 +51,7 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
 
     A receiver that points at the holder counts as following this epoch only once the holder is
     promoted under it (or its records have arrived): before, it may be a receiver of an older one.
+    The end of a log that was promoted by hand says nothing about commits: it is not told.
     """
     following = state.upstream if state.receiving else None
     follows_holder = (
@@ -65,13 +64,22 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
         database=state.name,
         promised=view.own.promised,
         sealed=is_quiet(state),
-        position=state.position,
+        position=None if promoted_by_hand(view, state) else state.position,
         following=following,
         following_epoch=view.own.promised if follows_holder else Epoch(0),
         streaming=state.streaming,
         whole=not state.diverged,
         problems=state.problems,
     )
+
+
+def promoted_by_hand(view: View, state: DatabaseState) -> bool:
+    """Its log is of an epoch that this site never promised, and no primary has sent it that.
+
+    Such an epoch is nobody's, whatever its number: it must not be taken for the furthest.
+    """
+    sent = state.receiving and view.record is not None and state.upstream == view.record.holder
+    return 0 < view.own.promised < state.epoch and not sent
 
 
 def is_quiet(state: DatabaseState) -> bool:

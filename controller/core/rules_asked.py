@@ -3,7 +3,7 @@
 A proposal that waits for an approval is no rule: nothing else may wait for it.
 """
 
-from controller.core import asked, guards, handover, raising, sequences, troubles, wants
+from controller.core import alone, asked, guards, handover, raising, sequences, troubles, wants
 from controller.core.model import Role
 from controller.core.reason import Reason
 from controller.core.rule import Rule, no
@@ -142,7 +142,7 @@ RULES_ASKED: tuple[Rule, ...] = (
         when=(asked.alone_is_over,),
         role=wants.primary_once_serving,
         reason=Reason.REDUNDANCY_BACK,
-        ladder=sequences.NO_LONGER_ALONE,
+        ladder=alone.NO_LONGER_ALONE,
         ladder_name="NO_LONGER_ALONE",
         stance=wants.takeover_routes,
         traffic=wants.to_me_when_committing,

@@ -15,7 +15,6 @@ from controller.core.intents import (
     CatchUp,
     CloseDatabase,
     CommitAlone,
-    EndAlone,
     FenceOthers,
     Follow,
     Intent,
@@ -224,22 +223,6 @@ def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:
     return CommitAlone(database=state.name, alone=True)
 
 
-def _guarded(view: View, state: DatabaseState) -> bool:
-    return not state.alone
-
-
-def _guard(view: View, state: DatabaseState) -> Intent:
-    return CommitAlone(database=state.name, alone=False)
-
-
-def _order_ended(view: View) -> bool:
-    return view.alone is None
-
-
-def _end_order(view: View) -> Intent:
-    return EndAlone()
-
-
 def _opened(view: View, state: DatabaseState) -> bool:
     return state.gate_open
 
@@ -316,6 +299,16 @@ TAKE_OVER: tuple[AnyStep, ...] = (
 # --- rungs of STEP_DOWN and REJOIN ---------------------------------------------------------------
 
 
+def _close_deposed(view: View, state: DatabaseState) -> Intent | None:
+    """At once; after a hand-over, with the gate closed, not before the other site had the first
+    moments to itself: a restart here would only slow it down.
+    """
+    young = view.record_unchanged_s < view.spec.timings.hand_over_s / 4
+    if young and not state.gate_open and guards.handed_over(view):
+        return None if not guards.holder_opened(view) else _close(view, state)
+    return _close(view, state)
+
+
 def _not_writable(view: View, state: DatabaseState) -> bool:
     return not state.writable and not state.gate_open
 
@@ -374,7 +367,7 @@ STAND_READY: tuple[AnyStep, ...] = (
 STEP_DOWN: tuple[AnyStep, ...] = (
     Step(name="promised", goal=_epoch_promised, apply=_promise),
     Step(name="yielded", goal=_yielded, apply=_wait),
-    DatabaseStep(name="closed", goal=_not_writable, apply=_close, needs=("promised",)),
+    DatabaseStep(name="closed", goal=_not_writable, apply=_close_deposed, needs=("promised",)),
 )
 
 REJOIN: tuple[AnyStep, ...] = (
@@ -393,11 +386,6 @@ REJOIN: tuple[AnyStep, ...] = (
     DatabaseStep(name="voting", goal=copies.follows_as_voter, apply=_vote, needs=("following",)),
     Step(name="forwarding", goal=_forwarding, apply=_wait),
     Step(name="yielded", goal=_yielded, apply=_wait),
-)
-
-NO_LONGER_ALONE: tuple[AnyStep, ...] = (
-    DatabaseStep(name="guarded", goal=_guarded, apply=_guard),
-    Step(name="order_ended", goal=_order_ended, apply=_end_order, needs=("guarded",)),
 )
 
 NOTHING: tuple[AnyStep, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.core import guards
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
-from controller.core.quorum import prove
+from controller.core.quorum import promoted_by_hand, prove
 from controller.core.requests import in_force
 from controller.core.view import View
 
@@ -138,6 +138,11 @@ def copy_reasons(view: View) -> tuple[str, ...]:
             reasons.append(f"database {state.name} here has diverged and was not rewound")
         elif state.quarantined:
             reasons.append(f"database {state.name} here is still in quarantine")
+        elif promoted_by_hand(view, state):
+            reasons.append(
+                f"database {state.name} here has records of epoch {state.epoch}, "
+                f"above this site's promise of {view.own.promised}: it was promoted by hand"
+            )
     return tuple(reasons)
 
 

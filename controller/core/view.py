@@ -36,7 +36,7 @@ class Timings:
     yield_grace_s: float = 2.0
     hand_over_s: float = 1.5  # a hand-over that is not through by then is taken back
     drain_s: float = 0.5  # of it, for requests under way to end
-    hold_s: float = 2.0  # no request waits longer
+    hold_s: float = 5.0  # traffic is held no longer; each request waits less, as its gate says
     withdraw_after_s: float = 60.0  # a drained site keeps its least preferred routes so long
 
 

@@ -6,12 +6,14 @@ the end of the last act. `never` is looked at whenever time passes, and once mor
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from lab.scenario.language import Head, Line, Scenario
 from lab.scenario.matching import Phrase
 
 Say = Callable[[str], None]
+
+SHORTEST_S: Final = 1e-6  # less is no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,9 @@ class _Course:
                 await self._within(line)
             case Head.FOR:
                 end = self.stage.now() + line.seconds
-                while self.stage.now() < end:
+                while (left := end - self.stage.now()) > SHORTEST_S:
                     await self._require(line.phrase, self._place(line))
-                    await self._pass(min(self.stage.every_s, end - self.stage.now()))
+                    await self._pass(min(self.stage.every_s, left))
                 await self._require(line.phrase, self._place(line))
                 self.say(f"{self.stage.now():7.2f} s  {line.text}: so it was")
             case Head.NOW:
@@ -150,12 +152,13 @@ class _Course:
                 took = self.stage.now() - self.acted_at
                 self.say(f"{self.stage.now():7.2f} s  {line.text}: after {took:.2f} s")
                 return
-            if self.stage.now() >= deadline:
+            left = deadline - self.stage.now()
+            if left <= SHORTEST_S:
                 raise _NotSo(f"{self._place(line)}: not in time; seen: {found.seen}")
-            await self._pass(min(self.stage.every_s, max(0.001, deadline - self.stage.now())))
+            await self._pass(min(self.stage.every_s, left))
 
     async def _until(self, time: float) -> None:
-        while (left := time - self.stage.now()) > 1e-9:
+        while (left := time - self.stage.now()) > SHORTEST_S:
             await self._pass(min(self.stage.every_s, left))
 
     async def _pass(self, seconds: float) -> None:

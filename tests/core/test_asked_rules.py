@@ -10,6 +10,7 @@ from bgp.policy import Stance
 from controller.core.decide import Decision, decide
 from controller.core.intents import (
     AskSwitchover,
+    CloseDatabase,
     CommitAlone,
     Direct,
     EndAlone,
@@ -149,7 +150,7 @@ def test_then_new_requests_wait_at_both_sites() -> None:
     said(own(view, held=True), 210, traffic=HOLD, role=Role.HANDING_OVER)
     there = asked(dc2_view(), Kind.SWITCHOVER, target="dc3", holder="dc1", state=State.RUNNING)
     said(there, 420, HoldTraffic(), traffic=HOLD, role=Role.STANDBY)
-    late = replace(there, request=replace(there.request, unchanged_s=2.1))  # type: ignore[type-var]
+    late = replace(there, request=replace(there.request, unchanged_s=5.1))  # type: ignore[type-var]
     said(late, 420, traffic=DC1, role=Role.STANDBY)
 
 
@@ -240,7 +241,7 @@ def test_who_is_handed_a_lease_takes_it_before_it_serves() -> None:
     renewal = RenewLease(expected_revision=7, renewal=1)
     said(own(view, held=True), 122, renewal, traffic=HOLD, role=Role.TAKING_OVER)
     assert decide(view).traffic is None
-    assert decide(replace(view, record_unchanged_s=2.1)).rule == 121
+    assert decide(replace(view, record_unchanged_s=5.1)).rule == 121
     assert decide(record(view, renewal=3)).rule == 121
     assert decide(record(view, request=0)).rule == 121
     assert decide(own(view, lease_left_s=2.0)).rule == 401
@@ -332,7 +333,7 @@ def test_a_database_that_falls_meanwhile_is_another_matter() -> None:
 def test_the_old_holder_lets_traffic_wait_until_the_new_one_is_open() -> None:
     view = handed()
     assert decide(view).traffic is HOLD
-    assert decide(replace(view, record_unchanged_s=2.1, store_ok=False)).traffic == DC1
+    assert decide(replace(view, record_unchanged_s=5.1, store_ok=False)).traffic == DC1
     assert decide(own(view, held=False)).traffic == DC1
     opened = copy(view, DC1, writable=True, gate_open=True, epoch=Epoch(3))
     assert decide(opened).traffic == DC1
@@ -345,7 +346,7 @@ def test_the_old_holder_lets_traffic_wait_until_the_new_one_is_open() -> None:
 def test_the_new_holder_lets_traffic_wait_until_it_is_open() -> None:
     view = own(climbing(), held=True)
     assert decide(view).traffic is HOLD
-    assert decide(replace(view, record_unchanged_s=2.1)).traffic is None
+    assert decide(replace(view, record_unchanged_s=5.1)).traffic is None
     established = own(
         record(serving(), kind="handover", request=4), held=True, directed_to=frozenset({DC1})
     )
@@ -365,7 +366,7 @@ def test_a_holder_that_dies_handing_over_is_replaced_at_once() -> None:
 
 
 def test_the_old_holder_takes_over_again_when_the_new_one_is_late() -> None:
-    view = handed(ago_s=1.6)
+    view = handed(ago_s=1.1)
     view = state(view, upstream=None, receiving=False, streaming=False)
     decision = decide(view)
     assert (decision.rule, decision.role) == (214, Role.STANDBY)
@@ -373,8 +374,22 @@ def test_the_old_holder_takes_over_again_when_the_new_one_is_late() -> None:
     assert (raised.epoch, raised.kind, raised.request) == (4, "failover", 0)
 
 
+def test_a_deposed_database_is_not_restarted_while_the_other_one_opens() -> None:
+    def closing(view: View) -> bool:
+        return any(isinstance(i, CloseDatabase) for i in decide(view).intents)
+
+    young = state(handed(), writable=True)
+    assert decide(young).rule == 110
+    assert not closing(young)
+    assert closing(replace(young, record_unchanged_s=0.375))
+    assert closing(state(young, gate_open=True))
+    assert closing(record(young, request=0))
+    opened = copy(young, DC1, writable=True, gate_open=True, epoch=Epoch(3))
+    assert closing(opened)
+
+
 NOT_LATE: list[Turn] = [
-    lambda v: replace(v, record_unchanged_s=1.5),
+    lambda v: replace(v, record_unchanged_s=1.0),
     lambda v: record(v, kind="failover"),
     lambda v: record(v, request=0),
     lambda v: record(v, previous=DC1),
@@ -387,7 +402,7 @@ NOT_LATE: list[Turn] = [
 
 @pytest.mark.parametrize("turn", NOT_LATE)
 def test_but_only_then(turn: Turn) -> None:
-    assert decide(turn(handed(ago_s=1.6))).rule != 214
+    assert decide(turn(handed(ago_s=1.1))).rule != 214
 
 
 NOT_MINE: list[Turn] = [

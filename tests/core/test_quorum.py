@@ -154,6 +154,23 @@ def test_a_receiver_follows_an_epoch_only_once_its_holder_has_promoted(
     assert own_voter(view, view.own.databases[0]).following_epoch == epoch
 
 
+@pytest.mark.parametrize(
+    ("view", "position"),
+    [
+        (state(climbing(), epoch=Epoch(2)), END),
+        (state(own(climbing(), promised=Epoch(2)), epoch=Epoch(3)), None),  # nobody gave it 3
+        (state(own(climbing(), promised=Epoch(0)), epoch=Epoch(1)), END),  # a new cluster
+        (state(own(dc2_view(), promised=Epoch(2)), epoch=Epoch(3)), END),  # its primary sent it
+        (state(own(dc2_view(), promised=Epoch(2)), epoch=Epoch(3), upstream=WITNESS), None),
+        (replace(state(own(dc2_view(), promised=Epoch(2)), epoch=Epoch(3)), record=None), None),
+    ],
+)
+def test_a_log_that_was_promoted_by_hand_does_not_tell_its_end(
+    view: View, position: Position | None
+) -> None:
+    assert own_voter(view, view.own.databases[0]).position == position
+
+
 SEALED = VoterState(database=LEDGER, promised=Epoch(3), sealed=True, position=END)
 FOLLOWING = replace(SEALED, sealed=False, following=DC2, following_epoch=Epoch(3))
 

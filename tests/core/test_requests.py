@@ -37,7 +37,8 @@ def approval(by: str, *, plan: str = "plan") -> Approval:
 
 
 def test_the_second_asker_is_told_whose_request_is_open() -> None:
-    with pytest.raises(NotAllowed, match=r"request 4 .*switchover to dc2 asked by ann at dc1 \(open"):
+    sentence = r"request 4 .*switchover to dc2 asked by ann at dc1 \(open"
+    with pytest.raises(NotAllowed, match=sentence):
         numbered(wish(Kind.FAILOVER), seen(OPEN))
 
 

@@ -191,6 +191,13 @@ HEALTHY = dc2_view().own.databases[0]
             ("database ledger here has diverged and was not rewound",),
         ),
         (replace(HEALTHY, quarantined=True), ("database ledger here is still in quarantine",)),
+        (
+            replace(HEALTHY, epoch=Epoch(3), receiving=False),
+            (
+                "database ledger here has records of epoch 3, above this site's promise of 2: "
+                "it was promoted by hand",
+            ),
+        ),
     ],
 )
 def test_own_data_may_stand_against_a_takeover(

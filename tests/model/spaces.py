@@ -18,7 +18,7 @@ SMALL: Final = (
     _space("crashes", 2, 1, Family.RESTART),
     _space("torn tails", 2, 1, Family.TORN),
     _space("late acknowledgements", 2, 1, Family.LATE),
-    _space("hand-over", 3, 1, Family.PLANNED),
+    _space("hand-over", 2, 1, Family.PLANNED),
     _space("two or three voters", 2, 1, Family.VOTERS),
     _space("alone", 2, 1, Family.SINGLE),
 )

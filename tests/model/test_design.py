@@ -37,12 +37,11 @@ def test_every_move_of_the_design_was_made(made: set[str]) -> None:
     assert made == set(SENTENCES) - OF_VARIANTS
 
 
-@pytest.mark.parametrize("log_format", [LogFormat.MARIADB_GTID, LogFormat.MYSQL_GTID])
-def test_no_dialect_of_positions_makes_a_difference(log_format: LogFormat) -> None:
-    lsn = explore(SMALL[0])
-    found = explore(replace(SMALL[0], log_format=log_format))
-    assert found.sound
-    assert (found.states, found.transitions) == (lsn.states, lsn.transitions)
+def test_no_dialect_of_positions_makes_a_difference() -> None:
+    space = replace(SMALL[0], epochs=2, writes=2)
+    found = [explore(replace(space, log_format=log_format)) for log_format in LogFormat]
+    assert all(result.sound for result in found)
+    assert len({(result.states, result.transitions) for result in found}) == 1
 
 
 def test_names_are_not_used_twice() -> None:

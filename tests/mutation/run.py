@@ -95,6 +95,9 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="forget what was found before")
     parser.add_argument("--same-tree", action="store_true", help="go on with the copy of last time")
     options = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # so that a verdict is the same at every run
+        arguments = [sys.executable, "-m", "tests.mutation.run", *sys.argv[1:]]
+        os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})
     if options.fresh:
         RESULTS.unlink(missing_ok=True)
     if not options.same_tree:

@@ -9,7 +9,25 @@ from controller.ports import PortError, Refused, TimedOut
 from tests.sim.engine import Steps
 from tests.sim.server import Server
 
+LOCK_WAIT_S = 0.5
 CHECKPOINT_S = 0.4  # after a promotion, until the control file names the new timeline
+
+
+def alone(server: Server, steps: Steps) -> Steps:
+    """No other call of the agent works on the server meanwhile; its lock dies with the host."""
+    host = server.world.hosts[server.site]
+    until = server.engine.now + LOCK_WAIT_S
+    while server.agent_life == host.life:
+        if server.engine.now >= until:
+            raise Refused(f"another call of the agent is working on {server.name}")
+        yield 0.05
+    server.agent_life = host.life
+    try:
+        yield from steps
+    except PortError:
+        server.agent_life = 0
+        raise
+    server.agent_life = 0
 
 
 def close(server: Server) -> Steps:

@@ -60,6 +60,8 @@ class Committer(Copy):
         self.world, self.service, self.name, self.kind = world, service, name, kind
         self.form = FORMS[kind]
         self.streams = Streams()
+        self.slots: dict[SiteName, int] = {}  # from where each voter's log is kept for it
+        self.agent_life = 0  # of the host under which a call of its agent is at work
         self.rebuilding = False  # its files are half replaced
         self.diverged = ""  # known to hold what its upstream's history does not
         self.hung = False  # sessions are taken and never answered
@@ -128,8 +130,10 @@ class Committer(Copy):
         if end > self.log.end:
             self.claimed = end
         stream.confirmed = max(stream.confirmed, end)
-        if stream.voter and self.writable:
-            self.release()
+        if stream.voter:
+            self.slots[stream.receiver.site] = min(stream.confirmed, self.log.end)
+            if self.writable:
+                self.release()
 
     def confirmers(self, end: int) -> frozenset[SiteName]:
         """The other voters whose confirmation covers `end`, as this server counts them."""

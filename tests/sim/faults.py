@@ -210,7 +210,7 @@ class Faults(Damage):
         elif what in self.servers:
             server = self.servers[self.database(what)][me]
             if not server.process.alive:
-                self.hosts[me].spawn(agent.if_it_can(agent.start(server)))
+                self.hosts[me].spawn(agent.if_it_can(agent.alone(server, agent.start(server))))
         elif what == "controller":
             self.controllers[me].boot()
         elif what == "witness":
@@ -291,7 +291,9 @@ class Faults(Damage):
         for servers in self.servers.values():
             for server in servers.values():
                 if isinstance(server, Mysql) and server.diverged and not server.writable:
-                    self.hosts[server.site].spawn(agent.if_it_can(agent.rebuild(server)))
+                    self.hosts[server.site].spawn(
+                        agent.if_it_can(agent.alone(server, agent.rebuild(server)))
+                    )
         for service in self.specs:
             self._put_record_right(service)
         self.engine.after(OPERATOR_S, self._operator_looks)

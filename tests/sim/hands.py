@@ -18,6 +18,7 @@ from controller.core.wire import decode_epoch, encode_epoch
 from controller.ports import PortError, Refused, TimedOut, Unreachable
 from tests.sim import agent
 from tests.sim.engine import Process, Signal, Steps
+from tests.sim.keeper import Keeper
 from tests.sim.network import Traffic
 from tests.sim.requests import Desk
 from tests.sim.server import Server
@@ -76,7 +77,7 @@ class Hands:
                 yield draw(0.001, 0.01)
                 self._world.addresses[self._site] = True
             case ask.StartDatabase(database=name):
-                yield from self._agent(agent.start(self._server(name)))
+                yield from self._agent(_started(self._server(name)))
             case ask.CloseDatabase(database=name):
                 yield from self._close(self._server(name))
             case ask.SealDatabase(database=name):
@@ -286,7 +287,7 @@ class Hands:
 
     def _close(self, server: Server) -> Steps:
         if not server.is_closed():
-            yield from self._agent(agent.close(server))
+            yield from self._agent(agent.alone(server, agent.close(server)))
         else:
             yield 0.003
 
@@ -311,6 +312,8 @@ class Hands:
             raise TimedOut(f"{source} has not sent everything")
         if not server.up or not server.sealed:
             raise Refused(f"{server.name} at {self._site} is not sealed any more")
+        if isinstance(copy, Keeper) and copy.oldest > server.log.end:
+            raise Refused(f"the keeper at {source} does not go back to {server.log.end}")
         server.fetch(copy.durable)
 
     def _rejoin(self, server: Server, upstream: SiteName, epoch: int) -> Steps:
@@ -320,7 +323,7 @@ class Hands:
         if server.up and following and server.stream is not None and server.log.epoch == epoch:
             yield 0.003
             return
-        yield from self._agent(agent.rejoin(server, upstream, epoch))
+        yield from self._agent(agent.alone(server, agent.rejoin(server, upstream, epoch)))
 
     def _fence_others(self, epoch: Epoch) -> Steps:
         """Every other site's databases were asked to close; who was not reached is said."""
@@ -333,5 +336,11 @@ class Hands:
                 for name in self._loop.spec.databases:
                     server = world.servers[name][other]
                     if not server.is_closed():
-                        world.hosts[other].spawn(agent.if_it_can(agent.close(server)))
+                        world.hosts[other].spawn(
+                            agent.if_it_can(agent.alone(server, agent.close(server)))
+                        )
         yield 0.05
+
+
+def _started(server: Server) -> Steps:
+    return agent.alone(server, agent.start(server))

@@ -23,6 +23,7 @@ from tests.sim.commits import FORMS
 from tests.sim.engine import Clock, Process
 from tests.sim.log import Log
 from tests.sim.replication import Copy
+from tests.sim.server import Server
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -101,7 +102,7 @@ class Keeper(Copy):
             raise Refused(f"{self.name} at {upstream} is on {primary.log.epoch}, not {epoch}")
         if not primary.lets_in(self, voter=True):
             raise Refused(f"{self.name} at {upstream} does not admit {self.site}")
-        self.make_ready(primary.durable)
+        self.make_ready(primary)
         self.process.begin()
         self.about, self.upstream = (upstream, epoch), upstream
         self.world.connect(self, primary, voter=True)
@@ -110,13 +111,15 @@ class Keeper(Copy):
         """The upstream is the primary of the epoch that was told."""
         return found == wanted
 
-    def make_ready(self, theirs: Log) -> None:
+    def make_ready(self, primary: Server) -> None:
         """What lies beyond the fork is put aside; with a gap, or nothing, it begins anew."""
+        theirs = primary.durable
         if self.wiped or self.gap:
             if self.gap and not self.wiped:
                 raise Unreachable(f"{self.name} keeper: its log has a gap")
             self.wiped = False
-            self.replace(theirs)
+            self.oldest = primary.slots.get(self.site, primary.log.history.fork)
+            self.replace(theirs.cut_to(self.oldest))
             return
         if self.log.begins(theirs):
             return

@@ -100,7 +100,7 @@ class Telling(Ground):
                 frozenset(
                     site
                     for site, copy in self.copies(server.name).items()
-                    if place.begins(copy.durable)
+                    if place.begins(copy.durable) and end > copy.oldest
                 ),
                 left[needed - 1] if len(left) >= needed > 0 else self.now,
             )

@@ -46,6 +46,7 @@ class Copy:
         self.engine, self.process, self.site = engine, process, site
         self.log, self.flushed = log, log.end
         self.disk = Disk()
+        self.oldest = 0  # records before this are not held
         self.stream: Stream | None = None
         self._flushing = False
 

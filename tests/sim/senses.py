@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SETTLE_S = 1.0
 NEWS_S = 3.0
 REST_PROBE_S = 1.0
+ECHOES = 64  # a heartbeat is believed that echoes one of the last so many that we sent
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Senses:
             for service, spec in self._world.specs.items()
             if spec.databases
         }
+        self._mute_since: dict[SiteName, float] = {}
         self._hasty: set[SiteName] = set()
         self._lossy: set[SiteName] = set()
         self._told: dict[SiteName, dict[tuple[SiteName, ServiceName], Seen]] = {}
@@ -105,9 +107,7 @@ class Senses:
         world, now = self._world, self._engine.now
         for other in self._others:
             sign = self.control[other]
-            flows = world.node(other).works and world.network.hears(
-                self._site, other, Traffic.CONTROL
-            )
+            flows = self._heartbeats_come(other)
             loss = world.network.loss(other, self._site)
             if flows and loss:
                 sign.stop(now)
@@ -129,6 +129,21 @@ class Senses:
                 if spec.databases:
                     answers = path and all(world.servers[name][other].up for name in spec.databases)
                     self._set(self.data[other, service], flows=answers, pace=pace)
+
+    def _heartbeats_come(self, other: SiteName) -> bool:
+        """They arrive, and are believed: what they echo of ours is not too old."""
+        network, now = self._world.network, self._engine.now
+        if network.hears(other, self._site, Traffic.CONTROL):
+            self._mute_since.pop(other, None)
+        elif other not in self._mute_since:
+            self._mute_since[other] = now
+            self._engine.after(ECHOES * self._beat_s, self.review)
+        muted_s = now - self._mute_since.get(other, now)
+        return (
+            self._world.node(other).works
+            and network.hears(self._site, other, Traffic.CONTROL)
+            and muted_s < ECHOES * self._beat_s * 0.999
+        )
 
     def _set(self, sign: Sign, *, flows: bool, pace: float) -> None:
         now = self._engine.now

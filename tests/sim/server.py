@@ -178,7 +178,7 @@ class Server(Committer):
         self.flushed = self.log.end
         self.writable, self.opened_under, self.admitted = True, number, frozenset()
         self.gate_open, self.diverged, self.claimed = False, "", 0
-        self.promoted_at = self.engine.now
+        self.promoted_at, self.slots = self.engine.now, {}
         self.world.tell_promoted(self, before, by_hand=by_hand)
         self.changed()
 

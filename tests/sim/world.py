@@ -36,8 +36,13 @@ arguments, idempotent, harmless where it does not apply (`tests/sim/faults.py`):
     request(kind, service, target) approve(service) withdraw(service)
     drain(site) undrain(site) force_single(site) force_failover(site)
 
-Kinder than reality: no page is torn, no memory is short, a host is one machine per site, SQL is
-answered whole or not at all, and a rebuild by an operator succeeds.
+Kinder than reality: no page is torn and no bit flips (a keeper has a torn tail, a gap, or nothing);
+memory and file descriptors never run short; all of a site is one host; a statement is carried out
+whole or not at all; MariaDB's keeper has no relay log of its own; heartbeats are not forged;
+haproxy keeps its directions over a restart; an operator acts by the runbook, soon after all is
+mended. Harsher: looks are as stale as polling allows; the host agent works on when its caller is
+dead; a frozen process does late everything it was asked; an unanswered store request may be
+applied later.
 """
 
 from collections.abc import Iterable

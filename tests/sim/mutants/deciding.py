@@ -107,7 +107,11 @@ DECIDING: tuple[Mutant, ...] = (
     mutant(
         "gate_opened_without_a_voter",
         "the gate opens as soon as the server is promoted",
-        (f"{LADDERS}:_committing", "return copies.voter_follows(view, state)", "return True"),
+        (
+            f"{LADDERS}:_committing",
+            "return alone or (acknowledged and copies.voter_follows(view, state))",
+            "return True",
+        ),
     ),
     mutant(
         "step_down_forgets_to_close",

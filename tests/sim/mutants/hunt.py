@@ -37,27 +37,17 @@ class Catch:
 
 
 def hunt(mutant: Mutant, seconds: float = PATIENCE_S, seed: int = 1) -> Catch:
-    """Drawn histories until one breaks a promise."""
+    """Drawn histories until one breaks a promise that it does not break without the mutant."""
     began = time.process_time()
-    histories = 0
-    with planted(mutant):
-        for plan in endless(seed):
-            histories += 1
-            violation = play(plan).violation
-            took = round(time.process_time() - began, 2)
-            if violation is not None:
-                return Catch(
-                    mutant.name,
-                    True,
-                    took,
-                    histories,
-                    violation.checker,
-                    violation.text,
-                    plan.to_json(),
-                )
-            if took > seconds:
-                break
-    return Catch(mutant.name, False, took, histories)
+    for number, plan in enumerate(endless(seed), 1):
+        with planted(mutant):
+            found = play(plan).violation
+        took = round(time.process_time() - began, 2)
+        if found is not None and play(plan).violation is None:
+            return Catch(mutant.name, True, took, number, found.checker, found.text, plan.to_json())
+        if took > seconds:
+            break
+    return Catch(mutant.name, False, took, number)
 
 
 def hunt_named(name: str, seconds: float, seed: int) -> Catch:
