@@ -11,6 +11,7 @@ from controller.cli.endpoint import ask
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.output import console, print_json
+from controller.cli.status_view import request_line
 from controller.web.schema import Explanation, OpenChange, ServiceExplanation, SiteExplanation
 
 
@@ -61,6 +62,8 @@ def _service_lines(service: ServiceExplanation) -> Iterator[Text]:
         yield Text(f"  since {record.at}: {record.kind}, {record.reason}{by}")
     if service.paused:
         yield Text(f"  paused: {service.paused}", style="bold red")
+    if service.request is not None:
+        yield Text(f"  request {request_line(service.request)}", style="yellow")
     if service.guarantee:
         yield Text(f"  guarantee: {service.guarantee}")
     for warning in service.warnings:

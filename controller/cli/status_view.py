@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from controller.cli.table import Cell, Column, Table
-from controller.web.schema import DatabaseView, OpenChange, ServiceView, SiteView, Status
+from controller.web.schema import (
+    DatabaseView,
+    OpenChange,
+    RequestView,
+    ServiceView,
+    SiteView,
+    Status,
+)
 
 GOOD, BAD, ODD, DIM = "green", "bold red", "yellow", "dim"
 OLD_HEARTBEAT_S = 3.0
@@ -142,6 +149,8 @@ def footer(service: ServiceView) -> Iterator[Text]:
     """Pauses, an open role change, the guarantee in force, warnings, alarms."""
     if service.paused:
         yield _line("Paused", f"{service.paused} (no automatic role change)", BAD)
+    if service.request is not None:
+        yield _line("Request", request_line(service.request), ODD)
     if service.open_change is not None:
         yield _line("Role change", _change(service.open_change), ODD)
     if service.guarantee:
@@ -152,6 +161,15 @@ def footer(service: ServiceView) -> Iterator[Text]:
         for database in site.databases:
             for problem in database.problems:
                 yield _line("Alarm", f"{site.site} {database.name}: {problem}", BAD)
+
+
+def request_line(request: RequestView) -> str:
+    """What an operator asks, and how far it is."""
+    target = f" to {request.target}" if request.target else ""
+    waits = f", waits for {request.waits_for}" if request.waits_for else ""
+    why = f": {request.state_why or request.reason}" if request.state_why or request.reason else ""
+    who = f"{request.asked_by} at {request.asked_at}"
+    return f"{request.number}, {request.kind}{target}, asked by {who}, {request.state}{waits}{why}"
 
 
 def _change(change: OpenChange) -> str:

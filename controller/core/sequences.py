@@ -7,6 +7,7 @@ A goal is always something observed: a gone receiver, a timeline, a follower, a 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from controller.core import copies, guards
 from controller.core.intents import (
@@ -75,7 +76,7 @@ def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
             ready = not reached and all(whole.get(need, True) for need in step.needs)
             intent = step.apply(view) if ready else None
             whole[step.name] = reached
-            rungs.append(Rung(step=step.name, database=None, done=reached, intent=intent))
+            rungs.append(_rung(step.name, None, intent, done=reached))
             continue
         for state in view.own.databases:
             reached = step.goal(view, state)
@@ -83,9 +84,21 @@ def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
             if not reached and _ready(step, state.name, done, whole):
                 intent = step.apply(view, state)
             done[(step.name, state.name)] = reached
-            rungs.append(Rung(step=step.name, database=state.name, done=reached, intent=intent))
+            rungs.append(_rung(step.name, state.name, intent, done=reached))
         whole[step.name] = all(done[(step.name, state.name)] for state in view.own.databases)
     return tuple(rungs)
+
+
+def _rung(step: str, database: DatabaseName | None, intent: Intent | None, *, done: bool) -> Rung:
+    if done:
+        return _done(step, database)
+    return Rung(step=step, database=database, done=False, intent=intent)
+
+
+@cache
+def _done(step: str, database: DatabaseName | None) -> Rung:
+    """Most rungs are done most of the time: one value serves them all."""
+    return Rung(step=step, database=database, done=True, intent=None)
 
 
 def _ready(

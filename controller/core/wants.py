@@ -82,7 +82,11 @@ def attracting_stance(view: View) -> Stance:
 
 
 def primary_routes(view: View) -> Stance | None:
-    return attracting_stance(view)
+    """Kept once pulled under this epoch; never pulled to a site that could not serve."""
+    pulled = view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
+    if pulled or not troubles.service_reasons(view):
+        return attracting_stance(view)
+    return Stance.BACKUP
 
 
 def takeover_routes(view: View) -> Stance | None:

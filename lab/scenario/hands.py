@@ -40,6 +40,7 @@ class Hands:
     off: set[str] = field(default_factory=set)
     by_hand: list[Running] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
 
     async def act(self, phrase: Phrase) -> None:
         """It has been done."""
@@ -277,8 +278,12 @@ async def _second(hands: Hands, phrase: Phrase) -> None:
 
 
 async def _remember(hands: Hands, _: Phrase) -> None:
+    hands.snapshot = await _records(hands)
+
+
+async def _records(hands: Hands) -> dict[str, str]:
     found = json.loads(await hands.etcdctl("get", "--prefix", f"{PREFIX}services/", "-w", "json"))
-    hands.snapshot = {
+    return {
         base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]).decode()
         for entry in found.get("kvs", ())
     }
@@ -287,7 +292,16 @@ async def _remember(hands: Hands, _: Phrase) -> None:
 async def _roll_back(hands: Hands, _: Phrase) -> None:
     if not hands.snapshot:
         raise StageError("there is no snapshot: `remember store` comes first")
-    for key, value in hands.snapshot.items():
+    hands.newest = await _records(hands)
+    await _put_all(hands, hands.snapshot)
+
+
+async def _roll_on(hands: Hands, _: Phrase) -> None:
+    await _put_all(hands, hands.newest)
+
+
+async def _put_all(hands: Hands, records: Mapping[str, str]) -> None:
+    for key, value in records.items():
         await hands.etcdctl("put", key, stdin=value)
 
 
@@ -378,6 +392,7 @@ ACTS: Final[Mapping[str, Act]] = {
     "compact": _compact,
     "remember": _remember,
     "roll_back": _roll_back,
+    "roll_on": _roll_on,
     "put_right": _put_right,
     "pause": _pause,
     "resume": _resume,

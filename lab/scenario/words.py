@@ -214,10 +214,12 @@ OTHERS: Final = (
     ),
     _act("remember", "remember store", "a snapshot of the store is taken"),
     _act("roll_back", "restore store from snapshot", "the store says what it said at the snapshot"),
+    _act("roll_on", "undo restore of store", "it says again what it said before it was restored"),
     _act(
         "put_right",
         "put right record of SERVICE for DC",
         "an operator writes an epoch record above every promise, with this holder",
+        not_sim="its checkers rightly take a record that no decision asked for as a fault",
     ),
     _act("pause", "pause SERVICE", "an operator freezes the automation of the service"),
     _act("resume", "resume SERVICE", "the operator lets it go on"),

@@ -237,3 +237,23 @@ def test_a_daemon_that_does_not_answer_leaves_it_unknown(
     office.store.loses_answers = True
     assert main(["ack", "--socket", sock]) == ExitCode.UNKNOWN
     assert "whether it stands is not known" in capsys.readouterr().err
+
+
+def test_status_and_explain_show_the_open_request(
+    sock: str, office: Office, capsys: Captured
+) -> None:
+    shown = RequestView(
+        number=4, kind="switchover", service="wallet", target="dc1", reason="patches",
+        asked_by="ann", asked_at="dc2", at="now", state="open",
+        waits_for="the approval of another person",
+    )  # fmt: skip
+    service = STEADY.services[0].model_copy(update={"request": shown})
+    office.now = STEADY.model_copy(update={"services": (service,)})
+    sentence = (
+        "4, switchover to dc1, asked by ann at dc2, open, "
+        "waits for the approval of another person: patches"
+    )
+    assert main(["status", "--socket", sock]) == ExitCode.DONE
+    assert f" Request: {sentence}" in capsys.readouterr().out
+    assert main(["explain", "--socket", sock]) == ExitCode.DONE
+    assert f"  request {sentence}" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from controller.core.intents import (
     AssumeAddresses,
     CloseDatabase,
     Direct,
+    HoldTraffic,
     Intent,
     Promise,
     Promote,
@@ -23,10 +24,11 @@ from controller.core.intents import (
 )
 from controller.core.model import FOREVER_S, Durability, Epoch, Liveness, Role, Seen, SiteName
 from controller.core.reason import Reason
+from controller.core.requests import Kind, State
 from controller.core.rules import RULES, Rule
 from controller.core.rules_asked import RULES_ASKED
 from controller.core.view import OtherSite, View
-from controller.core.wants import KEEP, Keep
+from controller.core.wants import HOLD, KEEP, Keep
 from tests.core.turned import (
     at_rest,
     climbing,
@@ -42,6 +44,7 @@ from tests.core.turned import (
     state,
 )
 from tests.core.views import DC1, DC2, GONE, HERE, LEDGER, RECORD, WITNESS, dc2_view
+from tests.core.wishes import asked as asked_of
 
 HALF = Seen(control_s=31.0, front_s=0.1, data_s=0.1)  # its controller is gone, its service is not
 UNKNOWN_RECORD = replace(dc2_view(store_ok=False), record=None, record_seen_s=FOREVER_S)
@@ -674,3 +677,35 @@ def test_traffic_that_cannot_be_directed_is_not_asked_for() -> None:
 def test_a_stance_is_said_again_under_a_new_promise() -> None:
     view = own(dc2_view(), stance_epoch=Epoch(1))
     assert Announce(stance=Stance.BACKUP, epoch=Epoch(2)) in decide(view).intents
+
+
+def test_traffic_that_goes_to_nobody_is_not_asked_to_again() -> None:
+    decision = decide(own(spec(no_epoch(dc2_view()), initial_holder=DC1), directed_to=frozenset()))
+    assert (decision.rule, decision.traffic) == (301, None)
+    assert not [intent for intent in decision.intents if isinstance(intent, Direct)]
+
+
+def test_every_trouble_that_outlasted_its_patience_is_told() -> None:
+    troubled = own(serving(), front_ok=False, apps_up=0, trouble_s={"front": 1.5, "apps": 1.0})
+    assert decide(troubled).yielding == (
+        "haproxy here does not answer; 0 of 2 app servers here are up, 1 needed"
+    )
+    assert decide(replace(troubled, paused="disk work")).yielding == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({}, True),
+        ({"can_hold": False}, False),
+        ({"front_ok": False}, False),
+        ({"held": True}, False),
+    ],
+)
+def test_traffic_is_held_where_something_listens_that_can_and_does_not_yet(
+    changes: dict[str, object], wanted: bool
+) -> None:
+    view = asked_of(dc2_view(), Kind.SWITCHOVER, target="dc3", holder="dc1", state=State.RUNNING)
+    decision = decide(own(view, **({"can_hold": True} | changes)))
+    assert decision.traffic is HOLD
+    assert any(isinstance(intent, HoldTraffic) for intent in decision.intents) is wanted

@@ -83,6 +83,16 @@ def test_override_lasts_while_another_site_may_still_attract(view: View, stance:
     assert wants.primary_routes(view) is stance
 
 
+@pytest.mark.parametrize("trouble", [{"front_ok": False}, {"apps_up": 0}, {"sessions_up": 0}])
+def test_an_open_database_alone_pulls_no_routes(trouble: dict[str, object]) -> None:
+    pulled = own(serving(), **trouble)
+    not_yet = own(pulled, stance=Stance.BACKUP)
+    older = own(pulled, stance_epoch=Epoch(1))
+    assert wants.primary_routes(pulled) is Stance.PREFERRED  # nothing is given back
+    assert wants.primary_routes(not_yet) is Stance.BACKUP
+    assert wants.primary_routes(older) is Stance.BACKUP
+
+
 @pytest.mark.parametrize(
     ("view", "stance"),
     [

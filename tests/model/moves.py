@@ -19,6 +19,7 @@ from tests.model.state import (
     bit,
     bits,
     common,
+    durable_writes,
     record,
     replaced,
     writes_in,
@@ -111,6 +112,7 @@ def released(state: State, site: int, space: Space, teller: int = NOBODY, told: 
         copy.durable
         for voter, copy in enumerate(state.copies)
         if voter not in (site, teller)
+        and not space.has(Family.LATE)  # what is under way has not been heard
         and primary.asked & bit(voter)
         and (copy.upstream, copy.under) == (site, primary.writable)
     ]
@@ -125,7 +127,7 @@ def released(state: State, site: int, space: Space, teller: int = NOBODY, told: 
     # what the survivor holds: so it was said.
     safe = done
     if primary.writable < state.forced:
-        safe &= writes_in(state.copies[state.survivor].log)
+        safe &= durable_writes(state.copies[state.survivor])
     return state._replace(
         copies=replaced(state, site, primary._replace(waiting=primary.waiting & ~done)),
         acknowledged=state.acknowledged | safe,

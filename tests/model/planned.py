@@ -6,7 +6,19 @@ from controller.core.position import Order
 from tests.model import proof
 from tests.model.moves import Move, released
 from tests.model.space import Space
-from tests.model.state import DATABASES, A, B, Copy, State, W, bit, bits, replaced, writes_in
+from tests.model.state import (
+    DATABASES,
+    A,
+    B,
+    Copy,
+    State,
+    W,
+    bit,
+    bits,
+    durable_writes,
+    replaced,
+    writes_in,
+)
 
 ALL = bit(A) | bit(B) | bit(W)
 FEWEST = 2  # voters that a change of the set leaves
@@ -154,14 +166,16 @@ def force_single(state: State, space: Space) -> Iterator[Move]:
     if state.forced or state.epoch >= space.epochs:
         return
     for site in DATABASES:
-        epoch = state.epoch + 1
+        epoch, survivor = state.epoch + 1, state.copies[site]
+        flushed = protocol.statement_counts_flushed
+        held = durable_writes(survivor) if flushed else writes_in(survivor.log)
         yield Move(
             "force",
             state._replace(
                 epoch=epoch,
                 holder=site,
                 voters=bit(site),
-                acknowledged=state.acknowledged & writes_in(state.copies[site].log),
+                acknowledged=state.acknowledged & held,
                 handed=0,
                 forced=epoch,
                 survivor=site,

@@ -52,6 +52,7 @@ class Protocol:
     shrinks_database_first: bool = True
     waits_until_settled: bool = True
     forced_by_record: bool = True
+    statement_counts_flushed: bool = True
     restores_database_first: bool = True
 
 

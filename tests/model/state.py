@@ -78,6 +78,11 @@ def writes_in(log: bytes) -> int:
     return mask & ~1
 
 
+def durable_writes(copy: Copy) -> int:
+    """Bit set of the writes that a crash leaves in a copy."""
+    return writes_in(copy.log[: copy.durable])
+
+
 @cache
 def common(first: bytes, second: bytes) -> bytes:
     """The longest beginning of both."""

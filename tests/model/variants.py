@@ -190,6 +190,12 @@ VARIANTS: Final = (
         Protocol(forced_by_record=False),
     ),
     _variant(
+        "states-the-unflushed",
+        "the statement of what is given up counts what the survivor has received and not flushed",
+        _in(2, 1, Family.SINGLE, Family.TORN),
+        Protocol(statement_counts_flushed=False),
+    ),
+    _variant(
         "restores-record-first",
         "after having been alone the record names all voters before the database asks them",
         _in(3, 1, Family.SINGLE),

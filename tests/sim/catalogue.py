@@ -223,4 +223,6 @@ CATALOGUE: tuple[Breakage, ...] = (
     Breakage("request", _request, weight=8),
     Breakage("drain", _data_site, "undrain", weight=2),
     Breakage("force_single", _data_site, weight=1, needs=_has_databases),
+    Breakage("force_failover", _data_site, weight=1, needs=_has_databases),
+    Breakage("withdraw", _service, weight=1),
 )

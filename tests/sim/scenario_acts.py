@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.core.model import Epoch, EpochRecord
+from controller.core.model import EpochRecord
 from lab.scenario.arguments import RUNS_AT, SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
-from tests.sim import truth
 from tests.sim.keeper import Keeper
 from tests.sim.world import World
 
@@ -35,6 +34,7 @@ class Acts:
     cuts: list[Cut] = field(default_factory=list)
     apps_down: dict[str, set[str]] = field(default_factory=dict)
     snapshot: dict[str, EpochRecord] = field(default_factory=dict)
+    newest: dict[str, EpochRecord] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
 
     def act(self, phrase: Phrase) -> None:
@@ -274,7 +274,11 @@ def _drift(acts: Acts, phrase: Phrase) -> None:
 
 
 def _remember(acts: Acts, _: Phrase) -> None:
-    acts.snapshot = {
+    acts.snapshot = _records(acts)
+
+
+def _records(acts: Acts) -> dict[str, EpochRecord]:
+    return {
         key: found.value
         for key, found in acts.world.store.contents.items()
         if isinstance(found.value, EpochRecord)
@@ -284,6 +288,7 @@ def _remember(acts: Acts, _: Phrase) -> None:
 def _roll_back(acts: Acts, _: Phrase) -> None:
     if not acts.snapshot:
         raise StageError("there is no snapshot: `remember store` comes first")
+    acts.newest = _records(acts)
     acts.world.broke("restore_etcd")
     for key, record in acts.snapshot.items():
         _write(acts, key, record)
@@ -295,23 +300,10 @@ def _write(acts: Acts, key: str, record: EpochRecord) -> None:
     acts.world.store.put(key, lambda revision: replace(record, revision=revision))
 
 
-def _put_right(acts: Acts, phrase: Phrase) -> None:
-    world, service = acts.world, acts.world.service(phrase.text("SERVICE"))
-    epoch = Epoch(max(world.promise_of(site, service) for site in world.sites) + 1)
-    holder = world.site(phrase.text("DC"))
-    record = EpochRecord(
-        epoch=epoch,
-        holder=holder,
-        kind="regained",
-        reason="put right by hand",
-        asked_by="scenario",
-        at="",
-        previous=None,
-    )
-    _write(acts, f"services/{service}/epoch", record)
-    world.tell(
-        truth.EpochChanged(world.now, service, epoch, holder, record.kind, holder, 0, record.reason)
-    )
+def _roll_on(acts: Acts, _: Phrase) -> None:
+    for key, record in acts.newest.items():
+        _write(acts, key, record)
+    acts.world.tell_restored()
 
 
 def _pause(acts: Acts, phrase: Phrase) -> None:
@@ -376,7 +368,7 @@ ACTS: Final[Mapping[str, Act]] = {
     "cancel": _at_database("cancel_waits"),
     "remember": _remember,
     "roll_back": _roll_back,
-    "put_right": _put_right,
+    "roll_on": _roll_on,
     "pause": _pause,
     "resume": _resume,
     "promote_by_hand": _at_database("promote_by_hand"),

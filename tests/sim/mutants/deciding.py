@@ -231,7 +231,7 @@ DECIDING: tuple[Mutant, ...] = (
     mutant(
         "lease_never_lapses",
         "the holder serves until somebody tells it otherwise",
-        (f"{GUARDS}:lease_lapsed", "return lease_durability(view) and", "return False and"),
+        (f"{GUARDS}:lease_lapsed", "return without_lease(view) and", "return False and"),
     ),
     mutant(
         "cut_off_unnoticed",

@@ -103,8 +103,8 @@ SHELL: tuple[Mutant, ...] = (
         ),
         (
             "tests.sim.agent:rejoin",
-            "server.follow(upstream, epoch, quarantine=True)",
-            "server.follow(upstream, epoch, quarantine=False)",
+            "server.set_upstream(upstream, quarantine=True)",
+            "server.set_upstream(upstream, quarantine=False)",
         ),
     ),
     mutant(
