@@ -263,6 +263,16 @@ def handed_over(view: View) -> bool:
     return record is not None and record.kind == "handover" and record.request > 0
 
 
+def still_held_elsewhere(view: View) -> bool:
+    """Who handed over still lets requests wait: they would be cut if their packets came here."""
+    record = view.record
+    if record is None or record.previous is None or not handed_over(view):
+        return False
+    other = view.others.get(record.previous)
+    held = other is not None and other.report is not None and other.report.held
+    return held and view.record_unchanged_s <= view.spec.timings.hold_s
+
+
 def holder_hands_over(view: View, limit_s: float) -> bool:
     """The holder has begun to hand over, no longer than this ago."""
     seen, record = view.request, view.record

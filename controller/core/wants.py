@@ -84,7 +84,8 @@ def attracting_stance(view: View) -> Stance:
 def primary_routes(view: View) -> Stance | None:
     """Kept once pulled under this epoch; never pulled to a site that could not serve."""
     pulled = view.own.stance in guards.ATTRACTING and view.own.stance_epoch == view.own.promised
-    if pulled or not troubles.service_reasons(view):
+    ready = not troubles.service_reasons(view) and not guards.still_held_elsewhere(view)
+    if pulled or ready:
         return attracting_stance(view)
     return Stance.BACKUP
 

@@ -354,6 +354,20 @@ def test_the_new_holder_lets_traffic_wait_until_it_is_open() -> None:
     assert decide(established).traffic == DC2
 
 
+def test_packets_are_not_drawn_away_from_requests_that_wait() -> None:
+    view = record(serving(), kind="handover", request=4, previous=DC1)
+    view = own(replace(view, record_unchanged_s=0.3), stance=Stance.BACKUP)
+    waiting = report(view, DC1, held=True)
+    assert decide(waiting).stance is Stance.BACKUP
+    assert decide(view).stance is Stance.PREFERRED
+    assert decide(replace(waiting, record_unchanged_s=5.1)).stance is Stance.PREFERRED
+    assert decide(record(waiting, kind="failover")).stance is Stance.PREFERRED
+    assert decide(other(waiting, DC1, report=None)).stance is Stance.OVERRIDE
+    assert decide(own(waiting, stance=Stance.PREFERRED)).stance is Stance.PREFERRED
+    climbs = state(waiting, gate_open=False)
+    assert decide(climbs).stance is Stance.BACKUP
+
+
 def test_a_holder_that_dies_handing_over_is_replaced_at_once() -> None:
     gone = Seen(control_s=0.6, front_s=0.1, data_s=0.1)
     view = other(mine_from_dc1(), DC1, seen=gone, seen_by={WITNESS: gone})

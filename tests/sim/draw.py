@@ -1,4 +1,4 @@
-"""Drawn histories: one to six faults, alone or together, in time or at the worst moment.
+"""Drawn histories: faults alone, in pairs or more, in time or at the worst moment, or by a recipe.
 
 The same number draws the same plan, on every machine.
 """
@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tests.sim.catalogue import CATALOGUE, Breakage
 from tests.sim.plan import Fault, Mend, Moment, Plan
+from tests.sim.recipes import RECIPES
 from tests.sim.shape import SHAPES, Shape
 
 SHAPE_WEIGHTS = {
@@ -21,7 +22,8 @@ SHAPE_WEIGHTS = {
     "five": 5,
 }
 COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6)
-WARM_S = 4.0  # the cluster has begun to serve
+WARM_S = 3.0  # the cluster has begun to serve
+BY_RECIPE = 0.5
 AT_A_MOMENT = 0.35  # of the faults that are not the first
 TOGETHER = 0.3  # as many come right after the one before
 INTENTS = {  # by how much a fault just there has to tell
@@ -48,14 +50,28 @@ def drawn(number: int) -> Plan:
     """The plan of this number."""
     dice = random.Random(f"plan {number}")
     shape = dice.choices(tuple(SHAPE_WEIGHTS), tuple(SHAPE_WEIGHTS.values()))[0]
+    at = WARM_S + 1.5 * dice.random()
+    faults = _by_recipe(dice, SHAPES[shape], at) if dice.random() < BY_RECIPE else []
+    if not faults or dice.random() < 0.4:
+        faults.extend(_loose(dice, SHAPES[shape], at, many=not faults))
+    lasts = max(f.at for f in faults) + dice.choice((0.5, 2.0, 5.0, 12.0)) * dice.random()
+    ordered = tuple(sorted(faults, key=lambda fault: fault.at))
+    return Plan(seed=number, shape=shape, faults=ordered, lasts_s=round(lasts, 3))
+
+
+def _by_recipe(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    recipe = dice.choices(tuple(RECIPES), tuple(RECIPES.values()))[0]
+    return recipe(dice, shape, at)
+
+
+def _loose(dice: random.Random, shape: Shape, at: float, *, many: bool) -> list[Fault]:
+    """Any faults of the catalogue."""
     faults: list[Fault] = []
-    at = WARM_S + 2.0 * dice.random()
-    for place in range(dice.choice(COUNTS)):
+    for place in range(dice.choice(COUNTS if many else COUNTS[:4])):
         if place and dice.random() > TOGETHER:
             at += dice.choice((0.05, 0.3, 1.0, 3.0, 8.0)) * (0.5 + dice.random())
-        faults.append(_drawn_fault(dice, SHAPES[shape], round(at, 3), first=not place))
-    lasts = at + dice.choice((0.5, 3.0, 8.0, 14.0)) * dice.random()
-    return Plan(seed=number, shape=shape, faults=tuple(faults), lasts_s=round(lasts, 3))
+        faults.append(_drawn_fault(dice, shape, round(at, 3), first=many and not place))
+    return faults
 
 
 def _drawn_fault(dice: random.Random, shape: Shape, at: float, *, first: bool) -> Fault:

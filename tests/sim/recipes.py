@@ -1,0 +1,193 @@
+"""Faults that belong together, because each alone is survived: the ways in which clusters are lost.
+
+A recipe is given an instant at which the cluster serves; site names are those of the shape.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.sim.catalogue import databases
+from tests.sim.plan import Argument, Fault, Mend, Moment
+from tests.sim.shape import Shape
+
+Recipe = Callable[[random.Random, Shape, float], list[Fault]]
+
+BREAKS = (  # how one data site is lost, and what brings it back
+    ("cut_site", "heal_site", 5),
+    ("power_off", "power_on", 4),
+    ("freeze_site", "thaw_site", 4),
+    ("unhealthy", "healthy", 2),
+)
+PROGRAMS = (("kill", "start", 4), ("freeze", "thaw", 4), ("crash", "", 2))
+WATCHED = ("RaiseEpoch", "SealDatabase", "CatchUp", "Promote", "Promote", "Admit", "SetGate")
+
+
+def _lost(dice: random.Random, shape: Shape, site: str, at: float, lasts: float) -> Fault:
+    """A data site, or what it needs to hold a service, is gone for a while."""
+    names = databases(shape)
+    if names and dice.random() < 0.4:
+        name, mend, _ = dice.choices(PROGRAMS, [weight for *_, weight in PROGRAMS])[0]
+        args: tuple[Argument, ...] = (dice.choice((*names, "controller")), site)
+    else:
+        name, mend, _ = dice.choices(BREAKS, [weight for *_, weight in BREAKS])[0]
+        args = (site,)
+    back = Mend(mend, args, round(lasts, 3)) if mend else None
+    return Fault(name, args, round(at, 3), mend=back)
+
+
+def _watching(dice: random.Random, site: str) -> Moment:
+    return Moment(site, dice.choice(WATCHED), 1, after=dice.random() < 0.5)
+
+
+def seesaw(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """The data sites fail in turn, each soon after the other has taken over or while it does."""
+    faults = []
+    sites = list(shape.data_names)
+    for turn in range(dice.choice((2, 2, 3, 4))):
+        site, other = sites[turn % len(sites)], sites[(turn + 1) % len(sites)]
+        gap = dice.choice((0.4, 1.2, 2.5, 5.0)) * (0.5 + dice.random())
+        lasts = gap * dice.choice((0.4, 0.9, 1.1, 1.6))
+        fault = _lost(dice, shape, str(site), at, lasts)
+        if turn and dice.random() < 0.4:
+            fault = replace(fault, on=_watching(dice, str(site)))
+        elif dice.random() < 0.25:
+            more = _lost(dice, shape, str(other), at, lasts * dice.random())
+            faults.append(replace(more, on=_watching(dice, str(other))))
+        faults.append(fault)
+        at += gap
+    return faults
+
+
+def _thin(dice: random.Random, at: float, primary: str, other: str, lasts: float) -> Fault:
+    """A voter gets no log from the primary, and all else works."""
+    link = (other, primary, "replication")
+    return Fault("cut_link", link, round(at, 3), mend=Mend("heal_link", link, round(lasts, 3)))
+
+
+def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """One voter falls behind, so that only the others hold the newest writes; then a site is lost."""
+    primary = str(shape.data_names[0])
+    others = (*shape.data_names[1:], *shape.witness_names)
+    faults = [
+        _thin(dice, at, primary, str(other), dice.choice((1.0, 2.0, 6.0)) * (0.5 + dice.random()))
+        for other in dice.sample(others, len(others) // 2)
+    ]
+    at += 0.5 + dice.random()
+    faults.extend(seesaw(dice, shape, at))
+    return faults
+
+
+def _mute(site: str, shape: Shape, at: float, lasts: float) -> list[Fault]:
+    """A site does not reach the store, and everything else."""
+    return [
+        Fault("cut_link", link, round(at, 3), mend=Mend("heal_link", link, round(lasts, 3)))
+        for other in (*shape.data_names, *shape.witness_names)
+        if other != site
+        for link in ((site, str(other), "store"),)
+    ]
+
+
+def mute(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """One site's word grows old: it reads and writes no records while others move."""
+    site = str(dice.choice((*shape.data_names, *shape.witness_names)))
+    lasts = dice.choice((1.0, 3.0, 6.0)) * (0.5 + dice.random())
+    begins = at + dice.choice((-0.3, 0.05, 0.3, 0.8)) * dice.random()
+    silenced = _mute(site, shape, begins, lasts)
+    if dice.random() < 0.5:
+        mover = str(dice.choice(shape.data_names))
+        moment = replace(_watching(dice, mover), intent=dice.choice(("Promote", "RaiseEpoch")))
+        silenced = [replace(fault, on=moment) for fault in silenced]
+    return [*silenced, *seesaw(dice, shape, at)]
+
+
+def two_lost(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """Two sites of three are lost; perhaps an operator orders the third to go on."""
+    left = str(dice.choice(shape.data_names))
+    gone = [str(s) for s in (*shape.data_names, *shape.witness_names) if s != left]
+    faults = []
+    for site in gone:
+        lasts = dice.choice((3.0, 6.0, 10.0)) * (0.5 + dice.random())
+        name, back = dice.choice((("cut_site", "heal_site"), ("power_off", "power_on")))
+        faults.append(Fault(name, (site,), round(at, 3), mend=Mend(back, (site,), round(lasts, 3))))
+        at += dice.choice((0.0, 0.2, 1.5)) * dice.random()
+    at += 1.0 + 2.0 * dice.random()
+    if dice.random() < 0.7:
+        order = dice.choice(("force_single", "force_failover"))
+        faults.append(Fault(order, (left,), round(at, 3)))
+    return faults
+
+
+def no_store(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """etcd's majority is lost, then a data site; sometimes it comes back as it was long ago."""
+    everybody = [str(s) for s in (*shape.data_names, *shape.witness_names)]
+    faults = []
+    for site in dice.sample(everybody, len(everybody) // 2 + 1):
+        lasts = 2.0 + 6.0 * dice.random()
+        back = Mend("start", ("etcd", site), round(lasts, 3))
+        faults.append(Fault("kill", ("etcd", site), round(at, 3), mend=back))
+    at += 2.0 * dice.random()
+    faults.extend(seesaw(dice, shape, at))
+    return faults
+
+
+def restored(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """The store forgets an epoch, and then a site is lost."""
+    faults = seesaw(dice, shape, at)
+    at = max(fault.at for fault in faults) + 2.0 * dice.random()
+    faults.append(Fault("restore_etcd", (), round(at, 3)))
+    site = str(dice.choice(shape.data_names))
+    faults.append(_lost(dice, shape, site, at + 2.0 * dice.random(), 3.0))
+    return faults
+
+
+def cold_start(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """All sites lose power together, and come back in any order."""
+    return [
+        Fault(
+            "power_off",
+            (str(site),),
+            round(at + 0.3 * dice.random() * dice.randrange(2), 3),
+            mend=Mend("power_on", (str(site),), round(1.0 + 6.0 * dice.random(), 3)),
+        )
+        for site in (*shape.data_names, *shape.witness_names)
+    ]
+
+
+def own_clock(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A controller's clock runs slow or fast; its site is frozen or cut; leases must not overlap."""
+    faults = []
+    for site in shape.data_names:
+        rate = dice.choice((0.9, 0.95, 1.0, 1.05, 1.1))
+        faults.append(Fault("drift", ("controller", str(site), rate), round(at - 0.5, 3)))
+    return [*faults, *seesaw(dice, shape, at)]
+
+
+def full_disk(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """Slow disks, so that much is received and not yet durable; then power is lost."""
+    names = databases(shape)
+    if not names:
+        return own_clock(dice, shape, at)
+    faults = []
+    copies = [(name, str(site)) for name in names for site in shape.data_names]
+    copies += [(f"{name} keeper", str(site)) for name in names for site in shape.witness_names]
+    for what, site in dice.sample(copies, max(1, len(copies) // 2)):
+        faults.append(Fault("stall_disk", (what, site, dice.choice((0.1, 0.5))), round(at, 3)))
+    at += 0.5 + dice.random()
+    for site in dice.sample([str(s) for s in (*shape.data_names, *shape.witness_names)], 2):
+        back = Mend("power_on", (site,), round(0.5 + 4.0 * dice.random(), 3))
+        faults.append(Fault("power_off", (site,), round(at, 3), mend=back))
+    return faults
+
+
+RECIPES: dict[Recipe, int] = {
+    seesaw: 16,
+    thin: 12,
+    mute: 8,
+    two_lost: 5,
+    no_store: 3,
+    restored: 3,
+    cold_start: 3,
+    own_clock: 3,
+    full_disk: 4,
+}
