@@ -25,8 +25,8 @@ from controller.cli.table_words import (
     roles_of,
     spoken,
 )
+from controller.core.ladder import AnyStep, Step
 from controller.core.rules import RULES, Rule
-from controller.core.sequences import AnyStep, Step
 from controller.web.schema import json_schema
 
 ROLES: Final = "diagrams/roles.svg"

@@ -4,9 +4,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from controller.core.ladder import AnyStep
 from controller.core.model import Role
 from controller.core.rule import Rule
-from controller.core.sequences import AnyStep
 
 Named = Callable[..., Any]
 

@@ -8,11 +8,11 @@ says so, and the order is refused where anything less would do.
 
 from controller.core import asked, copies, guards, troubles
 from controller.core.intents import CommitAlone, EndAlone, Intent
+from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, Epoch, EpochRecord, SiteName
 from controller.core.quorum import voters_of
 from controller.core.raising import next_epoch
 from controller.core.requests import Request
-from controller.core.sequences import AnyStep, DatabaseStep, Step
 from controller.core.view import View
 
 GAP = 10  # below an assumed epoch: numbers that the others may use meanwhile
@@ -30,7 +30,7 @@ def refusals(view: View) -> tuple[str, ...]:
         if site != view.me and view.others[site].seen.control_s <= fresh:
             found.append(f"{site} is heard: failover or switchover moves the service provably")
     for state in view.own.databases:
-        if copies.voter_follows(view, state):
+        if copies.living_voter_follows(view, state):
             found.append(f"{state.name}: another voter follows, its commits are acknowledged")
     return tuple(found)
 

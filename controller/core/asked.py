@@ -146,8 +146,9 @@ def alone_ordered(view: View) -> bool:
 
 
 def redundancy_back(view: View) -> bool:
-    """The store answers, and of every database another voter follows."""
-    return view.store_ok and all(copies.voter_follows(view, state) for state in view.own.databases)
+    """The store answers, and of every database a living voter follows."""
+    following = (copies.living_voter_follows(view, state) for state in view.own.databases)
+    return view.store_ok and all(following)
 
 
 def alone_is_over(view: View) -> bool:

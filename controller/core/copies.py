@@ -22,15 +22,28 @@ def sealed_here(view: View, state: DatabaseState) -> bool:
 
 def voter_follows(view: View, state: DatabaseState) -> bool:
     """Another voter of this epoch streams from this primary, so commits are acknowledged."""
+    return bool(voters_following(view, state))
+
+
+def living_voter_follows(view: View, state: DatabaseState) -> bool:
+    """The same of a voter whose site is heard: a connection to a dead one may look alive for long."""
+    limit = view.spec.timings.suspect_after_s
+    following = voters_following(view, state)
+    return any(view.others[site].seen.control_s <= limit for site in following)
+
+
+def voters_following(view: View, state: DatabaseState) -> frozenset[SiteName]:
+    """The voters of this epoch that stream from this primary."""
     voters = voters_of(view, state.name)
-    return any(
-        follower.streaming
+    return frozenset(
+        follower.site
+        for follower in state.followers
+        if follower.streaming
         and not follower.quarantined
         and follower.site is not None
         and follower.site in state.admitted
         and (voter := voters.get(follower.site)) is not None
         and voter.promised == view.own.promised
-        for follower in state.followers
     )
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from bgp.policy import Stance
 from controller.core import asked, troubles
 from controller.core.intents import Announce, Direct, HoldTraffic, Intent, lane
+from controller.core.ladder import Rung, climb
 from controller.core.model import Role, SiteName
 from controller.core.reason import Reason
 from controller.core.rule import Guard, Rule
 from controller.core.rules import RULES
-from controller.core.sequences import Rung, climb
 from controller.core.view import View
 from controller.core.wants import HOLD, KEEP, Keep
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 from controller.core import asked, copies, guards
 from controller.core.intents import AskSwitchover, Intent, RaiseEpoch, SetGate
+from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, SiteName
 from controller.core.position import Order, Position, compare
 from controller.core.quorum import majority
 from controller.core.raising import next_epoch
 from controller.core.requests import Kind, Request, SeenRequest, State, closed, in_force
-from controller.core.sequences import AnyStep, DatabaseStep, Step
 from controller.core.view import OtherSite, View
 from controller.core.wants import HOLD, Keep
 

@@ -17,6 +17,9 @@ def next_epoch(view: View) -> Epoch:
     if view.record is not None:
         known.append(view.record.epoch)
     known.extend(state.epoch for state in view.own.databases)
+    for other in view.others.values():
+        if other.report is not None:
+            known.extend(found.state.epoch for found in other.report.databases)
     for database in view.spec.databases:
         known.extend(voter.promised for voter in voters_of(view, database).values())
     return Epoch(max(known) + 1)

@@ -7,9 +7,9 @@ from functools import cache
 from bgp.policy import Stance
 from controller.core import raising, sequences, wants
 from controller.core.intents import Intent
+from controller.core.ladder import AnyStep
 from controller.core.model import Role, SiteName
 from controller.core.reason import Reason
-from controller.core.sequences import AnyStep
 from controller.core.view import View
 from controller.core.wants import Keep
 

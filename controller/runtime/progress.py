@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from controller.core.decide import Decision
 from controller.core.intents import RaiseEpoch, name
+from controller.core.ladder import climbed
 from controller.core.model import Epoch, EpochRecord, Instant, ServiceName
-from controller.core.sequences import climbed
 from controller.core.view import View
 from controller.core.wire import Change, ChangeStep
 from controller.ports import Clock

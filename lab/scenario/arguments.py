@@ -7,6 +7,7 @@ from typing import Final
 
 from bgp.policy import Stance
 from controller.core.model import Role
+from controller.core.requests import State
 from controller.core.sequences import TAKE_OVER
 
 Value = str | int | float
@@ -82,6 +83,7 @@ ARGUMENTS: Final = {
         Argument(name="UNIT", says="a program that only its supervisor starts", values=UNITS),
         Argument(name="CLIENT", says="a client", values=CLIENTS),
         Argument(name="STANCE", says="a stance of the routes", values=tuple(Stance)),
+        Argument(name="STATE", says="how far a request is", values=tuple(State)),
         Argument(name="ROLE", says="a role", values=tuple(Role)),
         Argument(
             name="STEP",

@@ -27,6 +27,8 @@ from lab.scenario.places import (
 from lab.scenario.play import StageError
 
 PREFIX: Final = "/tricast/"
+PYTHON: Final = "/opt/tricast/.venv/bin/python"
+AGREED: Final = (0, 4)  # done or under way; waits for an approval
 STEERED: Final = ("postgres", "mariadb", "keeper-mariadb")  # started by their own agent
 
 
@@ -40,14 +42,8 @@ class Hands:
     off: set[str] = field(default_factory=set)
     by_hand: list[Running] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
+    standing: dict[str, tuple[str, ...]] = field(default_factory=dict)  # order -> what ends it
     newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
-
-    async def act(self, phrase: Phrase) -> None:
-        """It has been done."""
-        try:
-            await ACTS[phrase.key](self, phrase)
-        except (LabError, TimeoutError) as error:
-            raise StageError(f"the lab cannot {phrase}: {error}") from error
 
     async def mend(self) -> None:
         """Nothing is cut, frozen, switched off or paused any more."""
@@ -71,7 +67,8 @@ class Hands:
                 switch = self.lab.path(node, f"/run/lab/{name}.off")
                 if switch.exists() and name not in STEERED:
                     await self.lab.start(node, name)
-        await self.etcdctl("del", "--prefix", f"{PREFIX}pause/")
+        for orders in list(self.standing):
+            await self.tricast(*self.standing.pop(orders))
 
     async def allow_moves(self) -> None:
         """The flap window of every service is over."""
@@ -85,6 +82,17 @@ class Hands:
         if done.code:
             raise LabError(f"etcdctl {words[0]}: {done.stderr.strip()[-200:]}")
         return done.stdout
+
+    async def tricast(self, *words: str, at: str = "") -> Finished:
+        """What an operator types, at `at` or at the first data site that agrees."""
+        command = ["env", "PYTHONPATH=/opt/tricast", PYTHON, "-m", "controller.cli.main"]
+        said: list[str] = []
+        for site in (at,) if at else DATA_SITES:
+            done = await self.lab.run(EDGE[site], [*command, *words], check=False)
+            if done.code in AGREED:
+                return done
+            said.append(f"{site}: {(done.stderr or done.stdout).strip()[-200:]}")
+        raise LabError(f"tricast {' '.join(words)}: {'; '.join(said)}")
 
     async def add_table(self, name: str, node: str, chains: str, sites: frozenset[str]) -> None:
         """The packet filter of the node has these chains, under a name of their own."""
@@ -274,92 +282,7 @@ async def _second(hands: Hands, phrase: Phrase) -> None:
         raise StageError(f"the second controller ended with {done.code} and said {said[-200:]!r}")
 
 
-# --- operators, the store, a database by hand ----------------------------------------------------
-
-
-async def _remember(hands: Hands, _: Phrase) -> None:
-    hands.snapshot = await _records(hands)
-
-
-async def _records(hands: Hands) -> dict[str, str]:
-    found = json.loads(await hands.etcdctl("get", "--prefix", f"{PREFIX}services/", "-w", "json"))
-    return {
-        base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]).decode()
-        for entry in found.get("kvs", ())
-    }
-
-
-async def _roll_back(hands: Hands, _: Phrase) -> None:
-    if not hands.snapshot:
-        raise StageError("there is no snapshot: `remember store` comes first")
-    hands.newest = await _records(hands)
-    await _put_all(hands, hands.snapshot)
-
-
-async def _roll_on(hands: Hands, _: Phrase) -> None:
-    await _put_all(hands, hands.newest)
-
-
-async def _put_all(hands: Hands, records: Mapping[str, str]) -> None:
-    for key, value in records.items():
-        await hands.etcdctl("put", key, stdin=value)
-
-
-async def _compact(hands: Hands, _: Phrase) -> None:
-    found = json.loads(await hands.etcdctl("get", "--prefix", PREFIX, "-w", "json"))
-    await hands.etcdctl("compact", str(found["header"]["revision"]))
-    for site in SITES:
-        await hands.etcdctl("--endpoints", f"http://{ADDRESS[site]}:2379", "defrag")
-
-
-async def _put_right(hands: Hands, phrase: Phrase) -> None:
-    service = phrase.text("SERVICE")
-    eyes = Eyes(hands.lab)
-    known = [0]
-    for site in SITES:
-        for side in (await eyes.service(site, service)).get("sites", ()):
-            known += [int(found["promised"]) for found in side.get("databases", ())]
-    record = {
-        "format": 1,
-        "epoch": max(known) + 1,
-        "holder": phrase.text("DC"),
-        "kind": "regained",
-        "reason": "put right by hand",
-        "asked_by": "scenario",
-        "at": "2026-01-01T00:00:00.000Z",
-    }
-    key = f"{PREFIX}services/{service}/epoch"
-    await hands.etcdctl("put", key, stdin=json.dumps(record))
-
-
-async def _pause(hands: Hands, phrase: Phrase) -> None:
-    await hands.etcdctl("put", f"{PREFIX}pause/{phrase.text('SERVICE')}", "as the scenario says")
-
-
-async def _resume(hands: Hands, phrase: Phrase) -> None:
-    await hands.etcdctl("del", f"{PREFIX}pause/{phrase.text('SERVICE')}")
-
-
-async def _allow_move(hands: Hands, _: Phrase) -> None:
-    await hands.allow_moves()
-
-
-async def _promote_by_hand(hands: Hands, phrase: Phrase) -> None:
-    node = f"{phrase.text('DC')}-db"
-    as_postgres = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-h", "/run/postgresql"]
-    as_root = ["mariadb", "--defaults-file=/dev/null", "-u", "root"]
-    command = {
-        "ledger": [*as_postgres, "-d", "wallet", "-c", "select pg_promote(true, 10)"],
-        "journal": [*as_root, "--socket=/run/mysqld/journal.sock", "-e", _OPEN_MARIADB],
-    }[phrase.text("DATABASE")]
-    done = await hands.lab.run(node, command, check=False)
-    if done.code:
-        raise StageError(f"{node}: {done.stderr.strip()[-200:]}")
-
-
-_OPEN_MARIADB: Final = "stop slave; set global read_only = 0"
-
-ACTS: Final[Mapping[str, Act]] = {
+LINKS_AND_PROCESSES: Final[Mapping[str, Act]] = {
     "cut": _cut,
     "cut_wan": _cut_wan,
     "cut_internet": _cut_internet,
@@ -389,13 +312,4 @@ ACTS: Final[Mapping[str, Act]] = {
     "power_on": _power_on,
     "crash_after": _crash_after,
     "second": _second,
-    "compact": _compact,
-    "remember": _remember,
-    "roll_back": _roll_back,
-    "roll_on": _roll_on,
-    "put_right": _put_right,
-    "pause": _pause,
-    "resume": _resume,
-    "promote_by_hand": _promote_by_hand,
-    "allow_move": _allow_move,
 }

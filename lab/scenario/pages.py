@@ -9,6 +9,7 @@ from lab.scenario.words import (
     GIVENS,
     NETWORK,
     OTHERS,
+    PEOPLE,
     PROCESSES,
     STORAGE,
     Form,
@@ -20,7 +21,8 @@ PARTS: Final = (
     ("Links", "at, after, then", NETWORK),
     ("Processes and power", "at, after, then", PROCESSES),
     ("Disks", "at, after, then", STORAGE),
-    ("Routes, clocks, the store, people", "at, after, then", OTHERS),
+    ("Operators", "at, after, then", PEOPLE),
+    ("Routes, clocks, the store, a database by hand", "at, after, then", OTHERS),
     ("What is looked at", "expect, never, finally", CONDITIONS),
 )
 TOP: Final = """\

@@ -8,6 +8,7 @@ from lab.client.attempts import missing, repeated
 from lab.netns.error import LabError
 from lab.netns.lab import Lab
 from lab.rehearsal.eyes import DATA_SITES, EDGE, Eyes, wait_for
+from lab.scenario.acts import do
 from lab.scenario.arguments import CLIENTS, SERVICES
 from lab.scenario.crowd import PATIENT_TIMEOUT_S, USUAL_TIMEOUT_S, Crowd
 from lab.scenario.hands import Hands
@@ -39,7 +40,7 @@ class LabStage:
         self.eyes = Eyes(self.lab)
         self.crowd = Crowd()
         self.hands = Hands(self.lab, self.wait)
-        self.sight = Sight(self.lab, self.eyes, self.crowd)
+        self.sight = Sight(self.lab, self.eyes, self.crowd, self.hands)
 
     # --- the stage ---------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class LabStage:
 
     async def act(self, phrase: Phrase) -> None:
         """It has been done."""
-        await self.hands.act(phrase)
+        await do(self.hands, phrase)
         self.sight.acted_at = time.monotonic()
         self.redundancy_s = None
 

@@ -16,6 +16,7 @@ from lab.netns.lab import Lab
 from lab.rehearsal.eyes import DATA_SITES, EDGE, PREFIX, Eyes
 from lab.scenario.arguments import DATABASES
 from lab.scenario.crowd import Crowd
+from lab.scenario.hands import Hands
 from lab.scenario.matching import Phrase
 from lab.scenario.places import URL, program_at
 from lab.scenario.play import Look
@@ -31,6 +32,7 @@ class Sight:
     lab: Lab
     eyes: Eyes
     crowd: Crowd
+    hands: Hands
     began_at: float = 0.0  # monotonic
     acted_at: float = 0.0
     first: dict[str, tuple[str, int]] = field(default_factory=dict)  # service -> holder, epoch
@@ -70,6 +72,12 @@ class Sight:
                     words = _words(line)
                     if words.get("event") in ("decision", "intent") and "rule" in words:
                         yield site, int(words["rule"])
+
+    async def requests(self, service: str) -> list[dict[str, Any]]:
+        """Everything that operators have asked of the service."""
+        words = ("requests", "--all", "--service", service, "--json")
+        done = await self.hands.tricast(*words)
+        return list(json.loads(done.stdout)["requests"])
 
     async def unsettled(self, service: str = "wallet") -> str:
         """What is missing until the service is healthy and wholly redundant; "" for nothing."""
@@ -225,6 +233,15 @@ async def _refuses(sight: Sight, phrase: Phrase) -> Look:
     return Look(any(phrase.text("TEXT") in str(line) for line in said), f"says {said}")
 
 
+async def _asked(sight: Sight, phrase: Phrase) -> Look:
+    seen = await sight.requests(phrase.text("SERVICE"))
+    newest = max(seen, key=lambda found: int(found["number"]), default=None)
+    if newest is None:
+        return Look(true=False, seen="nothing was asked")
+    shown = f"{newest['kind']}: {newest['state']} ({newest['state_why']})"
+    return Look(newest["state"] == phrase.text("STATE"), shown)
+
+
 async def _runs(sight: Sight, phrase: Phrase) -> Look:
     node, name = program_at(phrase.text("PROGRAM"), phrase.text("SITE"))
     found = sight.lab.processes(node, name)
@@ -261,6 +278,7 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Awaitable[Look]]]] = {
     "moves": _moves,
     "warns": _warns,
     "refuses": _refuses,
+    "asked": _asked,
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

@@ -175,6 +175,26 @@ STORAGE: Final = (
     ),
 )
 
+PEOPLE: Final = (
+    _act("pause", "pause SERVICE", "an operator freezes the automation of the service"),
+    _act("resume", "resume SERVICE", "the operator lets it go on"),
+    _act("switchover", "ask switchover of SERVICE to DC", "planned: nothing is lost or refused"),
+    _act(
+        "failover", "ask failover of SERVICE to DC", "the site takes over whatever the holder does"
+    ),
+    _act(
+        "forced_failover",
+        "force failover of SERVICE to DC",
+        "the same, asked at that site, without the voters it does not reach",
+    ),
+    _act("force_single", "force single SERVICE at DC", "the last survivor is told to serve alone"),
+    _act(
+        "drain", "drain DC", "an operator takes every role and then its routes away from the site"
+    ),
+    _act("undrain", "undrain DC", "it may have them again"),
+    _act("allow_move", "allow another move of SERVICE", "the last move is acknowledged: no flap"),
+)
+
 OTHERS: Final = (
     _act(
         "stick",
@@ -221,17 +241,14 @@ OTHERS: Final = (
         "an operator writes an epoch record above every promise, with this holder",
         not_sim="its checkers rightly take a record that no decision asked for as a fault",
     ),
-    _act("pause", "pause SERVICE", "an operator freezes the automation of the service"),
-    _act("resume", "resume SERVICE", "the operator lets it go on"),
     _act(
         "promote_by_hand",
         "promote DATABASE at DC by hand",
         "somebody makes a standby database writable, asking nobody",
     ),
-    _act("allow_move", "allow another move of SERVICE", "the operator ends the flap window"),
 )
 
-ACTS: Final = (*NETWORK, *PROCESSES, *STORAGE, *OTHERS)
+ACTS: Final = (*NETWORK, *PROCESSES, *STORAGE, *OTHERS, *PEOPLE)
 
 CONDITIONS: Final = (
     _condition(
@@ -273,6 +290,7 @@ CONDITIONS: Final = (
     _condition("moves", "SERVICE moves more than COUNT times", "changes of holder since the start"),
     _condition("warns", "SITE warns TEXT", "a warning of its daemon has these words"),
     _condition("refuses", "DC refuses because TEXT", "its daemon says what keeps it from acting"),
+    _condition("asked", "newest request of SERVICE is STATE", "how far the last one asked is"),
     _condition("runs", "PROGRAM runs at SITE", "its process is there"),
     _condition("lands", "CLIENT lands at DC", "the client's packets end at its app servers"),
     _condition(

@@ -30,6 +30,8 @@ def test_only_who_is_left_may_be_ordered_to_serve_alone() -> None:
     assert alone.refusals(last_standby()) == ()
     assert "dc1 is heard" in alone.refusals(serving())[0]
     assert "another voter follows" in alone.refusals(silent(serving()))[0]
+    lingering = other(silent(serving()), WITNESS, seen=GONE)  # connections that look alive
+    assert alone.refusals(lingering) == ()
     assert "is down" in alone.refusals(state(last_standby(), liveness="down"))[0]
     assert "already" in alone.refusals(replace(last_holder(), alone=ORDER))[0]
     assert "not known" in alone.refusals(replace(last_holder(), record=None))[0]

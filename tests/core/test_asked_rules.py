@@ -614,6 +614,12 @@ def test_when_a_voter_follows_again_commits_wait_for_it_and_the_order_ends() -> 
     assert decide(serving()).rule == 401
 
 
+def test_a_connection_to_a_dead_voter_does_not_end_serving_alone() -> None:
+    dead = other(silent(state(alone(serving()), alone=True)), WITNESS, seen=GONE)
+    assert decide(dead).rule == 241
+    assert decide(other(dead, WITNESS, seen=HERE)).rule == 240
+
+
 def test_not_before_the_epoch_is_recorded() -> None:
     view = record(state(alone(serving()), alone=True), revision=0)
     assert decide(view).rule == 241

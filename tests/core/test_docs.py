@@ -7,10 +7,11 @@ import pytest
 
 from controller.cli import docs
 from controller.cli.main import main, tricast
+from controller.core.ladder import Rung, climb
 from controller.core.model import Role
 from controller.core.reason import Reason
 from controller.core.rules import RULES, Rule
-from controller.core.sequences import TAKE_OVER, Rung, climb
+from controller.core.sequences import TAKE_OVER
 from controller.core.view import View
 from lab.verbs import verb_names
 from tests.core.views import dc2_view

@@ -160,6 +160,7 @@ CASES = (
         traffic=DC1,
         intents=(
             Promise(epoch=Epoch(3)),
+            CloseDatabase(database=LEDGER),
             Direct(site=DC1),
             Announce(stance=Stance.BACKUP, epoch=Epoch(2)),
         ),
@@ -653,7 +654,8 @@ def test_no_row_and_no_guard_is_left_out() -> None:
 
 def test_a_busy_lane_is_left_alone_and_no_lane_is_asked_twice() -> None:
     view = view_of(110)
-    assert decide(replace(view, busy=frozenset({"traffic", "promise"}))).intents == (
+    busy = frozenset({"traffic", "promise", f"database:{LEDGER}"})
+    assert decide(replace(view, busy=busy)).intents == (
         Announce(stance=Stance.BACKUP, epoch=Epoch(2)),
     )
     view = own(leased(climbing(), 0.1), promised=Epoch(9))

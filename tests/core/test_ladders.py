@@ -22,18 +22,14 @@ from controller.core.intents import (
     SetGate,
     StartDatabase,
 )
+from controller.core.ladder import AnyStep, DatabaseStep, Rung, Step, climb, climbed
 from controller.core.model import DatabaseName, Epoch, Liveness
+from controller.core.raising import next_epoch
 from controller.core.sequences import (
     REJOIN,
     STAND_READY,
     STEP_DOWN,
     TAKE_OVER,
-    AnyStep,
-    DatabaseStep,
-    Rung,
-    Step,
-    climb,
-    climbed,
     rejoin_unfinished,
 )
 from controller.core.view import View
@@ -98,6 +94,12 @@ def new_primary(view: View) -> View:
     return copy(new_holder(view), DC1, epoch=THREE)
 
 
+def by_hand(view: View) -> View:
+    """Somebody has promoted dc2's server, which numbered its timeline by itself."""
+    promoted = state(view, epoch=THREE, upstream=None, receiving=False, streaming=False)
+    return own(promoted, promised=Epoch(2))
+
+
 def admitted(view: View) -> View:
     return copy(view, DC1, admitted=frozenset({DC2, WITNESS}))
 
@@ -113,6 +115,7 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
     ("TAKE_OVER", "promised", climbing(), True, Promise(epoch=THREE)),
     ("TAKE_OVER", "promised", own(climbing(), promised=Epoch(2)), False, Promise(epoch=THREE)),
     ("TAKE_OVER", "promised", own(climbing(), promised=Epoch(4)), True, Promise(epoch=THREE)),
+    ("TAKE_OVER", "promised", by_hand(climbing()), False, NOT_ASKED),
     ("TAKE_OVER", "fenced", climbing(), True, FenceOthers(epoch=THREE)),
     ("TAKE_OVER", "fenced", own(climbing(), fenced=Epoch(2)), False, FenceOthers(epoch=THREE)),
     (
@@ -280,6 +283,15 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         False,
         CloseDatabase(database=LEDGER),
     ),
+    ("REJOIN", "honest", dc2_view(), True, Rejoin(database=LEDGER, upstream=DC1, epoch=Epoch(2))),
+    ("REJOIN", "honest", by_hand(new_holder(dc2_view())), False, WAITING),
+    (
+        "REJOIN",
+        "honest",
+        by_hand(new_primary(dc2_view())),
+        False,
+        Rejoin(database=LEDGER, upstream=DC1, epoch=THREE),
+    ),
     ("REJOIN", "started", dc2_view(), True, StartDatabase(database=LEDGER)),
     (
         "REJOIN",
@@ -402,6 +414,7 @@ def test_the_ladders_are_these() -> None:
         ("verified", ("serving", "attracting")),
     ]
     assert [(step.name, step.needs) for step in REJOIN] == [
+        ("honest", ()),
         ("promised", ()),
         ("addressed", ()),
         ("started", ("promised",)),
@@ -414,7 +427,7 @@ def test_the_ladders_are_these() -> None:
     assert [(step.name, step.needs) for step in STEP_DOWN] == [
         ("promised", ()),
         ("yielded", ()),
-        ("closed", ("promised",)),
+        ("closed", ()),
     ]
     assert [(step.name, step.needs) for step in STAND_READY] == [("addressed", ()), ("started", ())]
     assert sequences.NOTHING == ()
@@ -500,3 +513,16 @@ def test_a_voter_behind_the_own_log_is_no_reason_to_wait() -> None:
 def test_no_apps_are_waited_for_where_none_are_declared() -> None:
     view = spec(own(serving(), apps_total=0, apps_up=0), min_healthy=3)
     assert climbed(climb(TAKE_OVER, view))
+
+
+def test_a_copy_promoted_by_hand_comes_back_before_its_site_promises_again() -> None:
+    """With the higher promise its own count of timelines would rank above what was acknowledged."""
+    found = decide(by_hand(new_primary(dc2_view())))
+    assert not any(isinstance(intent, Promise) for intent in found.intents)
+    assert Rejoin(database=LEDGER, upstream=DC1, epoch=THREE) in found.intents
+    rejoined = state(new_primary(dc2_view()), epoch=THREE, quarantined=True)
+    assert Promise(epoch=THREE) in decide(own(rejoined, promised=Epoch(2))).intents
+
+
+def test_the_next_epoch_is_above_one_that_was_made_by_hand_elsewhere() -> None:
+    assert next_epoch(copy(climbing(), DC1, epoch=Epoch(7))) == 8

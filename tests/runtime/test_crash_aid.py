@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core.decide import Decision, decide
-from controller.core.sequences import Rung
+from controller.core.ladder import Rung
 from controller.daemon.crash_aid import crash_aid
 from tests.core.views import LEDGER, dc2_view
 

@@ -34,7 +34,12 @@ class Telling(Ground):
         )
 
     def tell_promoted(self, server: Server, before: Log, *, by_hand: bool) -> None:
-        """A server has become writable."""
+        """A server has become writable; with less than a proof, it is said first what that costs."""
+        record, order = self.record_of(server.service), self.order_of(server.site, server.service)
+        if order is not None:
+            self._tell_loss(server, frozenset(order.request.excused), order.request.statement)
+        elif record is not None and record.excused and record.epoch == server.opened_under:
+            self._tell_loss(server, frozenset(record.excused), record.reason)
         self.tell(
             truth.Promoted(
                 self.now,
@@ -55,11 +60,6 @@ class Telling(Ground):
                 by_hand,
             )
         )
-        record, order = self.record_of(server.service), self.order_of(server.site, server.service)
-        if order is not None:
-            self._tell_loss(server, frozenset(order.request.excused), order.request.statement)
-        elif record is not None and record.excused and record.epoch == server.opened_under:
-            self._tell_loss(server, frozenset(record.excused), record.reason)
 
     def _tell_loss(self, server: Server, missing: frozenset[SiteName], statement: str) -> None:
         self.tell(

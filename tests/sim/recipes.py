@@ -66,7 +66,7 @@ def _thin(dice: random.Random, at: float, primary: str, other: str, lasts: float
 
 
 def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
-    """One voter falls behind, so that only the others hold the newest writes; then a site is lost."""
+    """A voter falls behind, only the others hold the newest writes; then a site is lost."""
     primary = str(shape.data_names[0])
     others = (*shape.data_names[1:], *shape.witness_names)
     faults = [
@@ -155,7 +155,7 @@ def cold_start(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
 
 
 def own_clock(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
-    """A controller's clock runs slow or fast; its site is frozen or cut; leases must not overlap."""
+    """A controller's clock runs slow or fast while sites are lost: leases must not overlap."""
     faults = []
     for site in shape.data_names:
         rate = dice.choice((0.9, 0.95, 1.0, 1.05, 1.1))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from controller.core.model import EpochRecord
+from controller.core.requests import Kind
 from lab.scenario.arguments import RUNS_AT, SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
@@ -36,6 +37,7 @@ class Acts:
     snapshot: dict[str, EpochRecord] = field(default_factory=dict)
     newest: dict[str, EpochRecord] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
 
     def act(self, phrase: Phrase) -> None:
         """It has been done."""
@@ -64,6 +66,9 @@ class Acts:
         for service in self.paused:
             self.world.resume(service)
         self.paused.clear()
+        for site in self.drained:
+            self.world.undrain(site)
+        self.drained.clear()
         self.world.heal_everything()
 
     def set_app(self, site: str, app: str, *, up: bool) -> None:
@@ -316,8 +321,29 @@ def _resume(acts: Acts, phrase: Phrase) -> None:
     acts.world.resume(phrase.text("SERVICE"))
 
 
-def _allow_move(acts: Acts, phrase: Phrase) -> None:
-    acts.world.store.delete(f"recent/{phrase.text('SERVICE')}")
+def _ask(kind: Kind) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        target = str(phrase.arguments.get("DC", ""))
+        acts.world.request(kind.value, phrase.text("SERVICE"), target)
+
+    return act
+
+
+def _order(do: str) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        getattr(acts.world, do)(phrase.text("DC"))
+
+    return act
+
+
+def _drain(acts: Acts, phrase: Phrase) -> None:
+    acts.drained.add(phrase.text("DC"))
+    acts.world.drain(phrase.text("DC"))
+
+
+def _undrain(acts: Acts, phrase: Phrase) -> None:
+    acts.drained.discard(phrase.text("DC"))
+    acts.world.undrain(phrase.text("DC"))
 
 
 def _at_database(do: str) -> Act:
@@ -372,5 +398,11 @@ ACTS: Final[Mapping[str, Act]] = {
     "pause": _pause,
     "resume": _resume,
     "promote_by_hand": _at_database("promote_by_hand"),
-    "allow_move": _allow_move,
+    "allow_move": _ask(Kind.ACK),
+    "switchover": _ask(Kind.SWITCHOVER),
+    "failover": _ask(Kind.FAILOVER),
+    "forced_failover": _order("force_failover"),
+    "force_single": _order("force_single"),
+    "drain": _drain,
+    "undrain": _undrain,
 }

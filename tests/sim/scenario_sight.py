@@ -320,6 +320,15 @@ def _refuses(sight: Sight, phrase: Phrase) -> Look:
     return Look(any(phrase.text("TEXT") in line for line in said), f"says {said}")
 
 
+def _asked(sight: Sight, phrase: Phrase) -> Look:
+    newest = sight.world._newest(sight.world.service(phrase.text("SERVICE")))
+    if newest is None:
+        return Look(true=False, seen="nothing was asked")
+    request = newest.request
+    shown = f"{request.kind.value}: {request.state.value} ({request.state_why})"
+    return Look(request.state.value == phrase.text("STATE"), shown)
+
+
 def _runs(sight: Sight, phrase: Phrase) -> Look:
     name = phrase.text("PROGRAM")
     process = sight.world.process_of(PROGRAM.get(name, name), phrase.text("SITE"))
@@ -357,6 +366,7 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Look]]] = {
     "moves": _moves,
     "warns": _warns,
     "refuses": _refuses,
+    "asked": _asked,
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

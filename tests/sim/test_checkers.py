@@ -207,7 +207,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         Following(2, S, DB, W, A, 2, voter=True, prefix=True),
         "it has promised 3",
     ),
-    (PromisesKept, [PromiseKept(1, S, W, 3)], acked(2, 1), "it has promised 3"),
+    (
+        PromisesKept,
+        [PromiseKept(1, S, W, 3), acked(1.5, 1), Sealed(2, S, DB, W, 3, (2, 1))],
+        acked(3, 1),
+        "it was sealed for 3",
+    ),
     (
         PromotionsProved,
         [],
@@ -299,6 +304,30 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (NothingLost, [acked(1, 1), acked(1, 2), promoted(2, B, 3, (1, 2))], final()),
     (NothingLost, [acked(1, 1), NEWER, acked(3, 1)], None),
     (NothingLost, [promoted(1, B, 4), acked(2, 5, site=B, epoch=4), promoted(3, A, 3)], None),
+    (
+        NothingLost,
+        [
+            LossStated(0, S, DB, A, 22, frozenset({B, W}), frozenset(), "serves alone"),
+            acked(1, 1, epoch=22, by=frozenset()),
+            acked(1, 2, site=B, epoch=3),
+            promoted(2, B, 23),
+        ],
+        None,
+    ),
+    (
+        OneWriter,
+        [
+            LossStated(0, S, DB, A, 22, frozenset({B, W}), frozenset(), "serves alone"),
+            promoted(0, A, 22),
+            acked(1, 2, site=B, epoch=3),
+        ],
+        None,
+    ),
+    (
+        RoutesFollowTheHolder,
+        [PromiseKept(1, S, A, 22), RouteSeen(2, S, "isp1", A, Stance.OVERRIDE, 22)],
+        None,
+    ),
     (
         NothingLost,
         [

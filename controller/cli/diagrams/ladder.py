@@ -5,7 +5,7 @@ from typing import Final
 
 from controller.cli.diagrams.layers import placed
 from controller.cli.diagrams.svg import Drawing, mono_width, sans_width
-from controller.core.sequences import AnyStep, Step
+from controller.core.ladder import AnyStep, Step
 
 MARGIN: Final = 28
 HEIGHT: Final = 50

@@ -23,7 +23,9 @@ class NothingLost(Checker):
     """Each promoted copy holds every write acknowledged under a lower epoch, and so does the end.
 
     What a client was told to be done counts too: a retry may have found it committed. A loss that
-    an operator asked for is excused as far as it was stated: what the copy did not hold then.
+    an operator asked for is excused as far as it was stated: what the copy did not hold then, what
+    others went on to acknowledge although it was asserted that they do not, and what is
+    acknowledged alone, which exists once.
     """
 
     name: ClassVar[str] = "nothing lost"
@@ -34,6 +36,7 @@ class NothingLost(Checker):
         self.excused: dict[Name, set[Write]] = {}
         self.newest: dict[Name, Promoted] = {}
         self.epochs: dict[tuple[Name, SiteName], int] = {}  # last promoted there
+        self.forced: dict[Name, int] = {}  # the highest epoch with a stated loss
 
     def see(self, event: Event) -> None:
         match event:
@@ -41,14 +44,15 @@ class NothingLost(Checker):
                 self._acknowledged(event, (service, database))
             case Promoted(by_hand=False):
                 self._promoted(event)
-            case LossStated(service=service, database=database, holds=holds):
+            case LossStated(service=service, database=database, epoch=epoch):
                 name = (service, database)
                 known = self.acked.get(name, {}).keys()
-                self.excused.setdefault(name, set()).update(known - holds)
+                self.excused.setdefault(name, set()).update(known - event.holds)
+                self.forced[name] = max(epoch, self.forced.get(name, 0))
             case ClientTold(service=service, write=write, ok=True, site=site) if site is not None:
                 for name in [name for name in self.newest if name[0] == service]:
                     epoch = self.epochs.get((name, site), 0)
-                    self.acked.setdefault(name, {}).setdefault(write, epoch)
+                    self._note(name, write, epoch, alone=False)
             case _:
                 pass
 
@@ -61,15 +65,23 @@ class NothingLost(Checker):
             self.newest[name] = event
 
     def _acknowledged(self, event: Acknowledged, name: Name) -> None:
-        self.acked.setdefault(name, {}).setdefault(event.write, event.epoch)
+        self._note(name, event.write, event.epoch, alone=not event.by)
         newest = self.newest.get(name)
         if newest is None or newest.epoch <= event.epoch or event.write in newest.holds:
+            return
+        if event.write in self.excused.get(name, set()):
             return
         self.broken(
             event.at,
             f"write {event.write} of {event.database} is acknowledged by {event.site} under epoch "
             f"{event.epoch}, and {newest.site} was promoted without it under {newest.epoch}",
         )
+
+    def _note(self, name: Name, write: Write, epoch: int, *, alone: bool) -> None:
+        known = self.acked.setdefault(name, {})
+        if write not in known and (alone or epoch < self.forced.get(name, 0)):
+            self.excused.setdefault(name, set()).add(write)
+        known.setdefault(write, epoch)
 
     def _holds_all(
         self, at: float, name: Name, holds: frozenset[Write], epoch: int, who: str

@@ -4,7 +4,7 @@ from typing import ClassVar, TypeAlias
 
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
-from tests.sim.truth import Acknowledged, Event, LeaseServed, Promoted
+from tests.sim.truth import Acknowledged, Event, LeaseServed, LossStated, Promoted
 
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
@@ -13,16 +13,18 @@ class OneWriter(Checker):
     """Each epoch's acknowledgements come from one site, and from none once a newer one writes.
 
     An acknowledgement counts from the moment its confirmation left the voter: what was on the wire
-    while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so.
+    while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so. Where an
+    operator has asserted that nobody else acknowledges, that is the operator's word.
     """
 
     name: ClassVar[str] = "one writer"
-    sees = (Acknowledged, Promoted, LeaseServed)
+    sees = (Acknowledged, Promoted, LeaseServed, LossStated)
 
     def __init__(self) -> None:
         self.writers: dict[tuple[Name, int], SiteName] = {}
         self.newest: dict[Name, Promoted] = {}
         self.served: dict[ServiceName, LeaseServed] = {}
+        self.forced: set[tuple[Name, int]] = set()
 
     def see(self, event: Event) -> None:
         match event:
@@ -32,6 +34,8 @@ class OneWriter(Checker):
                 name = (event.service, event.database)
                 if name not in self.newest or event.epoch > self.newest[name].epoch:
                     self.newest[name] = event
+            case LossStated():
+                self.forced.add(((event.service, event.database), event.epoch))
             case LeaseServed():
                 self._served(event)
             case _:
@@ -44,7 +48,7 @@ class OneWriter(Checker):
         if writer != event.site:
             self.broken(event.at, f"{event.site} acknowledged {what}, and so did {writer}")
         newest = self.newest.get(name)
-        if newest is None or newest.epoch <= event.epoch:
+        if newest is None or newest.epoch <= event.epoch or (name, newest.epoch) in self.forced:
             return
         if event.confirmed_at > newest.at:
             self.broken(

@@ -1,21 +1,26 @@
 """(d) Promises and seals are never broken, across restarts too."""
 
 import bisect
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-from controller.core.model import ServiceName, SiteName
+from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.truth import Acknowledged, Event, Following, PromiseKept, PromiseRead, Sealed
 
+Name: TypeAlias = tuple[ServiceName, DatabaseName]
+
 
 class PromisesKept(Checker):
-    """A voter that has promised an epoch takes nothing, and confirms nothing, of a lower one."""
+    """Who has promised an epoch does not begin to follow a lower one; who has said that it is sealed
+    for it confirms nothing of a lower one. Between the two the receiver is being ended.
+    """
 
     name: ClassVar[str] = "promises kept"
     sees = (PromiseKept, PromiseRead, Sealed, Following, Acknowledged)
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[ServiceName, SiteName], list[tuple[float, int]]] = {}
+        self.kept: dict[tuple[ServiceName, SiteName], int] = {}
+        self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
 
     def see(self, event: Event) -> None:
         match event:
@@ -32,14 +37,8 @@ class PromisesKept(Checker):
             case _:
                 pass
 
-    def _promised(self, service: ServiceName, site: SiteName, at: float) -> int:
-        known = self.kept.get((service, site), [])
-        found = bisect.bisect_left(known, (at, 0))
-        return known[found - 1][1] if found else 0
-
     def _now(self, service: ServiceName, site: SiteName) -> int:
-        known = self.kept.get((service, site), [])
-        return known[-1][1] if known else 0
+        return self.kept.get((service, site), 0)
 
     def _kept(self, event: PromiseKept) -> None:
         before = self._now(event.service, event.site)
@@ -47,7 +46,7 @@ class PromisesKept(Checker):
             self.broken(
                 event.at, f"{event.site} promises epoch {event.epoch} after it promised {before}"
             )
-        self.kept.setdefault((event.service, event.site), []).append((event.at, event.epoch))
+        self.kept[event.service, event.site] = event.epoch
 
     def _read(self, event: PromiseRead) -> None:
         before = self._now(event.service, event.site)
@@ -65,6 +64,8 @@ class PromisesKept(Checker):
                 f"{event.site} says that it is sealed for epoch {event.epoch}; "
                 f"its disk says {kept}",
             )
+        key = ((event.service, event.database), event.site)
+        self.seals.setdefault(key, []).append((event.at, event.epoch))
 
     def _following(self, event: Following) -> None:
         kept = self._now(event.service, event.site)
@@ -77,10 +78,12 @@ class PromisesKept(Checker):
 
     def _acknowledged(self, event: Acknowledged) -> None:
         for voter in sorted(event.by):
-            kept = self._promised(event.service, voter, event.confirmed_at)
-            if event.epoch < kept:
+            seals = self.seals.get(((event.service, event.database), voter), [])
+            before = bisect.bisect_left(seals, (event.confirmed_at, 0))
+            sealed = max((epoch for _, epoch in seals[:before]), default=0)
+            if event.epoch < sealed:
                 self.broken(
                     event.at,
                     f"{voter} confirmed write {event.write} of {event.database} to {event.site} "
-                    f"under epoch {event.epoch}; it has promised {kept}",
+                    f"under epoch {event.epoch}; it was sealed for {sealed}",
                 )

@@ -6,7 +6,16 @@ from bgp.policy import Stance
 from controller.core.model import ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.disturbed import Disturbed
-from tests.sim.truth import AllHealed, EpochChanged, Event, FaultBegan, FaultEnded, Final, RouteSeen
+from tests.sim.truth import (
+    AllHealed,
+    EpochChanged,
+    Event,
+    FaultBegan,
+    FaultEnded,
+    Final,
+    PromiseKept,
+    RouteSeen,
+)
 
 ATTRACTING = frozenset({Stance.PREFERRED, Stance.OVERRIDE})
 LEFT_S = 12.0  # a deposed site that nothing disturbs has left `preferred` within this
@@ -19,7 +28,7 @@ class RoutesFollowTheHolder(Checker):
     """
 
     name: ClassVar[str] = "routes follow the holder"
-    sees = (RouteSeen, EpochChanged, FaultBegan, FaultEnded, AllHealed)
+    sees = (RouteSeen, EpochChanged, PromiseKept, FaultBegan, FaultEnded, AllHealed)
 
     def __init__(self) -> None:
         self.holder: dict[ServiceName, tuple[SiteName, float]] = {}
@@ -34,6 +43,10 @@ class RoutesFollowTheHolder(Checker):
                 self._overdue(at)
                 self.holder[service] = (holder, at)
                 self.holders.setdefault((service, epoch), set()).add(holder)
+            case PromiseKept(service=service, epoch=epoch, site=site):
+                # Nobody has written this epoch: an operator's order to serve alone assumes it.
+                if (service, epoch) not in self.holders:
+                    self.holders[service, epoch] = {site}
             case RouteSeen():
                 self._overdue(event.at)
                 self._in_its_own_name(event)

@@ -1,0 +1,20 @@
+"""Every act of the vocabulary, as the lab does it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from lab.netns.error import LabError
+from lab.scenario.hands import LINKS_AND_PROCESSES, Act, Hands
+from lab.scenario.matching import Phrase
+from lab.scenario.people import PEOPLE
+from lab.scenario.play import StageError
+
+ACTS: Final[Mapping[str, Act]] = {**LINKS_AND_PROCESSES, **PEOPLE}
+
+
+async def do(hands: Hands, phrase: Phrase) -> None:
+    """It has been done."""
+    try:
+        await ACTS[phrase.key](hands, phrase)
+    except (LabError, TimeoutError) as error:
+        raise StageError(f"the lab cannot {phrase}: {error}") from error

@@ -1,0 +1,174 @@
+"""What people do to the lab: operators with `tricast`, others with the store and the databases."""
+
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from lab.netns.error import LabError
+from lab.rehearsal.eyes import Eyes
+from lab.scenario.arguments import SITES
+from lab.scenario.hands import PREFIX, Act, Hands
+from lab.scenario.matching import Phrase
+from lab.scenario.places import ADDRESS
+from lab.scenario.play import StageError
+
+WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
+REASON: Final = ("--reason", "as the scenario says")
+
+
+# --- operators -----------------------------------------------------------------------------------
+
+
+async def _pause(hands: Hands, phrase: Phrase) -> None:
+    service = ("--service", phrase.text("SERVICE"))
+    await hands.tricast("pause", *service, *REASON)
+    hands.standing[f"pause {phrase.text('SERVICE')}"] = ("resume", *service)
+
+
+async def _resume(hands: Hands, phrase: Phrase) -> None:
+    await hands.tricast(*hands.standing.pop(f"pause {phrase.text('SERVICE')}"))
+
+
+async def _switchover(hands: Hands, phrase: Phrase) -> None:
+    await _ask(hands, phrase, "switchover")
+
+
+async def _failover(hands: Hands, phrase: Phrase) -> None:
+    await _ask(hands, phrase, "failover")
+
+
+async def _forced_failover(hands: Hands, phrase: Phrase) -> None:
+    await _ask(hands, phrase, "failover", "--allow-data-loss")
+
+
+async def _ask(hands: Hands, phrase: Phrase, verb: str, *more: str) -> None:
+    site = phrase.text("DC")
+    words = (verb, "--service", phrase.text("SERVICE"), "--to", site, *more, "--yes", *REASON)
+    await _willing(lambda: hands.tricast(*words, "--no-wait", at=site))
+
+
+async def _force_single(hands: Hands, phrase: Phrase) -> None:
+    site = phrase.text("DC")
+    words = ("force-single", site, "--service", phrase.text("SERVICE"), "--confirm", site)
+    await _willing(lambda: hands.tricast(*words, *REASON, "--no-wait", at=site))
+
+
+async def _willing(ask: Callable[[], Awaitable[object]]) -> None:
+    """It is asked again until it is not refused any more."""
+    until = time.monotonic() + WILLING_WITHIN_S
+    while True:
+        try:
+            await ask()
+        except LabError:
+            if time.monotonic() > until:
+                raise
+        else:
+            return
+
+
+async def _drain(hands: Hands, phrase: Phrase) -> None:
+    site = phrase.text("DC")
+    await hands.tricast("drain", site, "--yes", "--no-wait", *REASON)
+    hands.standing[f"drain {site}"] = ("undrain", site)
+
+
+async def _undrain(hands: Hands, phrase: Phrase) -> None:
+    await hands.tricast(*hands.standing.pop(f"drain {phrase.text('DC')}"))
+
+
+async def _allow_move(hands: Hands, phrase: Phrase) -> None:
+    await hands.tricast("ack", "--service", phrase.text("SERVICE"), *REASON)
+
+
+# --- the store, a database by hand ---------------------------------------------------------------
+
+
+async def _remember(hands: Hands, _: Phrase) -> None:
+    hands.snapshot = await _records(hands)
+
+
+async def _records(hands: Hands) -> dict[str, str]:
+    found = json.loads(await hands.etcdctl("get", "--prefix", f"{PREFIX}services/", "-w", "json"))
+    return {
+        base64.b64decode(entry["key"]).decode(): base64.b64decode(entry["value"]).decode()
+        for entry in found.get("kvs", ())
+    }
+
+
+async def _roll_back(hands: Hands, _: Phrase) -> None:
+    if not hands.snapshot:
+        raise StageError("there is no snapshot: `remember store` comes first")
+    hands.newest = await _records(hands)
+    await _put_all(hands, hands.snapshot)
+
+
+async def _roll_on(hands: Hands, _: Phrase) -> None:
+    await _put_all(hands, hands.newest)
+
+
+async def _put_all(hands: Hands, records: Mapping[str, str]) -> None:
+    for key, value in records.items():
+        await hands.etcdctl("put", key, stdin=value)
+
+
+async def _compact(hands: Hands, _: Phrase) -> None:
+    found = json.loads(await hands.etcdctl("get", "--prefix", PREFIX, "-w", "json"))
+    await hands.etcdctl("compact", str(found["header"]["revision"]))
+    for site in SITES:
+        await hands.etcdctl("--endpoints", f"http://{ADDRESS[site]}:2379", "defrag")
+
+
+async def _put_right(hands: Hands, phrase: Phrase) -> None:
+    service = phrase.text("SERVICE")
+    eyes = Eyes(hands.lab)
+    known = [0]
+    for site in SITES:
+        for side in (await eyes.service(site, service)).get("sites", ()):
+            known += [int(found["promised"]) for found in side.get("databases", ())]
+    record = {
+        "format": 1,
+        "epoch": max(known) + 1,
+        "holder": phrase.text("DC"),
+        "kind": "regained",
+        "reason": "put right by hand",
+        "asked_by": "scenario",
+        "at": "2026-01-01T00:00:00.000Z",
+    }
+    key = f"{PREFIX}services/{service}/epoch"
+    await hands.etcdctl("put", key, stdin=json.dumps(record))
+
+
+async def _promote_by_hand(hands: Hands, phrase: Phrase) -> None:
+    node = f"{phrase.text('DC')}-db"
+    as_postgres = ["runuser", "-u", "postgres", "--", "psql", "-XAtq", "-h", "/run/postgresql"]
+    as_root = ["mariadb", "--defaults-file=/dev/null", "-u", "root"]
+    command = {
+        "ledger": [*as_postgres, "-d", "wallet", "-c", "select pg_promote(true, 10)"],
+        "journal": [*as_root, "--socket=/run/mysqld/journal.sock", "-e", _OPEN_MARIADB],
+    }[phrase.text("DATABASE")]
+    done = await hands.lab.run(node, command, check=False)
+    if done.code:
+        raise StageError(f"{node}: {done.stderr.strip()[-200:]}")
+
+
+_OPEN_MARIADB: Final = "stop slave; set global read_only = 0"
+
+PEOPLE: Final[Mapping[str, Act]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "switchover": _switchover,
+    "failover": _failover,
+    "forced_failover": _forced_failover,
+    "force_single": _force_single,
+    "drain": _drain,
+    "undrain": _undrain,
+    "allow_move": _allow_move,
+    "remember": _remember,
+    "roll_back": _roll_back,
+    "roll_on": _roll_on,
+    "put_right": _put_right,
+    "compact": _compact,
+    "promote_by_hand": _promote_by_hand,
+}
