@@ -26,7 +26,7 @@ def voter_follows(view: View, state: DatabaseState) -> bool:
 
 
 def living_voter_follows(view: View, state: DatabaseState) -> bool:
-    """The same of a voter whose site is heard: a connection to a dead one may look alive for long."""
+    """The same of a voter whose site is heard: a connection to a dead one looks alive for long."""
     limit = view.spec.timings.suspect_after_s
     following = voters_following(view, state)
     return any(view.others[site].seen.control_s <= limit for site in following)

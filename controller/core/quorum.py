@@ -51,7 +51,9 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
 
     A receiver that points at the holder counts as following this epoch only once the holder is
     promoted under it (or its records have arrived): before, it may be a receiver of an older one.
-    The end of a log that was promoted by hand says nothing about commits: it is not told.
+    While something is at work on it, a promotion of an epoch that is over for all anyone can tell,
+    it is not sealed for another site's. The end of a log that was promoted by hand says nothing
+    about commits: it is not told.
     """
     following = state.upstream if state.receiving else None
     follows_holder = (
@@ -63,7 +65,7 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
     return VoterState(
         database=state.name,
         promised=view.own.promised,
-        sealed=is_quiet(state),
+        sealed=is_quiet(state) and not _at_work_for_another(view, state),
         position=None if promoted_by_hand(view, state) else state.position,
         following=following,
         following_epoch=view.own.promised if follows_holder else Epoch(0),
@@ -71,6 +73,11 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
         whole=not state.diverged,
         problems=state.problems,
     )
+
+
+def _at_work_for_another(view: View, state: DatabaseState) -> bool:
+    own = view.record is not None and view.record.holder == view.me
+    return not own and f"database:{state.name}" in view.busy
 
 
 def promoted_by_hand(view: View, state: DatabaseState) -> bool:

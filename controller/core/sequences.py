@@ -127,8 +127,9 @@ def _committing(view: View, state: DatabaseState) -> bool:
     Or an operator has ordered that none is waited for.
     """
     acknowledged = state.name in view.own.commit_age_s
-    alone = view.alone is not None and state.alone
-    return alone or (acknowledged and copies.voter_follows(view, state))
+    if view.alone is not None:
+        return state.alone  # connections to dead voters may look alive for long
+    return acknowledged and copies.voter_follows(view, state)
 
 
 def _wait_for_voter(view: View, state: DatabaseState) -> Intent | None:

@@ -1,7 +1,5 @@
 """What a scenario does to the lab: one function for each act of the vocabulary."""
 
-import base64
-import json
 import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.netns.error import LabError
-from lab.netns.inside import Running
+from lab.netns.inside import Finished, Running
 from lab.netns.lab import Lab
 from lab.netns.topology import Direction, Scope
-from lab.rehearsal.eyes import EDGE, Eyes
-from lab.scenario.arguments import SITES, WITNESS
+from lab.rehearsal.eyes import EDGE
+from lab.scenario.arguments import DATA_SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.places import (
     ADDRESS,

@@ -104,6 +104,11 @@ async def _roll_back(hands: Hands, _: Phrase) -> None:
     await _put_all(hands, hands.snapshot)
 
 
+async def _empty(hands: Hands, _: Phrase) -> None:
+    hands.newest = await _records(hands)
+    await hands.etcdctl("del", "--prefix", f"{PREFIX}services/")
+
+
 async def _roll_on(hands: Hands, _: Phrase) -> None:
     await _put_all(hands, hands.newest)
 
@@ -167,6 +172,7 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "allow_move": _allow_move,
     "remember": _remember,
     "roll_back": _roll_back,
+    "empty": _empty,
     "roll_on": _roll_on,
     "put_right": _put_right,
     "compact": _compact,

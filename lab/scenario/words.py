@@ -234,6 +234,7 @@ OTHERS: Final = (
     ),
     _act("remember", "remember store", "a snapshot of the store is taken"),
     _act("roll_back", "restore store from snapshot", "the store says what it said at the snapshot"),
+    _act("empty", "empty store", "the records of every service are gone from it"),
     _act("roll_on", "undo restore of store", "it says again what it said before it was restored"),
     _act(
         "put_right",

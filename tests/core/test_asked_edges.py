@@ -94,7 +94,7 @@ def beside(view: View) -> View:
         ),
         (other(last_holder(), DC1, seen=replace(GONE, control_s=0.51)), ()),
         (
-            state(last_holder(), followers=(follower(WITNESS),)),
+            other(state(last_holder(), followers=(follower(WITNESS),)), WITNESS, seen=HERE),
             ("ledger: another voter follows, its commits are acknowledged",),
         ),
     ],

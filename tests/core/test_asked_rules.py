@@ -566,6 +566,13 @@ def test_the_last_survivor_commits_alone_when_ordered() -> None:
     assert all(rung.done for rung in done.rungs)
 
 
+def test_connections_that_look_alive_do_not_keep_it_from_committing_alone() -> None:
+    lingering = alone(state(forsaken(), followers=(follower(DC1), follower(WITNESS))))
+    decision = decide(lingering)
+    assert decision.rule == 241
+    assert decision.intents == (CommitAlone(database=LEDGER, alone=True),)
+
+
 def test_without_the_order_it_is_isolated_and_stays_so() -> None:
     view = own(forsaken(), commit_age_s={})
     assert decide(view).rule == 120

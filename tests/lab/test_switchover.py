@@ -1,7 +1,7 @@
 """A planned switchover under load, as an operator types it: requests wait, and go on.
 
 Not every request survives: one that is on its way in the moment its packets begin to enter at the
-other site is reset, and on a busy machine a hand-over may take longer than a request waits at its gate.
+other site is reset, and on a busy machine a hand-over may take longer than a request may wait.
 """
 
 import json

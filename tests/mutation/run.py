@@ -279,7 +279,7 @@ def _run_all_tests() -> Reached:
     for name, path in modules.items():
         by_line = found.contexts_by_lineno(str(path))
         reached[name] = {
-            line: frozenset(context.partition("|")[0] for context in contexts) - failed
+            line: frozenset(context.rpartition("|")[0] for context in contexts) - failed
             for line, contexts in by_line.items()
         }
     return reached

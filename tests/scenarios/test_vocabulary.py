@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.netns.topology import read_topology
-from lab.scenario.arguments import ARGUMENTS, CLIENTS, PROGRAMS, RUNS_AT, SITES, UNITS, Argument
 from lab.scenario.acts import ACTS as LAB_ACTS
+from lab.scenario.arguments import ARGUMENTS, CLIENTS, PROGRAMS, RUNS_AT, SITES, UNITS, Argument
 from lab.scenario.language import parse
 from lab.scenario.matching import Phrase, Token, match
 from lab.scenario.pages import page, plain

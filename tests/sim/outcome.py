@@ -34,7 +34,7 @@ class Telling(Ground):
         )
 
     def tell_promoted(self, server: Server, before: Log, *, by_hand: bool) -> None:
-        """A server has become writable; with less than a proof, it is said first what that costs."""
+        """A server has become writable; with less than a proof, its cost is told first."""
         record, order = self.record_of(server.service), self.order_of(server.site, server.service)
         if order is not None:
             self._tell_loss(server, frozenset(order.request.excused), order.request.statement)

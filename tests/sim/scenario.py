@@ -19,6 +19,7 @@ from lab.scenario.suite import choose, read_all, table, write_report
 from lab.scenario.words import World as Worlds
 from tests.sim.checkers import Checker, Violation, every_checker
 from tests.sim.scenario_acts import Acts
+from tests.sim.scenario_people import ACTS
 from tests.sim.scenario_sight import Chronicle, Sight
 from tests.sim.shape import ServiceShape, Shape
 from tests.sim.world import World
@@ -91,7 +92,7 @@ class SimStage:
     async def act(self, phrase: Phrase) -> None:
         """It has been done."""
         try:
-            self.acts.act(phrase)
+            ACTS[phrase.key](self.acts, phrase)
         except Violation as found:
             raise StageError(str(found)) from found
         self.sight.acted_at = self.world.now
@@ -131,7 +132,7 @@ class SimStage:
         return Figures(
             outage_s=self.sight.outages(),
             acked=len({answer.write for answer in answers}),
-            lost=len(self.sight.lost()),
+            lost=len(self.sight.lost()) if self.sight.ended_at < float("inf") else 0,
             served_by="" if last is None else last.site,
             redundancy_s=self.redundancy_s,
         )

@@ -1,11 +1,10 @@
 """What a scenario does to the simulated world: one function for each act of the vocabulary."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from controller.core.model import EpochRecord
-from controller.core.requests import Kind
 from lab.scenario.arguments import RUNS_AT, SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
@@ -38,10 +37,6 @@ class Acts:
     newest: dict[str, EpochRecord] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
-
-    def act(self, phrase: Phrase) -> None:
-        """It has been done."""
-        ACTS[phrase.key](self, phrase)
 
     def cut(self, *owners: str, make: Callable[[World], None]) -> None:
         """It is in force until one of its owners is healed."""
@@ -238,7 +233,7 @@ def _crash_after(acts: Acts, phrase: Phrase) -> None:
     look()
 
 
-# --- disks, routes, clocks, the store, people ----------------------------------------------------
+# --- disks, routes, clocks -----------------------------------------------------------------------
 
 
 def _copy(phrase: Phrase) -> tuple[str, str]:
@@ -278,82 +273,7 @@ def _drift(acts: Acts, phrase: Phrase) -> None:
     acts.world.drift(daemon, site, 1 + phrase.number("PERCENT") / 100)
 
 
-def _remember(acts: Acts, _: Phrase) -> None:
-    acts.snapshot = _records(acts)
-
-
-def _records(acts: Acts) -> dict[str, EpochRecord]:
-    return {
-        key: found.value
-        for key, found in acts.world.store.contents.items()
-        if isinstance(found.value, EpochRecord)
-    }
-
-
-def _roll_back(acts: Acts, _: Phrase) -> None:
-    if not acts.snapshot:
-        raise StageError("there is no snapshot: `remember store` comes first")
-    acts.newest = _records(acts)
-    acts.world.broke("restore_etcd")
-    for key, record in acts.snapshot.items():
-        _write(acts, key, record)
-    acts.world.tell_restored()
-    acts.world.mended("restore_etcd")
-
-
-def _write(acts: Acts, key: str, record: EpochRecord) -> None:
-    acts.world.store.put(key, lambda revision: replace(record, revision=revision))
-
-
-def _roll_on(acts: Acts, _: Phrase) -> None:
-    for key, record in acts.newest.items():
-        _write(acts, key, record)
-    acts.world.tell_restored()
-
-
-def _pause(acts: Acts, phrase: Phrase) -> None:
-    acts.paused.add(phrase.text("SERVICE"))
-    acts.world.pause(phrase.text("SERVICE"))
-
-
-def _resume(acts: Acts, phrase: Phrase) -> None:
-    acts.paused.discard(phrase.text("SERVICE"))
-    acts.world.resume(phrase.text("SERVICE"))
-
-
-def _ask(kind: Kind) -> Act:
-    def act(acts: Acts, phrase: Phrase) -> None:
-        target = str(phrase.arguments.get("DC", ""))
-        acts.world.request(kind.value, phrase.text("SERVICE"), target)
-
-    return act
-
-
-def _order(do: str) -> Act:
-    def act(acts: Acts, phrase: Phrase) -> None:
-        getattr(acts.world, do)(phrase.text("DC"))
-
-    return act
-
-
-def _drain(acts: Acts, phrase: Phrase) -> None:
-    acts.drained.add(phrase.text("DC"))
-    acts.world.drain(phrase.text("DC"))
-
-
-def _undrain(acts: Acts, phrase: Phrase) -> None:
-    acts.drained.discard(phrase.text("DC"))
-    acts.world.undrain(phrase.text("DC"))
-
-
-def _at_database(do: str) -> Act:
-    def act(acts: Acts, phrase: Phrase) -> None:
-        getattr(acts.world, do)(phrase.text("DATABASE"), phrase.text("DC"))
-
-    return act
-
-
-ACTS: Final[Mapping[str, Act]] = {
+LINKS_AND_PROCESSES: Final[Mapping[str, Act]] = {
     "cut": _cut,
     "cut_wan": _cut_wan,
     "cut_internet": _cut_internet,
@@ -391,18 +311,4 @@ ACTS: Final[Mapping[str, Act]] = {
     "stick": _on_site("stick_routes"),
     "unstick": _on_site("unstick_routes"),
     "drift": _drift,
-    "cancel": _at_database("cancel_waits"),
-    "remember": _remember,
-    "roll_back": _roll_back,
-    "roll_on": _roll_on,
-    "pause": _pause,
-    "resume": _resume,
-    "promote_by_hand": _at_database("promote_by_hand"),
-    "allow_move": _ask(Kind.ACK),
-    "switchover": _ask(Kind.SWITCHOVER),
-    "failover": _ask(Kind.FAILOVER),
-    "forced_failover": _order("force_failover"),
-    "force_single": _order("force_single"),
-    "drain": _drain,
-    "undrain": _undrain,
 }

@@ -103,6 +103,11 @@ class Sight:
             return None
         return controller.loops[self.world.service(service)]
 
+    def stance(self, site: str, service: str) -> Stance | None:
+        """What the site's speaker says of its routes; None: nothing yet."""
+        wish = self.world.speakers[self.world.site(site)].in_force().get(service)
+        return None if wish is None else wish.stance
+
     def answered(self, service: str = "wallet") -> dict[str, list[Answer]]:
         """Each client's successes that were asked for since the last act."""
         return {
@@ -125,7 +130,7 @@ class Sight:
                 return f"{site} is not {wanted}"
             if any(not rung.done for rung in loop.decision.rungs):
                 return f"{site} still climbs {loop.decision.ladder}"
-            stance = self.world.speakers[site].in_force()[service].stance
+            stance = self.stance(site, service)
             if stance is not (Stance.PREFERRED if site == found.holder else Stance.BACKUP):
                 return f"the stance of {site} is {stance}"
         return ""
@@ -216,8 +221,8 @@ def _reached(sight: Sight, phrase: Phrase) -> Look:
 
 
 def _stance(sight: Sight, phrase: Phrase) -> Look:
-    speaker = sight.world.speakers[sight.world.site(phrase.text("DC"))]
-    return _is(speaker.in_force()[phrase.text("SERVICE")].stance, phrase.text("STANCE"))
+    stance = sight.stance(phrase.text("DC"), phrase.text("SERVICE"))
+    return _is(stance, phrase.text("STANCE"))
 
 
 def _announced(sight: Sight, phrase: Phrase) -> Look:

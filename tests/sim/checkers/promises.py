@@ -11,8 +11,8 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
 class PromisesKept(Checker):
-    """Who has promised an epoch does not begin to follow a lower one; who has said that it is sealed
-    for it confirms nothing of a lower one. Between the two the receiver is being ended.
+    """Who has promised an epoch does not begin to follow a lower one; who says that it is sealed for
+    it confirms nothing of a lower one. Between the two its receiver is being ended.
     """
 
     name: ClassVar[str] = "promises kept"
