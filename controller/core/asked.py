@@ -132,12 +132,9 @@ def drained_here(view: View) -> bool:
 
 def served_elsewhere(view: View) -> bool:
     """Another site holds the epoch and serves, as far as is seen."""
-    return guards.other_epoch(view) and guards.holder_serves(view) and not _holder_late(view)
-
-
-def _holder_late(view: View) -> bool:
     other = guards.holder(view)
-    return other is None or other.seen.control_s > view.spec.timings.suspect_after_s
+    late_s = view.spec.timings.suspect_after_s
+    return other is not None and other.seen.control_s <= late_s and guards.holder_serves(view)
 
 
 def alone_ordered(view: View) -> bool:

@@ -148,13 +148,8 @@ def lease_awaited(view: View) -> bool:
     """This site was handed the epoch a moment ago, and has not renewed its lease yet."""
     record = view.record
     fresh = view.record_unchanged_s <= view.spec.timings.hold_s
-    return (
-        without_lease(view)
-        and handed_over(view)
-        and record is not None
-        and record.renewal == 0
-        and fresh
-    )
+    new = record is not None and record.renewal == 0 and handed_over(view)
+    return new and fresh and without_lease(view)
 
 
 # --- the holder, seen from another site ----------------------------------------------------------
@@ -206,8 +201,9 @@ def holder_yields(view: View) -> bool:
     report = holder_report(view)
     if report is None or not report.yielding:
         return False
-    other = holder(view)
-    return other is not None and other.report_age_s <= view.spec.timings.report_fresh_s
+    assert view.record is not None
+    age_s = view.others[view.record.holder].report_age_s
+    return age_s <= view.spec.timings.report_fresh_s
 
 
 def lease_waited_out(view: View) -> bool:
@@ -312,7 +308,6 @@ def my_turn(view: View) -> bool:
         1
         for site, rival in view.others.items()
         if site in view.spec.data_sites
-        and rival is not other
         and rival.report is not None
         and rival.report.eligible
         and rival.seen.control_s <= view.spec.timings.suspect_after_s

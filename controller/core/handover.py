@@ -119,11 +119,7 @@ def _copy_reasons(
 
 def best_candidate(view: View) -> SiteName | None:
     """The heaviest data site to which this holder could hand over now."""
-    fit = [
-        site
-        for site in view.spec.data_sites
-        if site != view.me and not candidate_reasons(view, site)
-    ]
+    fit = [site for site in view.spec.data_sites if not candidate_reasons(view, site)]
     return max(fit, key=lambda site: (view.spec.weights.get(site, 0), site), default=None)
 
 

@@ -203,6 +203,18 @@ OTHERS: Final = (
         not_lab="a real provider's router forgets its customer after the hold time",
     ),
     _act(
+        "sicken",
+        "break health of DC",
+        "a link of its local health chain fails, as its payment provider's",
+        not_lab="the lab's services depend on nothing outside",
+    ),
+    _act(
+        "cure",
+        "mend health of DC",
+        "every link of its local health chain is well",
+        not_lab="the lab's services depend on nothing outside",
+    ),
+    _act(
         "unstick",
         "unstick routes of SITE",
         "the provider believes its customer again",

@@ -32,6 +32,7 @@ from tests.core.turned import (
     standby_report,
     state,
     voter,
+    witness_report,
 )
 from tests.core.views import DC1, DC2, END, GONE, HERE, LEDGER, WITNESS, dc2_view
 from tests.core.wishes import asked as asked_of
@@ -320,3 +321,42 @@ def test_serving_alone_is_over_only_for_the_holder() -> None:
 
 def test_a_copy_elsewhere_is_no_reason() -> None:
     assert asked.missing_voters(copy(serving(), DC1, writable=True), LEDGER) == frozenset()
+
+
+def test_the_standing_sentence_names_them_in_order() -> None:
+    names = [SiteName(f"w{n}") for n in range(9)]
+    reports = {
+        name: OtherSite(report=witness_report(), seen=GONE, report_age_s=9.0)
+        for name in reversed(names)
+    }
+    view = replace(last_holder(), others={**reports, **last_holder().others}, alone=ORDER)
+    assert alone.standing(view).endswith(", ".join(sorted((DC1, WITNESS, *names))))
+
+
+def test_the_ladder_back_is_this() -> None:
+    names = [(step.name, step.needs) for step in alone.NO_LONGER_ALONE]
+    assert names == [("guarded", ()), ("order_ended", ("guarded",))]
+    rungs = {rung.step: rung.done for rung in decide(state(serving(), alone=True)).rungs}
+    assert rungs == {"guarded": False, "order_ended": True}
+    rungs = {rung.step: rung.done for rung in decide(replace(serving(), alone=ORDER)).rungs}
+    assert rungs == {"guarded": True, "order_ended": False}
+
+
+def test_a_pause_lasts_until_it_is_older_than_its_time() -> None:
+    edge = asked_of(serving(), Kind.PAUSE, lasts_s=30.0, age_s=30.0, state=State.RUNNING)
+    assert asked.settlement(edge) is None
+    over = asked_of(serving(), Kind.PAUSE, lasts_s=30.0, age_s=30.1, state=State.RUNNING)
+    found = asked.settlement(over)
+    assert found is not None
+    assert (found.state, found.why) == (State.LAPSED, "its 30 s are over")
+
+
+def test_a_request_for_the_best_site_is_done_by_its_own_epoch() -> None:
+    moved = record(asked_of(serving(), Kind.SWITCHOVER, target="", epoch=Epoch(1)), request=4)
+    found = asked.settlement(moved)
+    assert found is not None
+    assert (found.state, found.why) == (State.DONE, "dc2 serves under epoch 2")
+    strange = record(moved, request=3, reason="x")
+    found = asked.settlement(strange)
+    assert found is not None
+    assert (found.state, found.why) == (State.LAPSED, "dc2 raised epoch 2 meanwhile: x")

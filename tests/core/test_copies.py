@@ -19,7 +19,7 @@ from tests.core.turned import (
     state,
     voter,
 )
-from tests.core.views import DC1, WITNESS, dc2_view
+from tests.core.views import DC1, GONE, WITNESS, dc2_view
 
 JOURNAL = DatabaseName("journal")
 BOTH = frozenset({DC1, WITNESS})
@@ -186,3 +186,13 @@ def test_following_is_streaming_the_records_epoch_from_its_holder(
 
 def test_the_first_voters_of_an_epoch_are_those_of_the_proof() -> None:
     assert wanted(climbing()) == {WITNESS}
+
+
+def test_a_voter_lives_while_its_site_is_heard() -> None:
+    alone = state(serving(), followers=(follower(DC1),))
+    first = alone.own.databases[0]
+    edge = other(alone, DC1, seen=replace(GONE, control_s=0.5))
+    assert copies.living_voter_follows(edge, first)
+    late = other(alone, DC1, seen=replace(GONE, control_s=0.51))
+    assert not copies.living_voter_follows(late, first)
+    assert copies.voter_follows(late, first)

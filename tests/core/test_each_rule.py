@@ -711,3 +711,10 @@ def test_traffic_is_held_where_something_listens_that_can_and_does_not_yet(
     decision = decide(own(view, **({"can_hold": True} | changes)))
     assert decision.traffic is HOLD
     assert any(isinstance(intent, HoldTraffic) for intent in decision.intents) is wanted
+
+
+def test_of_two_rungs_of_one_lane_only_the_lower_is_asked() -> None:
+    """A look that contradicts itself: down, and still taken for open under an older epoch."""
+    view = state(climbing(), liveness=Liveness.DOWN, writable=True, epoch=Epoch(2))
+    found = [intent for intent in decide(view).intents if lane(intent) == f"database:{LEDGER}"]
+    assert found == [StartDatabase(database=LEDGER)]

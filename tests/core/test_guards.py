@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from controller.core.model import (
     Seen,
     SiteName,
 )
+from controller.core.requests import Kind, State
 from controller.core.view import OtherSite, View
 from tests.core.turned import (
     at_rest,
@@ -33,6 +35,7 @@ from tests.core.turned import (
     state,
 )
 from tests.core.views import DC1, DC2, GONE, HERE, LEDGER, WITNESS, dc2_view
+from tests.core.wishes import asked
 
 DC3 = SiteName("dc3")
 JOURNAL = DatabaseName("journal")
@@ -318,3 +321,132 @@ def test_the_holder_is_open_when_all_its_databases_are_under_its_epoch() -> None
         assert not guards.holder_opened(copy(view, DC1, **changes))
     assert not guards.holder_opened(spec(view, databases=(LEDGER, JOURNAL)))
     assert not guards.holder_opened(other(view, DC1, report=None))
+
+
+def test_every_database_needs_a_fresh_commit() -> None:
+    view = serving()
+    first = view.own.databases[0]
+    view = own(view, databases=(first, replace(first, name=JOURNAL)))
+    assert not guards.commits_flow(view)
+    assert guards.commits_flow(own(view, commit_age_s={LEDGER: 0.1, JOURNAL: 0.1}))
+
+
+def test_one_database_that_is_not_admitted_does_not_hide_the_other() -> None:
+    found = dc2_view().others[DC1].report
+    assert found is not None
+    first = found.databases[0]
+    barred = replace(first, state=replace(first.state, name=JOURNAL, admitted=frozenset()))
+    view = report(dc2_view(), DC1, databases=(barred, first))
+    assert guards.admitted_by_holder(view, LEDGER)
+    assert not guards.admitted_by_holder(view, JOURNAL)
+
+
+def test_why_it_is_paused_is_said() -> None:
+    assert guards.pause_reason(dc2_view()) == ""
+    assert guards.pause_reason(dc2_view(paused="disk work")) == "disk work"
+    told = asked(dc2_view(), Kind.PAUSE, reason="new kernel")
+    assert guards.pause_reason(told) == "new kernel (ann)"
+    assert guards.pause_reason(asked(dc2_view(), Kind.PAUSE)) == "no reason given (ann)"
+    assert guards.pause_reason(asked(dc2_view(paused="x"), Kind.PAUSE, reason="y")) == "x"
+    assert guards.pause_reason(asked(dc2_view(), Kind.ACK, reason="y")) == ""
+    assert guards.pause_reason(asked(dc2_view(), Kind.PAUSE, state=State.WITHDRAWN)) == ""
+
+
+def test_an_acknowledged_role_change_closes_the_flap_window() -> None:
+    moved = replace(dc2_view(), changed_s=0.0)
+    assert not guards.outside_flap_window(moved)
+    assert not guards.outside_flap_window(replace(moved, acknowledged=Epoch(1)))
+    assert guards.outside_flap_window(replace(moved, acknowledged=Epoch(2)))
+    assert guards.outside_flap_window(replace(moved, acknowledged=Epoch(3)))
+    assert not guards.outside_flap_window(replace(moved, acknowledged=Epoch(3), record=None))
+
+
+def rivalled(name: str, weights: dict[SiteName, int]) -> View:
+    """A rival of that name, and dc1 silent for a little longer than the suspicion time."""
+    rival = OtherSite(report=standby_report(), report_age_s=0.1, seen=HERE)
+    view = at_rest(seen(control_s=0.6))
+    view = spec(view, data_sites=(DC1, DC2, SiteName(name)), weights=weights)
+    return replace(view, others={**view.others, SiteName(name): rival})
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "mine"),
+    [
+        ("dc0", {}, True),
+        ("dc9", {}, False),
+        ("dc0", {SiteName("dc0"): 1}, False),
+        ("dc0", {SiteName("dc0"): 1, DC2: 1}, True),
+        ("dc9", {DC2: 1}, True),
+        ("dc9", {DC2: 1, SiteName("dc9"): 1}, False),
+    ],
+)
+def test_a_weight_that_is_not_given_is_none(
+    name: str, weights: dict[SiteName, int], mine: bool
+) -> None:
+    assert guards.my_turn(rivalled(name, weights)) is mine
+
+
+def leased_and_handed() -> View:
+    """dc2 was handed the epoch of a lease a moment ago, and has not renewed it."""
+    view = spec(serving(), durability=Durability.LEASE)
+    view = record(view, kind="handover", request=4, previous=DC1)
+    return replace(view, record_unchanged_s=5.0)
+
+
+@pytest.mark.parametrize(
+    ("turn", "awaited"),
+    [
+        (lambda v: v, True),
+        (lambda v: replace(v, record_unchanged_s=5.01), False),
+        (lambda v: record(v, renewal=1), False),
+        (lambda v: record(v, kind="failover"), False),
+        (lambda v: record(v, request=0), False),
+        (lambda v: own(v, lease_left_s=0.1), False),
+        (lambda v: spec(v, durability=Durability.QUORUM), False),
+        (lambda v: replace(v, record=None), False),
+    ],
+)
+def test_a_lease_is_awaited_for_a_while_by_who_was_handed_it(
+    turn: Callable[[View], View], awaited: bool
+) -> None:
+    assert guards.lease_awaited(turn(leased_and_handed())) is awaited
+
+
+def still_held(view: View) -> View:
+    view = record(view, kind="handover", request=4, previous=DC1)
+    return replace(report(view, DC1, held=True), record_unchanged_s=5.0)
+
+
+@pytest.mark.parametrize(
+    ("turn", "held"),
+    [
+        (lambda v: v, True),
+        (lambda v: replace(v, record_unchanged_s=5.01), False),
+        (lambda v: report(v, DC1, held=False), False),
+        (lambda v: other(v, DC1, report=None), False),
+        (lambda v: record(v, previous=DC3), False),
+        (lambda v: record(v, previous=None), False),
+        (lambda v: record(v, kind="failover"), False),
+        (lambda v: replace(v, record=None), False),
+    ],
+)
+def test_who_handed_over_is_seen_to_hold(turn: Callable[[View], View], held: bool) -> None:
+    assert guards.still_held_elsewhere(turn(still_held(serving()))) is held
+
+
+@pytest.mark.parametrize(
+    ("changes", "hands"),
+    [
+        ({}, True),
+        ({"unchanged_s": 1.51}, False),
+        ({"state": State.OPEN}, False),
+        ({"epoch": Epoch(1)}, False),
+    ],
+)
+def test_a_hand_over_is_seen_while_it_is_fresh(changes: dict[str, Any], hands: bool) -> None:
+    defaults: dict[str, Any] = {"state": State.RUNNING, "unchanged_s": 1.5}
+    view = asked(dc2_view(), Kind.SWITCHOVER, **(defaults | changes))
+    assert guards.holder_hands_over(view, 1.5) is hands
+    assert not guards.holder_hands_over(asked(dc2_view(), Kind.PAUSE, **defaults), 1.5)
+    assert not guards.holder_hands_over(replace(view, record=None), 1.5)
+    assert not guards.holder_hands_over(dc2_view(), 1.5)

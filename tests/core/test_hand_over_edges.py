@@ -440,3 +440,18 @@ def test_the_hash_of_a_plan_is_pinned() -> None:
     plan = wish(Kind.FAILOVER, target="dc2", allow_data_loss=True, excused=(DC1, WITNESS))
     assert plan_hash(plan) == "97be6e55702dbac0"
     assert plan_hash(wish(Kind.DRAIN, target="dc2")) == "a2d6eed263e893da"
+
+
+def test_a_weight_that_is_not_given_is_none() -> None:
+    dc0 = SiteName("dc0")
+    both = (follower(DC1), follower(dc0), follower(WITNESS))
+    view = state(serving(), followers=both, admitted=frozenset({DC1, dc0, WITNESS}))
+    view = spec(view, data_sites=(DC1, DC2, dc0), weights={dc0: 1})
+    rival = OtherSite(report=standby_report(), report_age_s=0.1, seen=HERE)
+    view = replace(view, others={**view.others, dc0: rival})
+    assert handover.best_candidate(view) == dc0
+
+
+def test_nobody_is_ready_when_nothing_is_asked() -> None:
+    assert not handover.candidate_ready(serving())
+    assert handover.candidate_ready(to_dc1(serving()))

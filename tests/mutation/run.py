@@ -45,6 +45,7 @@ PROSE: Final = "tests/core/test_docs.py"  # compares sentences; only for the mod
 COPIED: Final = ("controller", "bgp", "witness", "lab", "tests", "docs", "configs")
 COPIED_FILES: Final = ("setup.cfg", "README.md", "Makefile", "CHANGELOG.md", "SECURITY.md")
 TIMEOUT_S: Final = 60
+NOTHING_RUN: Final = 5  # pytest's exit code
 Reached = dict[str, dict[int, frozenset[str]]]  # module, line: tests ("" while importing)
 
 KILLED, SURVIVED, NO_TEST, BROKEN = "killed", "survived", "no test", "broken"
@@ -266,7 +267,7 @@ def _run_all_tests() -> Reached:
         timeout=900,
         check=False,
     )
-    failed = set(re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE))
+    failed = set(re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE))
     if done.returncode not in (0, 1):
         raise SystemExit(f"the tests cannot be run:\n{done.stdout[-4000:]}{done.stderr}")
     for test in sorted(failed):
@@ -331,7 +332,7 @@ def _verdict(mutant: Mutant, path: Path, selected: list[list[str]]) -> str:
     if os.WIFSIGNALED(status):
         return KILLED if os.WTERMSIG(status) == signal.SIGALRM else BROKEN
     code = os.WEXITSTATUS(status)
-    return {0: SURVIVED, 1: KILLED, 2: KILLED}.get(code, BROKEN)
+    return {0: SURVIVED, NOTHING_RUN: BROKEN}.get(code, KILLED)
 
 
 def _run_in_fork(mutant: Mutant, path: Path, selected: list[list[str]]) -> int:

@@ -11,18 +11,52 @@ from lab.scenario.words import World
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 ELSEWHERE = {
-    26: (
-        "shared probes are judged in pure code; a move is a question of the health verdict alone",
-        "tests/core/test_health.py",
+    45: (
+        "somebody has to start the old server by hand under its voter's name, past every agent",
+        "tests/lab/test_deposed_database.py",
     ),
+    58: (
+        "a configuration that is refused is never run, so there is nothing to play",
+        "tests/config/test_wrong_files.py",
+    ),
+    65: (
+        "records and files of an older version are read by tests of the codec and of the loader",
+        "tests/core/test_wire.py",
+    ),
+    67: (
+        "the forger speaks UDP by itself, with captured and altered datagrams of real daemons",
+        "tests/lab/test_hostile_heartbeats.py",
+    ),
+    68: (
+        "a host key is a file of one node, and is replaced there with the daemon restarted",
+        "tests/lab/test_wrong_surroundings.py",
+    ),
+    69: (
+        "who may approve what is a matter of records alone and is decided in pure code",
+        "tests/core/test_requests.py",
+    ),
+    71: (
+        "connections that run out are a matter of one database server and its reserved ones",
+        "tests/contract/test_mysql_load.py",
+    ),
+    72: (
+        "the configuration takes addresses only, so there is no name that could fail to resolve",
+        "tests/config/test_wrong_files.py",
+    ),
+}
+NOT_YET = {
+    26: "a site that is asked for relief does not look at its own health chain so far: it moves",
+    66: "no site compares its configuration with the others' so far",
+    70: "there is no hash-chained audit log so far; the history of role changes is in the store",
 }
 SCENARIOS = read_all([FOLDER])
 
 
 def test_every_row_has_a_scenario_or_a_reason() -> None:
     covered = {row for scenario in SCENARIOS for row in scenario.rows}
-    assert covered | set(ELSEWHERE) == set(range(1, LAST_ROW + 1))
-    assert not covered & set(ELSEWHERE), "these rows have scenarios and need no reason any more"
+    excepted = {*ELSEWHERE, *NOT_YET}
+    assert covered | excepted == set(range(1, LAST_ROW + 1))
+    assert not covered & excepted, "these rows have scenarios and need no reason any more"
 
 
 @pytest.mark.parametrize("row", ELSEWHERE)
@@ -33,5 +67,5 @@ def test_a_row_without_a_scenario_has_a_test(row: int) -> None:
 
 
 def test_there_are_enough_for_each_world() -> None:
-    assert len(choose(SCENARIOS, World.SIM)) >= 40
-    assert len(choose(SCENARIOS, World.LAB)) >= 40
+    assert len(choose(SCENARIOS, World.SIM)) >= 90
+    assert len(choose(SCENARIOS, World.LAB)) >= 80

@@ -161,6 +161,7 @@ class ServiceLoop:
             own.held,
             own.in_flight,
             own.databases,
+            view.busy,
             self.knowledge.news(),
         )
         if built_of != self._built_of:

@@ -26,6 +26,8 @@ WARM_S = 3.0  # the cluster has begun to serve
 BY_RECIPE = 0.5
 AT_A_MOMENT = 0.35  # of the faults that are not the first
 TOGETHER = 0.3  # as many come right after the one before
+# What somebody does by hand is mended while no more than one thing fails: docs/testing.md.
+ALMOST_ALONE = frozenset({"promote_by_hand"})
 INTENTS = {  # by how much a fault just there has to tell
     "RaiseEpoch": 5,
     "Promise": 2,
@@ -55,6 +57,8 @@ def drawn(number: int) -> Plan:
     if not faults or dice.random() < 0.4:
         faults.extend(_loose(dice, SHAPES[shape], at, many=not faults))
     lasts = max(f.at for f in faults) + dice.choice((0.5, 2.0, 5.0, 12.0)) * dice.random()
+    if any(fault.name in ALMOST_ALONE for fault in faults):
+        faults = [fault for fault in faults if fault.name in ALMOST_ALONE][:1] + faults[:1]
     ordered = tuple(sorted(faults, key=lambda fault: fault.at))
     return Plan(seed=number, shape=shape, faults=ordered, lasts_s=round(lasts, 3))
 

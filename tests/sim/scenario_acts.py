@@ -267,6 +267,13 @@ def _tear(acts: Acts, phrase: Phrase) -> None:
     acts.world.mended("tear", str(keeper.name))
 
 
+def _at_dc(do: str) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        getattr(acts.world, do)(phrase.text("DC"))
+
+    return act
+
+
 def _drift(acts: Acts, phrase: Phrase) -> None:
     site = phrase.text("SITE")
     daemon = "witness" if site == WITNESS else "controller"
@@ -310,5 +317,7 @@ LINKS_AND_PROCESSES: Final[Mapping[str, Act]] = {
     "tear": _tear,
     "stick": _on_site("stick_routes"),
     "unstick": _on_site("unstick_routes"),
+    "sicken": _at_dc("unhealthy"),
+    "cure": _at_dc("healthy"),
     "drift": _drift,
 }

@@ -205,8 +205,14 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (
         PromisesKept,
         [PromiseKept(1, S, W, 3)],
-        Following(2, S, DB, W, A, 2, voter=True, prefix=True),
-        "it has promised 3",
+        Following(2.1, S, DB, W, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
+        [PromiseKept(1, S, W, 3), Sealed(1.1, S, DB, W, 3, (2, 1))],
+        Following(1.2, S, DB, W, A, 2, voter=True, prefix=True),
+        "it promised 3",
     ),
     (
         PromisesKept,
@@ -375,6 +381,7 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
             Following(3, S, DB, W, A, 2, voter=True, prefix=True),
             acked(4, 1),
             PromiseKept(5, S, W, 3),
+            Following(5.1, S, DB, W, A, 2, voter=True, prefix=True),
             Sealed(6, S, DB, W, 3, (2, 1)),
             acked(7, 2, confirmed_at=4.9),
         ],

@@ -5,6 +5,7 @@ from typing import ClassVar
 from controller.core import intents as ask
 from controller.core.model import ServiceName
 from tests.sim.checkers.checker import Checker
+from tests.sim.checkers.epochs import RESTORED
 from tests.sim.truth import EpochChanged, Event, IntentBegan, PauseCleared, PauseSet
 
 UNDER_WAY_S = 3.0  # what was begun before the pause was read may still end
@@ -39,7 +40,7 @@ class PausesHold(Checker):
                 self.since[service] = at
             case PauseCleared(service=service):
                 self.since.pop(service, None)
-            case EpochChanged():
+            case EpochChanged(by=by) if by != RESTORED:
                 self._late(event, f"{event.by} wrote epoch {event.epoch}")
             case IntentBegan(intent=intent) if isinstance(intent, CHANGING):
                 self._late(event, f"{event.site} does {intent} by rule {event.rule}")

@@ -7,19 +7,20 @@ from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.truth import Acknowledged, Event, Following, PromiseKept, PromiseRead, Sealed
 
+ENDING_S = 1.0
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
 class PromisesKept(Checker):
-    """Who has promised an epoch does not begin to follow a lower one; who says that it is sealed for
-    it confirms nothing of a lower one. Between the two its receiver is being ended.
+    """Who says that it is sealed for an epoch follows nothing lower and confirms nothing lower. From
+    its promise on its receiver is being ended; it may go on, or connect again, for `ENDING_S`.
     """
 
     name: ClassVar[str] = "promises kept"
     sees = (PromiseKept, PromiseRead, Sealed, Following, Acknowledged)
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[ServiceName, SiteName], int] = {}
+        self.kept: dict[tuple[ServiceName, SiteName], PromiseKept] = {}
         self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
 
     def see(self, event: Event) -> None:
@@ -38,7 +39,8 @@ class PromisesKept(Checker):
                 pass
 
     def _now(self, service: ServiceName, site: SiteName) -> int:
-        return self.kept.get((service, site), 0)
+        kept = self.kept.get((service, site))
+        return 0 if kept is None else kept.epoch
 
     def _kept(self, event: PromiseKept) -> None:
         before = self._now(event.service, event.site)
@@ -46,7 +48,7 @@ class PromisesKept(Checker):
             self.broken(
                 event.at, f"{event.site} promises epoch {event.epoch} after it promised {before}"
             )
-        self.kept[event.service, event.site] = event.epoch
+        self.kept[event.service, event.site] = event
 
     def _read(self, event: PromiseRead) -> None:
         before = self._now(event.service, event.site)
@@ -68,19 +70,25 @@ class PromisesKept(Checker):
         self.seals.setdefault(key, []).append((event.at, event.epoch))
 
     def _following(self, event: Following) -> None:
-        kept = self._now(event.service, event.site)
-        if 0 < event.epoch < kept:
+        kept = self.kept.get((event.service, event.site))
+        if kept is None or not 0 < event.epoch < kept.epoch:
+            return
+        sealed = self._sealed_before((event.service, event.database), event.site, event.at)
+        if event.epoch < sealed or event.at - kept.at > ENDING_S:
             self.broken(
                 event.at,
                 f"{event.database} at {event.site} follows {event.upstream} of epoch "
-                f"{event.epoch}; it has promised {kept}",
+                f"{event.epoch}; it promised {kept.epoch} at {kept.at:.3f} s",
             )
+
+    def _sealed_before(self, name: Name, site: SiteName, at: float) -> int:
+        seals = self.seals.get((name, site), [])
+        return max((epoch for _, epoch in seals[: bisect.bisect_left(seals, (at, 0))]), default=0)
 
     def _acknowledged(self, event: Acknowledged) -> None:
         for voter in sorted(event.by):
-            seals = self.seals.get(((event.service, event.database), voter), [])
-            before = bisect.bisect_left(seals, (event.confirmed_at, 0))
-            sealed = max((epoch for _, epoch in seals[:before]), default=0)
+            name = (event.service, event.database)
+            sealed = self._sealed_before(name, voter, event.confirmed_at)
             if event.epoch < sealed:
                 self.broken(
                     event.at,
