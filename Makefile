@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage fuzz mutation model contract lab-smoke lab-test bench bench-sim docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract lab-smoke lab-test bench bench-sim sim soak-sim sim-mutants docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -15,7 +15,7 @@ setup: ## Debian packages and the virtual environment (idempotent)
 demo: setup ## dc1 dies under load, dc2 takes over, dc1 rejoins (KEEP=1 leaves the lab up)
 	@$(LAB) demo $(if $(KEEP),--keep)
 
-test: setup check core contract lab-smoke ## Every test: static, core, simulation, contract, lab
+test: setup check core sim contract lab-smoke ## Every test: static, core, simulation, contract, lab
 
 check: setup ## ruff, mypy --strict, import contracts
 	@$(PY) -m ruff check .
@@ -50,6 +50,17 @@ lab-test: setup ## Every scenario in the lab, one report (ROW=4)
 
 bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
 	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
+
+sim: setup ## Simulated histories, a part of the exhaustive ones, a few mutants (a minute)
+	@$(PY) -m tests.sim.soak --histories 500 --seed 1 --fresh --build build/sim/quick
+	@$(PY) -m tests.sim.exhaust --part 0.015 --build build/sim/quick
+	@$(PY) -m tests.sim.mutants.hunt --some 4 --build build/sim/quick
+
+soak-sim: setup ## Many histories, goes on where it stopped (HISTORIES=100000 SEED=1)
+	@$(PY) -m tests.sim.soak --histories $(or $(HISTORIES),10000) --seed $(or $(SEED),1)
+
+sim-mutants: setup ## Each planted bug has to be found within a minute
+	@$(PY) -m tests.sim.mutants.hunt
 
 bench-sim: setup ## How fast the simulator is; writes build/bench/sim.json
 	@$(PY) -m tests.sim.bench

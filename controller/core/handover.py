@@ -205,8 +205,9 @@ def held_once_announced(view: View) -> SiteName | Keep | None:
 def hand_over_to_me(view: View) -> bool:
     """The holder has begun to hand over to this site."""
     request = asked.asked_now(view, Kind.SWITCHOVER)
-    running = request is not None and request.state is State.RUNNING
-    return guards.other_epoch(view) and running and _target(view) == view.me
+    if request is None or request.state is not State.RUNNING:
+        return False
+    return request.target == view.me and guards.other_epoch(view)
 
 
 def holder_controller_silent(view: View) -> bool:
@@ -218,16 +219,13 @@ def holder_controller_silent(view: View) -> bool:
 
 def handed_by_me(view: View) -> bool:
     """This site handed the record's epoch over, and nothing has been raised since."""
-    return guards.handed_over(view) and view.record is not None and view.record.previous == view.me
+    record = view.record
+    return record is not None and record.previous == view.me and guards.handed_over(view)
 
 
 def receiver_late(view: View) -> bool:
     """Who was given the epoch has had its time; what is left is for this site to climb."""
     return view.record_unchanged_s > view.spec.timings.hand_over_s * RECEIVER_SHARE
-
-
-def _target(view: View) -> str:
-    return "" if view.request is None else view.request.request.target
 
 
 # --- the ladder ----------------------------------------------------------------------------------

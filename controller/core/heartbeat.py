@@ -163,8 +163,8 @@ class _Neighbor:
 
     sent: int = 0  # number of the last datagram made for it
     boot: str = ""  # the boot believed; "" for none yet
-    number: int = 0  # highest number accepted of that boot
-    heard: dict[str, int] = field(default_factory=dict)  # boots heard of late, newest last
+    heard: dict[str, int] = field(default_factory=dict)  # highest number of boots heard of late,
+    # newest last; the one believed is always among them
     retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS_MAX))
 
 
@@ -191,7 +191,7 @@ class Exchange:
         self._boot = boot
         self._keys = tuple(keys)
         self._echo_window = echo_window
-        self._neighbors = {other: _Neighbor() for other in sorted(others)}
+        self._neighbors = {other: _Neighbor() for other in others}
 
     def make(self, receiver: SiteName, payload: Mapping[str, object]) -> bytes:
         """The next datagram for `receiver`, good for it only and once only."""
@@ -229,7 +229,8 @@ class Exchange:
     def _judge(self, neighbor: _Neighbor, datagram: Datagram) -> DropReason | None:
         if datagram.boot in neighbor.retired:
             return DropReason.OLD_BOOT
-        if datagram.number <= self._highest(neighbor, datagram.boot):
+        # An unproven datagram raises this too: the same one is never looked at twice.
+        if datagram.number <= neighbor.heard.get(datagram.boot, 0):
             return DropReason.REPLAYED
         _remember(neighbor, datagram)
         echoed = datagram.echoes.get(self._boot, 0)
@@ -240,14 +241,7 @@ class Exchange:
                 neighbor.retired.append(neighbor.boot)
                 neighbor.heard.pop(neighbor.boot, None)
             neighbor.boot = datagram.boot
-        neighbor.number = datagram.number
         return None
-
-    @staticmethod
-    def _highest(neighbor: _Neighbor, boot: str) -> int:
-        """An unproven datagram raises this too: the same one is never looked at twice."""
-        known = neighbor.number if boot == neighbor.boot else 0
-        return max(known, neighbor.heard.get(boot, 0))
 
 
 def _remember(neighbor: _Neighbor, datagram: Datagram) -> None:

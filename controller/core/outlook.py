@@ -109,7 +109,7 @@ def warnings(view: View) -> tuple[str, ...]:
             found.append(f"{site} is not heard")
     for state in view.own.databases:
         found.extend(f"{state.name} at {view.me}: {problem}" for problem in state.problems)
-    if view.own.sessions_total and view.own.sessions_up < view.own.sessions_total:
+    if view.own.sessions_up < view.own.sessions_total:
         up, total = view.own.sessions_up, view.own.sessions_total
         found.append(f"{up} of {total} BGP sessions of {view.me} are up")
     elif view.own.stance is None:
@@ -131,7 +131,7 @@ def _knocking(view: View) -> list[str]:
         f"{state.name} at {site} asks {view.record.holder} for its log under its voter's name, but"
         f" its last record is of epoch {state.epoch}, not {view.record.epoch}: it is refused, and"
         " counts for nothing, until it has been rewound or cloned"
-        for site, state in sorted(copies, key=lambda pair: pair[0])
+        for site, state in sorted(copies, key=lambda pair: (pair[0], pair[1].name))
         if state.upstream == view.record.holder != site
         and state.receiving
         and not state.quarantined

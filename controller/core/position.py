@@ -85,7 +85,7 @@ def mariadb_gtids(text: str) -> list[tuple[int, int, int]]:
 def parse_mysql_gtids(text: str) -> dict[str, Intervals]:
     """Executed intervals per source, merged; tags (MySQL 8.3+) count as part of the source."""
     found: dict[str, list[tuple[int, int]]] = {}
-    for part in filter(None, (p.strip() for p in text.replace("\n", "").split(","))):
+    for part in filter(None, (p.strip() for p in text.split(","))):
         source, *rest = part.lower().split(":")
         key = source
         for piece in rest:

@@ -41,6 +41,7 @@ class Hands:
     by_hand: list[Running] = field(default_factory=list)
     snapshot: dict[str, str] = field(default_factory=dict)
     standing: dict[str, tuple[str, ...]] = field(default_factory=dict)  # order -> what ends it
+    refusal: str = ""  # of the last thing asked, when it became no request at all
     newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
 
     async def mend(self) -> None:

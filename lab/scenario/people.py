@@ -46,7 +46,11 @@ async def _forced_failover(hands: Hands, phrase: Phrase) -> None:
 async def _ask(hands: Hands, phrase: Phrase, verb: str, *more: str) -> None:
     site = phrase.text("DC")
     words = (verb, "--service", phrase.text("SERVICE"), "--to", site, *more, "--yes", *REASON)
-    await _willing(lambda: hands.tricast(*words, "--no-wait", at=site))
+    hands.refusal = ""
+    try:
+        await hands.tricast(*words, "--no-wait", at=site)
+    except LabError as error:  # refused when it is planned, there is no request
+        hands.refusal = str(error)
 
 
 async def _force_single(hands: Hands, phrase: Phrase) -> None:

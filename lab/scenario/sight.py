@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
+from controller.core.requests import State
 from lab.client.attempts import Attempt, Outcome
 from lab.netns.lab import Lab
 from lab.rehearsal.eyes import DATA_SITES, EDGE, PREFIX, Eyes
@@ -234,6 +235,8 @@ async def _refuses(sight: Sight, phrase: Phrase) -> Look:
 
 
 async def _asked(sight: Sight, phrase: Phrase) -> Look:
+    if sight.hands.refusal:
+        return Look(phrase.text("STATE") == State.REFUSED, sight.hands.refusal)
     seen = await sight.requests(phrase.text("SERVICE"))
     newest = max(seen, key=lambda found: int(found["number"]), default=None)
     if newest is None:

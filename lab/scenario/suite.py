@@ -1,5 +1,6 @@
 """Many scenarios, one after the other, in one lab: what comes of each, and one report."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lab.netns.error import LabError
 from lab.netns.lab import Lab
 from lab.rehearsal.eyes import Eyes
 from lab.scenario.arguments import SITES
@@ -81,12 +83,24 @@ class Suite:
             if (fresh and number > 1) or self.spoilt:
                 self.say("a new lab")
                 await self.lab.down()
-            await self.lab.up(say=self.say)
-            verdict = await play(scenario, LabStage(self.lab, self.say, self.patience), self.say)
+            await self._ready()
+            stage = LabStage(self.lab, self.say, self.patience)
+            verdict = await play(scenario, stage, self.say)
             self.spoilt = not verdict.passed
             if self.spoilt:
                 self.say(f"logs: {await self._keep_logs(scenario)}")
+                with contextlib.suppress(LabError):
+                    await stage.hands.mend()
             self.verdicts.append(verdict)
+
+    async def _ready(self) -> None:
+        """Every program runs; a lab that somebody has left broken is made anew."""
+        try:
+            await self.lab.up(say=self.say)
+        except LabError as error:
+            self.say(f"a new lab: {error}")
+            await self.lab.down()
+            await self.lab.up(say=self.say)
 
     @property
     def passed(self) -> bool:

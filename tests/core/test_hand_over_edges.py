@@ -455,3 +455,17 @@ def test_a_weight_that_is_not_given_is_none() -> None:
 def test_nobody_is_ready_when_nothing_is_asked() -> None:
     assert not handover.candidate_ready(serving())
     assert handover.candidate_ready(to_dc1(serving()))
+
+
+def test_the_ladder_of_a_hand_over_is_this() -> None:
+    assert [(step.name, step.needs) for step in handover.HAND_OVER] == [
+        ("announced", ()),
+        ("held", ("announced",)),
+        ("quiet", ("held",)),
+        ("gate_closed", ("quiet",)),
+        ("log_equal", ("gate_closed",)),
+        ("handed", ("quiet", "gate_closed", "log_equal")),
+    ]
+    last = handover.HAND_OVER[-1].goal
+    assert last(dc2_view()) is True  # type: ignore[call-arg]
+    assert last(serving()) is False  # type: ignore[call-arg]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -325,3 +326,141 @@ def test_what_does_not_fit_a_datagram_is_never_made() -> None:
 
 def test_sealed_json_that_is_no_object_is_malformed() -> None:
     assert _reason(_exchange(B, "b1").receive(_sealed(b"[1]"))) is DropReason.MALFORMED
+
+
+def test_the_limits_are_what_two_versions_agree_on() -> None:
+    assert heartbeat.MAGIC == b"trc1"
+    assert (heartbeat.DATAGRAM_BYTES_MAX, heartbeat.PAYLOAD_BYTES_MAX) == (1200, 768)
+    assert (heartbeat.ECHO_WINDOW, heartbeat.ECHOES_MAX) == (64, 3)
+    assert (heartbeat.NAME_LENGTH_MAX, heartbeat.BOOT_LENGTH_MAX) == (63, 16)
+    assert (heartbeat.RETIRED_BOOTS_MAX, heartbeat.KEY_LENGTH_MIN) == (64, 32)
+
+
+def test_a_datagram_of_the_full_size_fits_and_one_byte_more_does_not() -> None:
+    empty = len(_exchange(A, "a1").make(B, {"p": ""}))
+    room = heartbeat.DATAGRAM_BYTES_MAX - empty
+    assert len(_exchange(A, "a1").make(B, {"p": "x" * room})) == heartbeat.DATAGRAM_BYTES_MAX
+    with pytest.raises(
+        heartbeat.PayloadTooLargeError,
+        match=r"^a heartbeat of 1181 bytes does not fit a datagram$",
+    ):
+        _exchange(A, "a1").make(B, {"p": "x" * (room + 1)})
+
+
+def test_what_has_no_json_form_is_never_sent() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        _exchange(A, "a1").make(B, {"p": float("nan")})
+
+
+def test_other_formats_are_foreign_and_a_bare_header_is_truncated() -> None:
+    right = _exchange(A, "a1").make(B, {})
+    assert _reason(_exchange(B, "b1").receive(b"trc2" + right[4:])) is DropReason.FOREIGN
+    header = right[: len(heartbeat.MAGIC) + heartbeat.SEAL_BYTES]
+    assert _reason(_exchange(B, "b1").receive(header)) is DropReason.TRUNCATED
+    assert _reason(_exchange(B, "b1").receive(header + b"x")) is DropReason.FORGED
+
+
+def _opened(data: bytes) -> Datagram:
+    found = heartbeat.decode(data, (KEY,))
+    assert isinstance(found, Datagram)
+    return found
+
+
+def test_numbers_start_at_one_and_no_echo_proves_nothing() -> None:
+    a, b = _exchange(A, "a1"), _exchange(B, "b1")
+    assert _opened(a.make(B, {})).number == 1
+    b.make(A, {})  # so that an echo of 1 would prove something
+    assert _reason(b.receive(_exchange(A, "a2").make(B, {}))) is DropReason.UNPROVEN
+
+
+def test_a_drop_names_the_sender_that_sealed_it() -> None:
+    a, b = _acquainted()
+    for_another = a.make(C, {})
+    assert b.receive(for_another) == Dropped(reason=DropReason.WRONG_RECEIVER, sender=A)
+
+
+def _greet(end: Exchange, boot: str, number: int = 1) -> None:
+    """A datagram of an unproven boot of dc1."""
+    datagram = Datagram(
+        cluster="lab", sender=A, receiver=end._site, boot=boot, number=number, echoes={}, payload={}
+    )
+    end.receive(heartbeat.encode(datagram, KEY))
+
+
+def test_as_many_boots_are_echoed_as_fit_the_newest_and_the_one_believed() -> None:
+    b = _exchange(B, "b1")
+    for boot in ("x1", "x2", "x3"):
+        _greet(b, boot)
+    assert _opened(b.make(A, {})).echoes == {"x1": 1, "x2": 1, "x3": 1}
+    _greet(b, "x1", 2)
+    _greet(b, "x4")
+    assert _opened(b.make(A, {})).echoes == {"x3": 1, "x1": 2, "x4": 1}
+    _, b = _acquainted()
+    for boot in ("x1", "x2", "x3", "x4"):
+        _greet(b, boot)
+    assert set(_opened(b.make(A, {})).echoes) == {"a1", "x3", "x4"}
+
+
+def test_a_boot_that_was_replaced_is_echoed_no_more() -> None:
+    _, b = _acquainted()
+    _meet(_exchange(A, "a2"), b)
+    assert set(_opened(b.make(A, {})).echoes) == {"a2"}
+
+
+def test_so_many_replaced_boots_are_remembered() -> None:
+    b = _exchange(B, "b1")
+    boots = [f"r{n}" for n in range(heartbeat.RETIRED_BOOTS_MAX + 2)]
+    for boot in boots:
+        _meet(_exchange(A, boot), b)
+    old = [_exchange(A, boot).make(B, {}) for boot in boots[:2]]
+    assert [_reason(b.receive(data)) for data in old] == [
+        DropReason.UNPROVEN,  # forgotten: it is asked to prove itself again
+        DropReason.OLD_BOOT,
+    ]
+
+
+NAMES = "^names are 1 to 63 ASCII characters: "
+BOOTS = "^a site has a boot and a key, and is not its own neighbor$"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"cluster": ""}, NAMES),
+        ({"cluster": "x" * 64}, NAMES),
+        ({"cluster": "\u00e9"}, NAMES),
+        ({"site": SiteName("")}, NAMES),
+        ({"others": frozenset({SiteName("x" * 64)})}, NAMES),
+        ({"others": frozenset({A})}, BOOTS),
+        ({"boot": ""}, BOOTS),
+        ({"boot": "x" * 17}, BOOTS),
+        ({"keys": ()}, BOOTS),
+    ],
+)
+def test_what_cannot_be_an_end_is_refused(changes: dict[str, Any], why: str) -> None:
+    right: dict[str, Any] = {
+        "cluster": "c",
+        "site": A,
+        "others": frozenset({B}),
+        "boot": "x",
+        "keys": (KEY,),
+    }
+    Exchange(**right)
+    Exchange(**(right | {"boot": "x" * 16, "cluster": "x" * 63}))
+    with pytest.raises(ValueError, match=why):
+        Exchange(**(right | changes))
+
+
+def test_what_is_too_short_or_too_long_is_said() -> None:
+    with pytest.raises(
+        ValueError, match=r"^a heartbeat key has at least 32 characters on one line$"
+    ):
+        heartbeat.parse_keys("k" * 31)
+    assert heartbeat.parse_keys("k" * 32) == (b"k" * 32,)
+    with pytest.raises(
+        heartbeat.PayloadTooLargeError,
+        match=r"^a heartbeat payload of 769 bytes is above the limit of 768$",
+    ):
+        heartbeat.validate_payload({"p": "x" * (769 - len('{"p":""}'))})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        heartbeat.validate_payload({"p": float("inf")})

@@ -16,6 +16,7 @@ from controller.core.model import (
     SiteName,
     VoterState,
 )
+from controller.core.requests import Kind
 from controller.core.view import OtherSite, View
 from tests.core.turned import (
     copy,
@@ -23,6 +24,7 @@ from tests.core.turned import (
     other,
     own,
     record,
+    report,
     serving,
     spec,
     state,
@@ -41,6 +43,7 @@ from tests.core.views import (
     dc2_view,
     report_of_dc1,
 )
+from tests.core.wishes import wish
 
 JOURNAL = DatabaseName("journal")
 
@@ -242,3 +245,52 @@ def test_a_copy_that_does_not_ask_as_a_voter_knocks_nowhere(changes: dict[str, A
 def test_nobody_knocks_where_there_is_no_record() -> None:
     said = outlook.warnings(replace(dc2_view(), record=None))
     assert not any("under its voter's name" in sentence for sentence in said)
+
+
+def beside(view: View, **changes: Any) -> View:
+    """A second database here and at dc1, as the first one but for what is turned."""
+    first = view.own.databases[0]
+    there = view.others[DC1].report
+    assert there is not None
+    known = there.databases[0]
+    twin = replace(
+        known,
+        state=replace(known.state, name=JOURNAL, **changes),
+        voter=replace(known.voter, database=JOURNAL),
+    )
+    view = report(view, DC1, databases=(twin, known))
+    second = replace(first, name=JOURNAL, **changes)
+    return own(spec(view, databases=(LEDGER, JOURNAL)), databases=(second, first))
+
+
+def test_each_database_has_voters_of_its_own() -> None:
+    closed = beside(serving(), writable=False)
+    assert DC2 in outlook.live_voters(closed, LEDGER)
+    assert DC2 not in outlook.live_voters(closed, JOURNAL)
+    away = beside(dc2_view(), writable=False, quarantined=True)
+    assert outlook.live_voters(away, LEDGER) == {DC1, DC2}
+    assert outlook.live_voters(away, JOURNAL) == set()
+    kept = beside(serving(), quarantined=True)
+    assert DC1 in outlook.live_voters(kept, LEDGER)
+    assert DC1 not in outlook.live_voters(kept, JOURNAL)
+
+
+def test_one_copy_that_does_not_vote_is_the_last_that_may() -> None:
+    view = voter(serving(), DC1, streaming=False)
+    assert outlook.warnings(view) == (
+        "ledger: the copy at dc1 does not vote; the next failure cannot be survived automatically",
+    )
+
+
+def test_serving_alone_guarantees_nothing() -> None:
+    view = replace(serving(), alone=wish(Kind.FORCE_SINGLE, target="dc2"))
+    assert outlook.guarantee(view) == (
+        "NONE: one copy; what is acknowledged now is lost with this site"
+    )
+
+
+def test_sites_that_are_not_heard_are_told_in_order() -> None:
+    names = [SiteName(f"w{n}") for n in range(9)]
+    more = {name: OtherSite(report=None, seen=GONE) for name in reversed(names)}
+    view = replace(serving(), others={**more, **serving().others})
+    assert outlook.warnings(view) == tuple(f"{name} is not heard" for name in names)

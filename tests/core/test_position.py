@@ -13,6 +13,7 @@ from controller.core.position import (
     holds,
     int_to_lsn,
     lsn_to_int,
+    mariadb_gtids,
     parse_mariadb_gtids,
     parse_mysql_gtids,
 )
@@ -205,3 +206,21 @@ def test_a_position_is_written_with_its_epoch() -> None:
         compare(lsn(1, "0/0"), mysql(1, "a:1"))
     with pytest.raises(BadPosition, match=f"^not an LSN: '{'x' * 100}'$"):
         lsn_to_int("x" * 5000)
+
+
+def test_gtids_are_read_field_by_field() -> None:
+    assert mariadb_gtids("1-22-333, 0-5-6") == [(1, 22, 333), (0, 5, 6)]
+    assert parse_mariadb_gtids("0-1-0") == {0: 0}
+    assert compare(maria(1, ""), maria(1, "0-1-1")) is Order.BEHIND
+    assert compare(maria(1, ""), maria(1, "0-1-0")) is Order.EQUAL
+
+
+def test_what_is_no_position_is_named_in_short() -> None:
+    for parse, what in (
+        (parse_mariadb_gtids, "MariaDB GTID position"),
+        (parse_mysql_gtids, "MySQL GTID set"),
+    ):
+        with pytest.raises(BadPosition, match=f"^not a {what}: '{'x' * 100}'$"):
+            parse("x" * 101)
+    with pytest.raises(BadPosition, match=f"^not a MySQL GTID set: '{'a:1,' * 25}'$"):
+        parse_mysql_gtids("a:1," * 25 + "a:0")

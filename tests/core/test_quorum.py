@@ -20,6 +20,7 @@ from controller.core.model import (
 from controller.core.position import LogFormat, Order, Position, compare, holds, int_to_lsn
 from controller.core.quorum import (
     Proof,
+    excused_voters,
     furthest,
     holder_promoted,
     holder_report,
@@ -47,7 +48,7 @@ from tests.core.turned import (
     voter,
     witness_report,
 )
-from tests.core.views import DC1, DC2, END, LEDGER, WITNESS, dc2_view
+from tests.core.views import DC1, DC2, END, HERE, LEDGER, WITNESS, dc2_view
 
 JOURNAL = DatabaseName("journal")
 NOWHERE = Position(epoch=0, format=LogFormat.LSN, text="0/0")
@@ -416,3 +417,52 @@ def test_a_complete_proof_has_met_everybody_who_acknowledged(
     if found.complete:
         assert found.target == LATER
         assert found.source in holders
+
+
+# --- excused voters ------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_not_writable_has_not_been_promoted() -> None:
+    view = state(climbing(), receiving=True, epoch=Epoch(3))
+    assert proof(view).sealed == (WITNESS,)
+
+
+def excusing(view: View, *names: SiteName) -> View:
+    return record(view, excused=names)
+
+
+@pytest.mark.parametrize(
+    ("view", "excused"),
+    [
+        (climbing(), set()),
+        (excusing(climbing(), DC1), {DC1}),
+        (excusing(climbing(), DC1, DC2, SiteName("dc9")), {DC1}),  # never itself, nor a stranger
+        (excusing(climbing(), WITNESS), set()),  # heard, and still given its time
+        (replace(excusing(climbing(), WITNESS), record_unchanged_s=2.0), {WITNESS}),
+        (replace(excusing(climbing(), WITNESS), record_unchanged_s=1.99), set()),
+        (other(excusing(climbing(), WITNESS), WITNESS, seen=replace(HERE, control_s=0.5)), set()),
+        (
+            other(excusing(climbing(), WITNESS), WITNESS, seen=replace(HERE, control_s=0.51)),
+            {WITNESS},
+        ),
+    ],
+)
+def test_an_operator_does_without_voters_that_are_gone_or_had_their_time(
+    view: View, excused: set[SiteName]
+) -> None:
+    assert excused_voters(view) == excused
+
+
+def test_the_excused_complete_a_majority_and_are_told_in_order() -> None:
+    names = tuple(SiteName(f"w{n}") for n in range(9))
+    lost = {name: OtherSite(report=None) for name in names}
+    view = spec(climbing(), witnesses=(WITNESS, *names))
+    view = replace(view, others={**view.others, **lost})
+    assert not proof(view).complete
+    found = proof(excusing(view, *names, DC1))
+    assert found.complete
+    assert found.excused == (DC1, *names)
+    assert found.target == END
+    assert not proof(excusing(state(view, receiving=True), *names, DC1)).complete
+    # A seal counts once, though it was excused.
+    assert WITNESS not in proof(replace(excusing(view, WITNESS), record_unchanged_s=9.0)).excused

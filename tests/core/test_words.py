@@ -1,6 +1,9 @@
 """Words that stand in records, logs and files of other versions: none may change by accident."""
 
+import math
+from dataclasses import MISSING, fields
 from enum import StrEnum
+from typing import Any
 
 import pytest
 
@@ -10,22 +13,32 @@ from controller.core.intents import (
     ADDRESS_LANE,
     EPOCH_LANE,
     FENCE_LANE,
+    ORDER_LANE,
     PROMISE_LANE,
+    REQUEST_LANE,
     ROUTES_LANE,
     TRAFFIC_LANE,
 )
 from controller.core.model import (
+    FOREVER_S,
+    NO_EPOCH,
     DatabaseKind,
+    DatabaseState,
     Durability,
     Epoch,
+    EpochRecord,
     Liveness,
     Outcome,
     Role,
+    Seen,
     ServiceName,
+    ServiceReport,
     SiteKind,
     SiteName,
+    VoterState,
 )
 from controller.core.position import LogFormat, Order
+from controller.core.view import OtherSite, OwnSide, View
 from controller.core.wants import Keep
 
 
@@ -81,7 +94,8 @@ def test_roles_of_older_versions_are_still_known() -> None:
 def test_lanes_and_wishes_are_called_as_in_status_and_metrics() -> None:
     lanes = (EPOCH_LANE, PROMISE_LANE, TRAFFIC_LANE, ROUTES_LANE, ADDRESS_LANE, FENCE_LANE)
     assert lanes == ("epoch", "promise", "traffic", "routes", "addresses", "fence")
-    assert Keep.KEEP.value == "keep"
+    assert (REQUEST_LANE, ORDER_LANE) == ("request", "order")
+    assert (Keep.KEEP.value, Keep.HOLD.value) == ("keep", "hold")
 
 
 def test_keys_of_the_store_are_pinned() -> None:
@@ -93,3 +107,72 @@ def test_keys_of_the_store_are_pinned() -> None:
     assert wire.drain_key(site) == "requests/sites/dc1"
     assert wire.service_of_epoch_key(wire.epoch_key(service)) == service
     assert wire.change_of_key(wire.change_key(service, Epoch(7))) == (service, 7)
+
+
+DEFAULTS: dict[type, dict[str, Any]] = {
+    OwnSide: {
+        "databases": (),
+        "promised": 0,
+        "fenced": 0,
+        "front_ok": True,
+        "apps_up": 0,
+        "apps_total": 0,
+        "stance": None,
+        "stance_epoch": 0,
+        "sessions_up": 0,
+        "sessions_total": 0,
+        "addresses_missing": False,
+        "canary_age_s": FOREVER_S,
+        "lease_left_s": 0.0,
+        "unhealthy_because": (),
+    },
+    OtherSite: {"report_age_s": FOREVER_S},
+    Seen: {"control_s": FOREVER_S, "front_s": FOREVER_S, "data_s": FOREVER_S},
+    View: {
+        "record": None,
+        "record_seen_s": FOREVER_S,
+        "record_unchanged_s": 0.0,
+        "store_ok": False,
+        "paused": "",
+        "changed_s": FOREVER_S,
+        "raised_here": False,
+        "busy": frozenset(),
+    },
+    DatabaseState: {
+        "writable": False,
+        "epoch": 0,
+        "quarantined": False,
+        "receiving": False,
+        "streaming": False,
+        "diverged": False,
+        "gate_open": False,
+        "waiting_commits": 0,
+        "alone": False,
+        "lag_bytes": None,
+    },
+    VoterState: {"following": None, "following_epoch": 0, "streaming": False, "whole": True},
+    EpochRecord: {"request": 0, "renewal": 0, "revision": 0, "previous": None, "excused": ()},
+    ServiceReport: {
+        "yielding": "",
+        "lands_at": "",
+        "gate": True,
+        "held": False,
+        "quiet": False,
+        "moving": False,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", DEFAULTS, ids=lambda kind: kind.__name__)
+def test_what_is_not_known_or_not_written_means_the_careful_thing(kind: Any) -> None:
+    """An older version does not write a field; a daemon has not looked yet."""
+    found = {field.name: field.default for field in fields(kind)}
+    assert {name: found[name] for name in DEFAULTS[kind]} == DEFAULTS[kind]
+
+
+def test_forever_is_infinite_and_no_epoch_is_zero() -> None:
+    assert math.inf == FOREVER_S
+    assert NO_EPOCH == 0
+    assert EpochRecord.__dataclass_fields__["kind"].default is MISSING
+    assert dict(OwnSide().commit_age_s) == {}
+    assert dict(OtherSite(report=None).seen_by) == {}

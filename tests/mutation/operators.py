@@ -144,6 +144,8 @@ def _decides_nothing(node: ast.AST) -> bool:
 
 def _for_types_only(node: ast.AST, place: _Place) -> bool:
     match node:
+        case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
+            return True
         case ast.Assert(test=ast.Compare(ops=[ast.IsNot()])):
             return True
         case ast.Assert(test=ast.Call(func=ast.Name(id="isinstance"))):

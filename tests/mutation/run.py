@@ -41,6 +41,7 @@ REPORT: Final = BUILD / "report.json"
 EQUIVALENT: Final = ROOT / "tests" / "mutation" / "equivalent.txt"
 PACKAGE: Final = "controller.core"
 TESTS: Final = "tests/core"
+WORDS: Final = "/test_words.py::"  # pins what is written at the head of a module
 PROSE: Final = "tests/core/test_docs.py"  # compares sentences; only for the module of sentences
 COPIED: Final = ("controller", "bgp", "witness", "lab", "tests", "docs", "configs")
 COPIED_FILES: Final = ("setup.cfg", "README.md", "Makefile", "CHANGELOG.md", "SECURITY.md")
@@ -138,6 +139,12 @@ def _hash(*paths: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def _hashes(modules: dict[str, Path]) -> dict[str, str]:
+    """What the number of a mutant means depends on its module and on the operators."""
+    operators = ROOT / "tests" / "mutation" / "operators.py"
+    return {name: _hash(path, operators) for name, path in modules.items()}
+
+
 def _tests_hash() -> str:
     return _hash(*sorted((COPY / TESTS).rglob("*.py")))
 
@@ -147,7 +154,7 @@ def _known(modules: dict[str, Path]) -> Iterator[tuple[tuple[str, int], Result]]
     if not RESULTS.exists():
         return
     tests = _tests_hash()
-    hashes = {name: _hash(path) for name, path in modules.items()}
+    hashes = _hashes(modules)
     for line in RESULTS.read_text().splitlines():
         found = Result(**json.loads(line))
         current = hashes.get(found.module) == found.module_hash
@@ -162,7 +169,7 @@ def _tried(
     todo: list[Mutant], modules: dict[str, Path], seconds: float
 ) -> Iterator[tuple[tuple[str, int], Result]]:
     reached = _tests_by_line()
-    hashes = {name: _hash(path) for name, path in modules.items()}
+    hashes = _hashes(modules)
     tests = _tests_hash()
     os.chdir(COPY)
     sys.path.insert(0, str(COPY))
@@ -293,10 +300,10 @@ def _selected(mutant: Mutant, path: Path, reached: Reached) -> list[list[str]]:
     for line in _statement(path, mutant.line):
         tests |= lines.get(line, frozenset())
     if "" in tests:  # it runs while the module is imported: any test may notice
-        tests = set().union(*lines.values())
+        tests = {t for found in reached.values() for line in found.values() for t in line}
     if mutant.module != "reason":
         tests = {test for test in tests if not test.startswith(PROSE)}
-    own = {test for test in tests if f"/test_{mutant.module}.py::" in test}
+    own = {test for test in tests if f"/test_{mutant.module}.py::" in test or WORDS in test}
     groups = [sorted(own), _by_file(tests - own - {""}, reached)]
     return [group for group in groups if group]
 

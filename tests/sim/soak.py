@@ -44,12 +44,20 @@ def work(seed: int, first: int, count: int) -> Tally:
 class Soak:
     """One run, its state on disk."""
 
-    def __init__(self, seed: int, histories: int, build: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        histories: int,
+        build: Path,
+        say: Callable[[str], None],
+        *,
+        fresh: bool = False,
+    ) -> None:
         self.seed, self.histories, self.say = seed, histories, say
         self._build = build
         self._state = build / f"soak-{seed}.json"
         self.tally, self.done = Tally(), set[int]()
-        if self._state.exists():
+        if self._state.exists() and not fresh:
             data = json.loads(self._state.read_text())
             self.tally = Tally.from_json(json.dumps(data["tally"]))
             self.done = set(data["chunks"])
@@ -120,8 +128,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--build", type=Path, default=BUILD)
+    parser.add_argument("--fresh", action="store_true", help="not on from where it stopped")
     asked = parser.parse_args(arguments)
-    soak = Soak(asked.seed, asked.histories, asked.build, say)
+    soak = Soak(asked.seed, asked.histories, asked.build, say, fresh=asked.fresh)
     tally = soak.run(asked.processes)
     report = {"seed": asked.seed, **json.loads(tally.to_json())}
     (asked.build / "report.json").write_text(json.dumps(report, indent=1) + "\n")

@@ -12,8 +12,8 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
 class PromisesKept(Checker):
-    """Who says that it is sealed for an epoch follows nothing lower and confirms nothing lower. From
-    its promise on its receiver is being ended; it may go on, or connect again, for `ENDING_S`.
+    """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
+    on the receiver is being ended; it may go on, or connect again, for `ENDING_S`.
     """
 
     name: ClassVar[str] = "promises kept"

@@ -109,7 +109,7 @@ DECIDING: tuple[Mutant, ...] = (
         "the gate opens as soon as the server is promoted",
         (
             f"{LADDERS}:_committing",
-            "return alone or (acknowledged and copies.voter_follows(view, state))",
+            "return acknowledged and copies.voter_follows(view, state)",
             "return True",
         ),
     ),
@@ -172,7 +172,7 @@ DECIDING: tuple[Mutant, ...] = (
             "if voter.promised == epoch and (voter.whole",
             "if (voter.whole",
         ),
-        (f"{COPIES}:voter_follows", "and voter.promised == view.own.promised", ""),
+        (f"{COPIES}:voters_following", "and voter.promised == view.own.promised", ""),
     ),
     # --- epochs -----------------------------------------------------------------------------------
     mutant(
