@@ -429,6 +429,8 @@ def test_an_approval_is_added_to_those_before() -> None:
 def test_what_is_waited_for_is_said() -> None:
     assert waits_for(seen(OPEN)) == "the approval of another person"
     assert waits_for(seen(replace(OPEN, approvals_needed=3))) == "the approval of 3 other persons"
+    half = replace(OPEN, approvals_needed=3, approvals=(approval("bob"),))
+    assert waits_for(seen(half)) == "the approval of 2 other persons"
     later = wish(Kind.PAUSE, not_before_s=10.0)
     assert waits_for(seen(later, age_s=4.4)) == "its time, in 6 s"
 

@@ -6,9 +6,11 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core import raising, wants
-from controller.core.intents import RenewLease
+from controller.core.intents import RaiseEpoch, RenewLease
 from controller.core.model import DatabaseName, Durability, Epoch, Liveness, Role, SiteName
 from controller.core.position import LogFormat, Position
+from controller.core.reason import Reason
+from controller.core.requests import Kind
 from controller.core.view import View
 from tests.core.turned import (
     climbing,
@@ -24,6 +26,7 @@ from tests.core.turned import (
     voter,
 )
 from tests.core.views import DC1, DC2, HERE, LEDGER, WITNESS, dc2_view
+from tests.core.wishes import asked
 
 JOURNAL = DatabaseName("journal")
 DC3 = SiteName("dc3")
@@ -270,3 +273,51 @@ def test_a_failover_that_is_not_possible_says_why(
 ) -> None:
     assert raising.failover_possible(view) is possible
     assert raising.failover_refusals(view) == refusals
+
+
+# --- raising as an operator asked ----------------------------------------------------------------
+
+
+def test_an_epoch_that_is_asked_for_says_who_and_why_and_who_is_excused() -> None:
+    lost = {"target": "dc2", "excused": (DC1,)}
+    intent = raising.raise_for_request(Reason.FAILOVER_ASKED)
+    plain = intent(asked(dc2_view(), Kind.FAILOVER, **lost))  # type: ignore[arg-type]
+    assert plain == RaiseEpoch(
+        epoch=Epoch(3),
+        kind="failover",
+        reason=Reason.FAILOVER_ASKED.value,
+        expected_revision=7,
+        previous=DC1,
+        request=4,
+        asked_by="ann",
+        excused=(),
+    )
+    said = asked(dc2_view(), Kind.FAILOVER, reason="smoke", allow_data_loss=True, **lost)  # type: ignore[arg-type]
+    told = intent(said)
+    assert isinstance(told, RaiseEpoch)
+    assert told.reason == f"{Reason.FAILOVER_ASKED.value}: smoke"
+    assert told.excused == (DC1,)
+
+
+def assumed(view: View) -> View:
+    """The record was assumed by force, and stands in no store."""
+    return record(view, kind="forced", revision=0, excused=(DC1,), reason="burnt", asked_by="ann")
+
+
+def test_what_was_assumed_is_recorded_as_it_is_and_once() -> None:
+    view = assumed(serving())
+    expected = RaiseEpoch(
+        epoch=Epoch(2),
+        kind="forced",
+        reason="burnt",
+        expected_revision=0,
+        previous=DC1,
+        asked_by="ann",
+        excused=(DC1,),
+    )
+    assert raising.record_assumed(view) == expected
+    older = replace(view, stored=serving().record)
+    assert raising.record_assumed(older) == replace(expected, expected_revision=7)
+    assert raising.record_assumed(replace(view, store_ok=False)) is None
+    assert raising.record_assumed(record(view, revision=1)) is None
+    assert raising.record_assumed(replace(view, record=None)) is None

@@ -18,6 +18,7 @@ from controller.core.intents import (
     REQUEST_LANE,
     ROUTES_LANE,
     TRAFFIC_LANE,
+    RaiseEpoch,
 )
 from controller.core.model import (
     FOREVER_S,
@@ -38,6 +39,7 @@ from controller.core.model import (
     VoterState,
 )
 from controller.core.position import LogFormat, Order
+from controller.core.requests import CLOSED, DRAIN_NUMBER, STANDING, Kind, Request, State
 from controller.core.view import OtherSite, OwnSide, View
 from controller.core.wants import Keep
 
@@ -55,6 +57,8 @@ def words(kind: type[StrEnum]) -> list[str]:
         (Outcome, ["ok", "failed", "unknown"]),
         (Liveness, ["running", "starting", "down", "unknown"]),
         (Order, ["behind", "equal", "ahead", "diverged"]),
+        (Kind, ["switchover", "failover", "pause", "ack", "force-single", "drain"]),
+        (State, ["open", "running", "done", "failed", "refused", "lapsed", "withdrawn"]),
         (LogFormat, ["lsn", "mariadb_gtid", "mysql_gtid"]),
         (
             DropReason,
@@ -152,6 +156,28 @@ DEFAULTS: dict[type, dict[str, Any]] = {
     },
     VoterState: {"following": None, "following_epoch": 0, "streaming": False, "whole": True},
     EpochRecord: {"request": 0, "renewal": 0, "revision": 0, "previous": None, "excused": ()},
+    Request: {
+        "service": None,
+        "target": "",
+        "reason": "",
+        "epoch": 0,
+        "holder": "",
+        "revision": 0,
+        "plan": "",
+        "allow_data_loss": False,
+        "excused": (),
+        "statement": "",
+        "not_before_s": 0.0,
+        "expires_s": 120.0,
+        "lasts_s": FOREVER_S,
+        "approvals_needed": 0,
+        "approvals": (),
+        "state": State.OPEN,
+        "state_by": "",
+        "state_why": "",
+        "state_at": "",
+    },
+    RaiseEpoch: {"asked_by": "", "request": 0, "holder": None, "excused": ()},
     ServiceReport: {
         "yielding": "",
         "lands_at": "",
@@ -168,6 +194,12 @@ def test_what_is_not_known_or_not_written_means_the_careful_thing(kind: Any) -> 
     """An older version does not write a field; a daemon has not looked yet."""
     found = {field.name: field.default for field in fields(kind)}
     assert {name: found[name] for name in DEFAULTS[kind]} == DEFAULTS[kind]
+
+
+def test_some_orders_stand_until_they_are_ended() -> None:
+    assert frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, Kind.DRAIN}) == STANDING
+    assert frozenset(State) - {State.OPEN, State.RUNNING} == CLOSED
+    assert DRAIN_NUMBER == 1
 
 
 def test_forever_is_infinite_and_no_epoch_is_zero() -> None:

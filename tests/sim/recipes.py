@@ -180,7 +180,15 @@ def full_disk(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     return faults
 
 
+def paused(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """The automation is paused, and sites are lost meanwhile."""
+    service = dice.choice(shape.services).name
+    back = Mend("resume", (service,), round(4.0 + 8.0 * dice.random(), 3))
+    return [Fault("pause", (service,), round(at, 3), mend=back), *seesaw(dice, shape, at + 3.2)]
+
+
 RECIPES: dict[Recipe, int] = {
+    paused: 3,
     seesaw: 16,
     thin: 12,
     mute: 8,

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.sim.history import play
-from tests.sim.mutants import MUTANTS
+from tests.sim.mutants import MUTANTS, QUICK
 from tests.sim.mutants.plant import Mutant, planted
 from tests.sim.search import endless
 
@@ -65,13 +65,12 @@ def hunt_all(names: Iterable[str], seconds: float, seed: int, processes: int) ->
 
 
 def next_few(count: int, build: Path) -> list[str]:
-    """The mutants whose turn it is; every run takes others."""
+    """Those of the quick ones whose turn it is; every run takes others."""
     turn = build / "mutants.turn"
     first = int(turn.read_text()) if turn.exists() else 0
     build.mkdir(parents=True, exist_ok=True)
-    turn.write_text(str((first + count) % len(MUTANTS)))
-    names = list(MUTANTS)
-    return [names[(first + n) % len(names)] for n in range(min(count, len(names)))]
+    turn.write_text(str((first + count) % len(QUICK)))
+    return [QUICK[(first + n) % len(QUICK)] for n in range(min(count, len(QUICK)))]
 
 
 def main(arguments: list[str]) -> int:
