@@ -18,6 +18,7 @@ from typing import Final
 from controller.adapters.mysql_accounts import Accounts
 from controller.adapters.mysql_dialect import (
     CANARY,
+    CANARY_BEGINS,
     DIALECTS,
     EPOCH_INSERT,
     NOTE_DIVERGED,
@@ -325,8 +326,13 @@ class Mysql:
                 raise Refused(f"{self._spec.name} at {self._spec.site} is read-only: no canary")
 
     async def _last_canary_gone(self) -> None:
-        """The session of a canary that nobody waited for to its end has ended on the server."""
-        mine = f"{self._dialect.sessions} AND id = {self._canary_id:d}"
+        """The session of a canary that nobody waited for to its end has ended on the server, or
+        does something else: a server that was restarted gives its numbers out again.
+        """
+        mine = (
+            f"{self._dialect.sessions} AND id = {self._canary_id:d}"
+            f" AND info LIKE {quoted(CANARY_BEGINS + '%')}"
+        )
         left = self._canary_id and await self._hand.rows(mine)
         while left:
             await asyncio.sleep(_POLL_S)

@@ -13,6 +13,7 @@ from controller.core.position import LogFormat
 EPOCH_INSERT: Final = "INSERT INTO tricast.epoch (epoch, holder) VALUES ({epoch:d}, {holder})"
 # Our login may write on a read-only server, so the statement itself looks whether it is one: a
 # write of ours on a closed server would be a record that no other history has.
+CANARY_BEGINS: Final = "INSERT INTO tricast.canary "
 CANARY: Final = (
     "INSERT INTO tricast.canary (site, token)"
     " SELECT {site}, {token} FROM DUAL WHERE @@global.read_only = 0"

@@ -19,6 +19,8 @@ from tests.web.sample import STEADY, TAKING_OVER, Told, daemon
 
 ROOT = Path(__file__).parents[2]
 TRICAST = [sys.executable, "-m", "controller.cli.main"]
+# Whoever runs the tests in the background of a shell ignores interrupts, and so would its children.
+AS_FROM_A_TERMINAL = ["env", "--default-signal=INT"]
 
 
 class Terminal:
@@ -57,7 +59,7 @@ def terminal(arguments: list[str], **environment: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     base = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "COLUMNS"}}
     process = subprocess.Popen(
-        [*TRICAST, *arguments],
+        [*AS_FROM_A_TERMINAL, *TRICAST, *arguments],
         stdin=slave, stdout=slave, stderr=slave, cwd=ROOT,
         env={**base, "TERM": "xterm-256color", "COLUMNS": "140", "LINES": "50", **environment},
     )  # fmt: skip
@@ -106,10 +108,10 @@ def test_watch_refreshes_outlives_the_daemon_and_ends_on_interrupt(tmp_path: Pat
 def test_watch_as_json_is_a_line_a_turn(tmp_path: Path) -> None:
     with daemon(Told(STEADY), tmp_path / "s"):
         watching = subprocess.Popen(
-            [*TRICAST, "status", "--watch", "--json", "--interval", "0.1",
+            [*AS_FROM_A_TERMINAL, *TRICAST, "status", "--watch", "--json", "--interval", "0.1",
              "--socket", str(tmp_path / "s")],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
+            )  # fmt: skip
         try:
             assert watching.stdout is not None
             lines = [watching.stdout.readline() for _ in range(3)]

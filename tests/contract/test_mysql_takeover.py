@@ -352,6 +352,21 @@ async def test_a_canary_that_waits_is_never_joined_by_another(three: Cluster) ->
     assert three.servers[DC1].sql("SELECT token FROM tricast.canary") == [["d"]]
 
 
+async def test_a_canary_does_not_wait_for_a_stranger_with_the_number_of_the_last_one(
+    three: Cluster,
+) -> None:
+    """A restarted server numbers its sessions anew; this one is a voter's, and stays for ever."""
+    database = three.databases[DC1]
+    await database.promote(Epoch(2), LONG_S)
+    await database.admit(frozenset({WITNESS}), LONG_S)
+    await three.keeper.follow(DC1, Epoch(2), LONG_S)
+    await database.canary("d", LONG_S)
+    dumps = "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'"
+    database._canary_id = int(three.servers[DC1].sql(dumps)[0][0])
+    await database.canary("e", LONG_S)
+    assert three.servers[DC1].sql("SELECT token FROM tricast.canary") == [["e"]]
+
+
 async def test_a_canary_writes_nothing_on_a_server_that_was_closed_meanwhile(
     three: Cluster,
 ) -> None:
