@@ -62,7 +62,7 @@ class Postgres:
         if holds(mine, target):
             await self._settled(deadline)
             return
-        answer = await self._agent.call(
+        found = await self._agent.call(
             "wal-fetch",
             {
                 "database": self._spec.name,
@@ -71,12 +71,15 @@ class Postgres:
                 "timeline": str(self._eyes.at(look, look.replayed or mine.text).epoch),
                 "target": target.text,
                 "epoch": str(target.epoch),
+                "end": mine.text,
+                "end_timeline": str(mine.epoch),
             },
             left(deadline),
         )
-        spool = answer["spool"]
+        if forked_at := found["forked_at"]:
+            raise self._eyes.parted(source, mine, target, forked_at)
         try:
-            await self._set({"restore_command": f'cp "{spool}/%f" "%p"'}, deadline)
+            await self._set({"restore_command": f'cp "{found["spool"]}/%f" "%p"'}, deadline)
             await self._replayed_to(target.text, deadline)
         finally:
             # A restore command that is still set would be asked again at promotion.
@@ -116,8 +119,7 @@ class Postgres:
         await self._lock_out(look, deadline)
         end = await self._settled(deadline)
         if max(look.histories, default=0) > end.epoch:
-            # It may have a timeline for its target of which it has no log: it would become the
-            # parent of the new one.
+            # A timeline of which it has no log would become the parent of the new one.
             await self._lock_out(await self._restarted(deadline), deadline)
             end = await self._settled(deadline)
         await self._plant(epoch, end, deadline)
@@ -204,21 +206,20 @@ class Postgres:
             and not state.diverged
         ):
             return ""
-        link = self._spec.voters[upstream]
         answer = await self._agent.call(
             "postgres-rejoin",
             {
                 "database": self._spec.name,
                 "site": self._spec.site,
                 "epoch": str(epoch),
-                "host": link.address,
-                "port": str(link.port),
+                "host": self._spec.voters[upstream].address,
+                "port": str(self._spec.voters[upstream].port),
                 "user": self._spec.rejoin_user(self._spec.site),
             },
             left(deadline),
         )
         self._eyes.forget_histories()
-        self._eyes.half_rebuilt = False
+        self._eyes.half_rebuilt = self._eyes.forked = False
         return answer.get("discarded", "")
 
     async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:

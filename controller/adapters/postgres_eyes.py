@@ -11,7 +11,7 @@ from controller.adapters.postgres_spec import PostgresSpec
 from controller.core.model import DatabaseKind, DatabaseState, Epoch, Follower, Liveness, SiteName
 from controller.core.position import Position, lsn_to_int
 from controller.hostagent import wal
-from controller.ports import PortError, Unreachable
+from controller.ports import PortError, Refused, Unreachable
 
 SLOW_EVERY_S: Final = 1.0
 SETTLED_S: Final = 0.5  # several tries of the startup process to read what a receiver left
@@ -32,6 +32,7 @@ class Eyes:
         self._still: tuple[object, ...] = ()
         self._still_since = 0.0
         self.half_rebuilt = False  # its files are of no use before a rejoin has ended well
+        self.forked = False  # a sealed log leaves its last record out: only a rejoin mends it
         self.claimed = 0  # furthest flush a voter claimed while we had not reached it
 
     def drop(self) -> None:
@@ -42,6 +43,14 @@ class Eyes:
     def forget_histories(self) -> None:
         """History files are read again."""
         self._ancestries = reading.Ancestries()
+
+    def parted(self, source: str, mine: Position, target: Position, at: str) -> Refused:
+        """It is diverged from now on; why it cannot catch up."""
+        self.forked = True
+        return Refused(
+            f"{self._spec.name} at {self._spec.site} cannot catch up from {source}: its log ends"
+            f" at {mine}, but parted from that of epoch {target.epoch} at {at}: it must be rewound"
+        )
 
     async def observe(self, deadline: float) -> DatabaseState:
         """The server as it is; never raises PortError."""
@@ -144,7 +153,7 @@ class Eyes:
             diverged=(
                 look.recovering
                 and position is not None
-                and self._ancestries.excluded_by(look, position)
+                and (self.forked or self._ancestries.excluded_by(look, position))
             ),
             gate_open=not look.recovering and bool(look.clients & set(self._spec.clients)),
             admitted=self._admitted(look),

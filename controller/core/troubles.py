@@ -88,6 +88,10 @@ def _behind(view: View) -> list[Trouble]:
     for state in view.own.databases:
         if state.liveness is not Liveness.RUNNING or state.writable:
             continue
+        if state.diverged:
+            text = f"database {state.name} here has diverged and was not rewound"
+            found.append(Trouble(kind=f"diverged:{state.name}", text=text, patience_s=0.0))
+            continue
         proof = prove(view, state)
         if proof.complete and proof.source != view.me and proof.source in view.spec.data_sites:
             text = f"{proof.source} holds more of {state.name} than {view.me}"

@@ -194,7 +194,28 @@ def fetch(request: Request) -> dict[str, str]:
         watch.cancel()
         child.kill()
         child.wait()
-    return {"spool": str(spool), "files": str(files), "end": last["end"], "bytes": last["bytes"]}
+    return {
+        "spool": str(spool),
+        "files": str(files),
+        "end": last["end"],
+        "bytes": last["bytes"],
+        "forked_at": _forked_at(request, server, spool),
+    }
+
+
+def _forked_at(request: Request, server: pg_server.Server, spool: Path) -> str:
+    """Where the server's own log, up to its end, parts from the target's; "" for nowhere.
+
+    A server that is led past such a place replays another history on its own tail, and never
+    starts again.
+    """
+    mine, theirs = request.number("end_timeline"), request.number("epoch")
+    my_ancestry = wal.read_ancestry(server.wal_dir, mine)
+    their_ancestry = wal.read_ancestry(spool, theirs)
+    if (mine > 1 and not my_ancestry) or (theirs > 1 and not their_ancestry):
+        return ""  # not known: PostgreSQL itself looks before it changes its timeline
+    fork = wal.fork_of(mine, my_ancestry, theirs, their_ancestry, wal.to_bytes(request.need("end")))
+    return "" if fork is None else wal.to_lsn(fork.position)
 
 
 def _receive(

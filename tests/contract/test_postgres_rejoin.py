@@ -134,6 +134,27 @@ async def test_a_diverged_database_is_rewound_and_its_tail_is_kept() -> None:
         assert (await w.dc2.state()).problems == ()
 
 
+async def test_a_log_that_parted_is_not_led_past_the_fork() -> None:
+    """It would replay another history on its own tail, and never start again."""
+    async with world() as w:
+        await depose(w, phantoms=3)
+        await w.dc1.database.start(20)
+        await w.dc1.database.seal(Epoch(4), 5)
+        sealed = await w.keeper.seal(Epoch(4), 5)
+        before = await w.dc1.state()
+        assert (before.position is not None, before.diverged) == (True, False)
+        with pytest.raises(Refused, match=r"parted from that of epoch 3 at 0/\w+: it must be"):
+            await w.dc1.database.catch_up(WITNESS, sealed, 20)
+        after = await w.dc1.state()
+        assert (after.position, after.diverged) == (before.position, True)
+        assert (await w.dc1.sql("show restore_command"))[0][0] == ""
+
+        await w.keeper.follow(DC2, Epoch(3), 10)
+        await checkpointed(w)
+        assert (await w.dc1.database.rejoin(DC2, Epoch(3), 60)).startswith("3 transactions after")
+        assert not (await w.dc1.state()).diverged
+
+
 async def test_what_has_not_diverged_is_not_rewound() -> None:
     async with world() as w:
         await w.begin(epoch=2)

@@ -19,6 +19,7 @@ from controller.core.intents import (
     RaiseEpoch,
     Rejoin,
     RenewLease,
+    SetGate,
     StartDatabase,
     lane,
 )
@@ -33,6 +34,7 @@ from tests.core.turned import (
     at_rest,
     climbing,
     copy,
+    follower,
     other,
     own,
     record,
@@ -97,6 +99,23 @@ def unseen() -> View:
         followers=(),
         admitted=frozenset(),
     )
+
+
+def committing() -> View:
+    """dc2 has promoted under epoch 3 and the witness's keeper follows; the gate is closed."""
+    view = state(
+        climbing(),
+        writable=True,
+        epoch=Epoch(3),
+        admitted=frozenset({WITNESS}),
+        followers=(follower(WITNESS),),
+    )
+    return own(view, commit_age_s={LEDGER: 0.1})
+
+
+def troubled(view: View) -> View:
+    """No app server is up, and has not been for a second."""
+    return own(view, apps_up=0, trouble_s={"apps": 1.0})
 
 
 def asked(view: View, *, why: str = "", climbs: bool = False) -> View:
@@ -227,6 +246,17 @@ CASES = (
         ),
     ),
     Case(
+        rule=300,
+        view=own(no_epoch(climbing()), stance=Stance.PREFERRED),
+        role=Role.STARTING,
+        reason=Reason.BOOTSTRAP,
+        stance=Stance.BACKUP,
+        intents=(
+            raised("bootstrap", Reason.BOOTSTRAP, epoch=4, seen=0, previous=None),
+            Announce(stance=Stance.BACKUP, epoch=Epoch(0)),
+        ),
+    ),
+    Case(
         rule=301,
         view=state(
             own(no_epoch(dc2_view()), addresses_missing=True),
@@ -244,6 +274,16 @@ CASES = (
             Announce(stance=Stance.BACKUP, epoch=Epoch(0)),
         ),
         not_eligible=(LOST,),
+    ),
+    Case(
+        rule=301,
+        view=own(spec(no_epoch(dc2_view()), initial_holder=DC1), stance=Stance.PREFERRED),
+        role=Role.STARTING,
+        reason=Reason.NO_EPOCH_YET,
+        ladder="STAND_READY",
+        stance=Stance.BACKUP,
+        traffic=None,
+        intents=(Direct(site=None), Announce(stance=Stance.BACKUP, epoch=Epoch(0))),
     ),
     Case(
         rule=305,
@@ -295,6 +335,22 @@ CASES = (
         ),
     ),
     Case(
+        rule=310,
+        view=leased(troubled(committing()), 1.0),
+        role=Role.TAKING_OVER,
+        reason=Reason.TAKING_OVER,
+        ladder="TAKE_OVER",
+        stance=Stance.BACKUP,
+        traffic=DC2,
+        intents=(
+            RenewLease(expected_revision=9, renewal=1),
+            SetGate(database=LEDGER, opened=True),
+            Direct(site=DC2),
+        ),
+        yielding="0 of 2 app servers here are up, 1 needed",
+        not_eligible=("0 of 2 app servers here are up",),
+    ),
+    Case(
         rule=311,
         view=own(replace(leased(climbing(), 2.0), raised_here=False), promised=Epoch(2)),
         role=Role.TAKING_OVER,
@@ -308,6 +364,18 @@ CASES = (
             Direct(site=None),
             Announce(stance=Stance.BACKUP, epoch=Epoch(2)),
         ),
+    ),
+    Case(
+        rule=311,
+        view=replace(troubled(committing()), raised_here=False),
+        role=Role.TAKING_OVER,
+        reason=Reason.TAKEOVER_RESUMED,
+        ladder="TAKE_OVER",
+        stance=Stance.BACKUP,
+        traffic=DC2,
+        intents=(SetGate(database=LEDGER, opened=True), Direct(site=DC2)),
+        yielding="0 of 2 app servers here are up, 1 needed",
+        not_eligible=("0 of 2 app servers here are up",),
     ),
     Case(
         rule=320,

@@ -29,6 +29,7 @@ from controller.core.quorum import (
     is_sealed,
     majority,
     own_voter,
+    promoted_by_hand,
     prove,
     voters_of,
 )
@@ -466,3 +467,48 @@ def test_the_excused_complete_a_majority_and_are_told_in_order() -> None:
     assert not proof(excusing(state(view, receiving=True), *names, DC1)).complete
     # A seal counts once, though it was excused.
     assert WITNESS not in proof(replace(excusing(view, WITNESS), record_unchanged_s=9.0)).excused
+
+
+# --- a copy that is worked on, or was promoted by hand --------------------------------------------
+
+
+def at_work(view: View, lane: str = "database:ledger") -> View:
+    return replace(view, busy=frozenset({lane}))
+
+
+@pytest.mark.parametrize(
+    ("view", "sealed"),
+    [
+        (state(dc2_view(), receiving=False), True),
+        (at_work(state(dc2_view(), receiving=False)), False),
+        (at_work(state(dc2_view(), receiving=False), "database:journal"), True),
+        (at_work(replace(state(dc2_view(), receiving=False), record=None)), False),
+        (at_work(climbing()), True),  # the holder's own work is part of its climb
+    ],
+)
+def test_a_copy_that_is_worked_on_is_not_sealed_for_another_site(view: View, sealed: bool) -> None:
+    assert own_voter(view, view.own.databases[0]).sealed is sealed
+
+
+@pytest.mark.parametrize(
+    ("promised", "epoch", "changes", "told"),
+    [
+        (2, 2, {}, True),
+        (1, 3, {}, False),
+        (2, 3, {}, False),
+        (3, 2, {}, True),
+        (0, 3, {}, True),  # it never promised anything: a new site
+        (2, 3, {"receiving": True, "upstream": DC1}, True),  # its primary has sent it that
+        (2, 3, {"receiving": True, "upstream": WITNESS}, False),
+        (2, 3, {"upstream": DC1}, False),
+    ],
+)
+def test_the_end_of_a_log_that_was_promoted_by_hand_is_not_told(
+    promised: int, epoch: int, changes: dict[str, object], told: bool
+) -> None:
+    view = state(dc2_view(), **({"receiving": False, "upstream": None} | changes))
+    view = own(state(view, epoch=Epoch(epoch)), promised=Epoch(promised))
+    found = view.own.databases[0]
+    assert promoted_by_hand(view, found) is not told
+    assert own_voter(view, found).position == (END if told else None)
+    assert promoted_by_hand(replace(view, record=None), found) is (0 < promised < epoch)

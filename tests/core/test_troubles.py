@@ -34,6 +34,11 @@ RESTARTED = Trouble(
     kind="restarted", text="a database here was restarted and is closed", patience_s=0.2
 )
 BEHIND = Trouble(kind="behind:ledger", text="dc1 holds more of ledger than dc2", patience_s=1.0)
+PARTED = Trouble(
+    kind="diverged:ledger",
+    text="database ledger here has diverged and was not rewound",
+    patience_s=0.0,
+)
 
 
 def restarted() -> View:
@@ -82,6 +87,7 @@ def outrun() -> View:
         ),
         (outrun(), (BEHIND,)),
         (voter(outrun(), DC1, position=climbing().own.databases[0].position), ()),
+        (state(climbing(), diverged=True), (PARTED,)),  # whoever holds more: it cannot be fetched
         (voter(climbing(), WITNESS, position=LATER), ()),  # a keeper cannot serve instead
         (voter(outrun(), DC1, sealed=False), ()),
         (state(outrun(), writable=True), ()),

@@ -41,7 +41,7 @@ REPORT: Final = BUILD / "report.json"
 EQUIVALENT: Final = ROOT / "tests" / "mutation" / "equivalent.txt"
 PACKAGE: Final = "controller.core"
 TESTS: Final = "tests/core"
-WORDS: Final = "/test_words.py::"  # pins what is written at the head of a module
+WORDS: Final = "tests/core/test_words.py"  # pins what is written at the head of a module
 PROSE: Final = "tests/core/test_docs.py"  # compares sentences; only for the module of sentences
 COPIED: Final = ("controller", "bgp", "witness", "lab", "tests", "docs", "configs")
 COPIED_FILES: Final = ("setup.cfg", "README.md", "Makefile", "CHANGELOG.md", "SECURITY.md")
@@ -301,9 +301,10 @@ def _selected(mutant: Mutant, path: Path, reached: Reached) -> list[list[str]]:
         tests |= lines.get(line, frozenset())
     if "" in tests:  # it runs while the module is imported: any test may notice
         tests = {t for found in reached.values() for line in found.values() for t in line}
+        tests.add(WORDS)
     if mutant.module != "reason":
         tests = {test for test in tests if not test.startswith(PROSE)}
-    own = {test for test in tests if f"/test_{mutant.module}.py::" in test or WORDS in test}
+    own = {test for test in tests if f"/test_{mutant.module}.py::" in test or test == WORDS}
     groups = [sorted(own), _by_file(tests - own - {""}, reached)]
     return [group for group in groups if group]
 
