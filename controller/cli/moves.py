@@ -35,7 +35,7 @@ def switchover(
     to: str,
     not_before: float,
 ) -> int:
-    """Hand a service over to another site. Nothing is lost; requests wait, and none fails."""
+    """Hand a service over to another site. Nothing is lost; new requests wait meanwhile."""
     order = Ask(
         kind="switchover",
         service=asked.service,
