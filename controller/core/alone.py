@@ -85,7 +85,7 @@ def standing(view: View) -> str:
     apart = [
         site
         for name in view.spec.databases
-        for site in sorted(voters_of(view, name).keys() - {view.me})
+        for site in voters_of(view, name).keys() - {view.me}
         if not any(
             follower.site == site and follower.streaming
             for state in view.own.databases

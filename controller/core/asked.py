@@ -5,7 +5,7 @@ when it is over. Predicates are phrased positively, for the role table.
 from controller.core import copies, guards, troubles
 from controller.core.intents import Intent, SettleRequest
 from controller.core.model import DatabaseName, EpochRecord, SiteName
-from controller.core.quorum import holds_nothing, majority, voters_of
+from controller.core.quorum import majority, voters_of
 from controller.core.requests import (
     Kind,
     Request,
@@ -95,9 +95,7 @@ def missing_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
     present = {
         site
         for site, voter in voters.items()
-        if (site == view.me or view.others[site].seen.control_s <= limit)
-        and voter.whole
-        and not holds_nothing(voter)
+        if (site == view.me or view.others[site].seen.control_s <= limit) and voter.whole
     }
     return everybody - present
 

@@ -174,6 +174,7 @@ def test_the_largest_whole_number_is_read() -> None:
     [
         tuple[int, str],
         tuple[int, None],
+        tuple[int, type(None)],  # type: ignore[misc]
         tuple[()],
         list[int],
         list[int, ...],  # type: ignore[misc]

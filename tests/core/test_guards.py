@@ -450,3 +450,11 @@ def test_a_hand_over_is_seen_while_it_is_fresh(changes: dict[str, Any], hands: b
     assert not guards.holder_hands_over(asked(dc2_view(), Kind.PAUSE, **defaults), 1.5)
     assert not guards.holder_hands_over(replace(view, record=None), 1.5)
     assert not guards.holder_hands_over(dc2_view(), 1.5)
+
+
+def test_an_epoch_was_handed_over_as_an_operator_asked_or_not_at_all() -> None:
+    view = record(dc2_view(), kind="handover", request=1)
+    assert guards.handed_over(view)
+    assert not guards.handed_over(record(view, request=0))
+    assert not guards.handed_over(record(view, kind="failover"))
+    assert not guards.handed_over(replace(view, record=None))

@@ -7,11 +7,15 @@ reads (type arguments, `NewType`, `TypeVar`, the type in a `cast`, `assert x is 
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 Swap = Callable[[], ast.AST | None]  # the node to stand there instead; None: nothing stands there
+
+SHOWN: Final = 120
+AROUND: Final = 30
 
 _COMPARE: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -52,11 +56,13 @@ class Mutant:
     line: int
     what: str  # before -> after, as code
     source_line: str
+    copy: int = 1  # the how-manieth of those that read the same
 
     @property
     def name(self) -> str:
         """How a list of mutants refers to it, whatever line it has moved to."""
-        return f"{self.module}: {self.source_line} | {self.what}"
+        which = f" #{self.copy}" if self.copy > 1 else ""
+        return f"{self.module}: {self.source_line} | {self.what}{which}"
 
 
 @dataclass(slots=True)
@@ -81,17 +87,21 @@ def mutants(module: str, source: str) -> list[Mutant]:
     tree = ast.parse(source)
     lines = source.splitlines()
     found = []
+    seen: Counter[tuple[str, str]] = Counter()
     for number, (place, node, swap) in enumerate(_changes(tree)):
         made = swap()
-        before, after = _code(node), "nothing" if made is None else _code(made)
+        before, after = _shortened(_code(node), "nothing" if made is None else _code(made))
         line = getattr(node, "lineno", getattr(place.parent, "lineno", 0))
+        what, source_line = f"{before} -> {after}", lines[line - 1].strip()
+        seen[(source_line, what)] += 1
         found.append(
             Mutant(
                 module=module,
                 number=number,
                 line=line,
-                what=f"{before} -> {after}",
-                source_line=lines[line - 1].strip(),
+                what=what,
+                source_line=source_line,
+                copy=seen[(source_line, what)],
             )
         )
     return found
@@ -108,8 +118,23 @@ def mutated(source: str, number: int) -> ast.Module:
 
 
 def _code(node: ast.AST) -> str:
-    text = " ".join(ast.unparse(node).split())
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return " ".join(ast.unparse(node).split())
+
+
+def _shortened(before: str, after: str) -> tuple[str, str]:
+    """Both, but of long ones only where they differ, and what stands around that."""
+    if max(len(before), len(after)) <= SHOWN:
+        return before, after
+    head = _shared(before, after)
+    tail = _shared(before[head:][::-1], after[head:][::-1])
+    start, end = max(0, head - AROUND), max(0, tail - AROUND)
+    return before[start : len(before) - end], after[start : len(after) - end]
+
+
+def _shared(one: str, two: str) -> int:
+    """How many characters both begin with."""
+    different = (at for at, (x, y) in enumerate(zip(one, two, strict=False)) if x != y)
+    return next(different, min(len(one), len(two)))
 
 
 def _changes(tree: ast.Module) -> Iterator[tuple[_Place, ast.AST, Swap]]:
