@@ -148,7 +148,7 @@ class Eyes:
             ),
             upstream=self._spec.site_at(host, port) if conninfo else None,
             quarantined=self._spec.site_of(user)[1],
-            receiving=look.receivers > 0,
+            receiving=look.receivers > 0 or (look.recovering and not look.sealed),
             streaming=_streaming(look),
             diverged=(
                 look.recovering
