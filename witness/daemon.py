@@ -19,10 +19,11 @@ from controller.core.model import (
     SiteKind,
     SiteName,
 )
+from controller.core.terms import own_terms
 from controller.daemon.logs import set_up_log
 from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
 from controller.daemon.run import Stop, until_signal
-from controller.daemon.wiring import Node, SharedFirewall, build_node, split
+from controller.daemon.wiring import Node, SharedFirewall, build_node, service_spec, split
 from controller.ports import Flow, PortError
 from controller.runtime.promises import Promises
 from controller.runtime.publish import Publisher
@@ -96,7 +97,7 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
                 tell_forever(
                     witness.node.hearing,
                     witness.node.heartbeats,
-                    witness.teller.services,
+                    tuple(witness.teller.services),
                     lambda: None,
                 )
             )
@@ -182,7 +183,10 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
         for service in cluster.services
         if service.canary_url is not None
     }
-    services = tuple(ServiceName(service.name) for service in cluster.services)
+    services = {
+        ServiceName(service.name): own_terms(service_spec(cluster, service))
+        for service in cluster.services
+    }
     teller = Teller(
         services=services,
         data_sites=cluster.data_sites,

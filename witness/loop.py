@@ -183,7 +183,7 @@ def _under(seen: VoterState, promised: int) -> VoterState:
 class Teller:
     """Puts the keepers' states and what the vantage sees into the report."""
 
-    services: tuple[ServiceName, ...]
+    services: Mapping[ServiceName, str]  # and the terms of each
     data_sites: tuple[SiteName, ...]
     keepers: tuple[KeeperLoop, ...]
     vantages: Mapping[ServiceName, Vantage]
@@ -227,6 +227,7 @@ class Teller:
             not_eligible_because=("a witness site holds no database to promote",),
             voters=tuple(keeper.state for keeper in keepers if keeper.state is not None),
             seen={site: self.hearing.seen(site, service) for site in self.data_sites},
+            terms=self.services[service],
             lands_at="" if vantage is None else vantage.lands_at(),
             warnings=tuple(warnings),
         )

@@ -212,10 +212,14 @@ def _pause_moved(seen: SeenRequest) -> tuple[State, str] | None:
 
 
 def _move_ended(view: View, record: EpochRecord, request: Request) -> tuple[State, str] | None:
-    """A move is over when its own epoch serves, or when any other epoch was raised."""
+    """A move is over when its own epoch serves, or when any other epoch was raised.
+
+    What was never approved is never done, though the world has come to be what it asked for.
+    """
     if record.epoch <= request.epoch:
         return None
-    if request.number != record.request and request.target != record.holder:
+    wanted = request.target == record.holder and approved(request)
+    if request.number != record.request and not wanted:
         state = State.FAILED if request.state is State.RUNNING else State.LAPSED
         return state, f"{record.holder} raised epoch {record.epoch} meanwhile: {record.reason}"
     if not guards.established(view):

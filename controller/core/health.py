@@ -1,4 +1,8 @@
-"""Probe samples to a debounced verdict: `fall` failures in a row to go down, `rise` to come up."""
+"""Probe samples to a debounced verdict: `fall` failures in a row to go down, `rise` to come up.
+
+A link that is down is told to the other sites by its name, so that a holder can see whether they
+suffer from the same.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -9,9 +13,25 @@ class Verdict:
 
     rise: int
     fall: int
+    every_s: float = 1.0  # between two samples, at most
     up: bool = True
     streak: int = 0  # samples in a row that contradict `up`
     detail: str = ""
+
+    @property
+    def settles_s(self) -> float:
+        """By then, everybody who looks at the same thing has found what one has found."""
+        return max(self.rise, self.fall) * self.every_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailingLink:
+    """A link of a site's health chain that is down."""
+
+    link: str
+    detail: str
+    settles_s: float
+    shared: bool = False  # configured as the same for every site: it moves nothing
 
 
 def heard(verdict: Verdict, *, ok: bool, detail: str) -> Verdict:

@@ -162,7 +162,7 @@ class _Neighbor:
     """What is remembered of one other site."""
 
     sent: int = 0  # number of the last datagram made for it
-    boot: str = ""  # the boot believed; "" for none yet
+    boot: str | None = None  # the boot believed; None for none yet
     heard: dict[str, int] = field(default_factory=dict)  # highest number of boots heard of late,
     # newest last; the one believed is always among them
     retired: deque[str] = field(default_factory=lambda: deque(maxlen=RETIRED_BOOTS_MAX))
@@ -237,7 +237,7 @@ class Exchange:
         if not max(0, neighbor.sent - self._echo_window) < echoed <= neighbor.sent:
             return DropReason.UNPROVEN
         if datagram.boot != neighbor.boot:
-            if neighbor.boot:
+            if neighbor.boot is not None:
                 neighbor.retired.append(neighbor.boot)
                 neighbor.heard.pop(neighbor.boot, None)
             neighbor.boot = datagram.boot

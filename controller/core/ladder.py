@@ -55,7 +55,7 @@ def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
     for step in ladder:
         if isinstance(step, Step):
             reached = step.goal(view)
-            ready = not reached and all(whole.get(need, True) for need in step.needs)
+            ready = not reached and all(whole[need] for need in step.needs)
             intent = step.apply(view) if ready else None
             whole[step.name] = reached
             rungs.append(_rung(step.name, None, intent, done=reached))
@@ -90,7 +90,7 @@ def _ready(
     whole: Mapping[str, bool],
 ) -> bool:
     """A database's rung needs its own lower rungs; a service's rung needs every database's."""
-    return all(done.get((need, database), whole.get(need, True)) for need in step.needs)
+    return all(done.get((need, database), whole[need]) for need in step.needs)
 
 
 def unfinished(ladder: tuple[AnyStep, ...], view: View) -> bool:

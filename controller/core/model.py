@@ -173,6 +173,8 @@ class ServiceReport:
     eligible: bool
     not_eligible_because: tuple[str, ...] = ()
     yielding: str = ""  # the holder asks the other site to take over, and why
+    failing: tuple[str, ...] = ()  # links of its own health chain that are down, by name
+    terms: str = ""  # fingerprint of what every site's configuration has to say alike
     moving: bool = False  # a hand-over is under way: where its log ends is told at once
     gate: bool = True  # its haproxy can let new requests wait
     held: bool = False  # and does

@@ -1,6 +1,6 @@
 """Which guarantee holds now, and what the next failure would meet. For people, not for rules."""
 
-from controller.core import alone, troubles
+from controller.core import alone, terms, troubles
 from controller.core.model import DatabaseName, Durability, SiteName
 from controller.core.quorum import holder_report, majority, voters_of
 from controller.core.view import View
@@ -20,7 +20,7 @@ def live_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
             and voter.streaming
             and voter.following == view.record.holder
             and _connected(view, site, database)
-            and (site in view.spec.witnesses or _counted(view, site, database))
+            and _counted(view, site, database)
         ):
             live.add(site)
     return frozenset(live)
@@ -116,7 +116,23 @@ def warnings(view: View) -> tuple[str, ...]:
         found.append(f"the BGP speaker of {view.me} does not answer")
     reasons = troubles.service_reasons(view)
     found.extend(f"{view.me}: {reason}" for reason in reasons if "BGP" not in reason)
+    found.extend(_failing(view))
+    found.extend(
+        f"the configuration of {site} is not that of {view.me}: {troubles.OTHER_TERMS}; "
+        "compare the files with tricast check, and restart the daemon that is wrong"
+        for site in terms.strangers(view)
+    )
     return tuple(found)
+
+
+def _failing(view: View) -> list[str]:
+    """Each link that fails here, and whether a move would help."""
+    helps = "" if troubles.healthier_elsewhere(view) else "; no other site is better off"
+    return [
+        f"{found.link} fails as seen from {view.me}: {found.detail}"
+        + ("; it is shared, and moves nothing" if found.shared else helps)
+        for found in view.own.failing
+    ]
 
 
 def _knocking(view: View) -> list[str]:

@@ -5,13 +5,14 @@ A trouble is borne for its patience before the holder asks to be relieved.
 
 from dataclasses import dataclass
 
-from controller.core import guards
+from controller.core import guards, terms
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
 from controller.core.quorum import promoted_by_hand, prove
 from controller.core.requests import in_force
 from controller.core.view import View
 
 RESTARTED_PATIENCE_S = 0.2
+OTHER_TERMS = "sites, databases or durability of the service differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +69,43 @@ def troubles(view: View) -> tuple[Trouble, ...]:
     if view.own.sessions_total and not view.own.sessions_up:
         text = "no BGP session here is up"
         found.append(Trouble(kind="bgp", text=text, patience_s=8.0))
-    found.extend(
-        Trouble(kind=text, text=text, patience_s=0.0) for text in view.own.unhealthy_because
-    )
+    found.extend(_failing(view))
     return tuple(found)
+
+
+def failing_links(view: View) -> tuple[str, ...]:
+    """Links of this site's own health chain that are down, by name."""
+    return tuple(found.link for found in view.own.failing if not found.shared)
+
+
+def _failing(view: View) -> list[Trouble]:
+    """Failing links, where another data site has only some of them: else moving would not help.
+
+    Borne until the other site has had the time to find the same.
+    """
+    if not healthier_elsewhere(view):
+        return []
+    return [
+        Trouble(
+            kind=f"link:{found.link}",
+            text=f"{found.link}: {found.detail}",
+            patience_s=found.settles_s,
+        )
+        for found in view.own.failing
+        if not found.shared
+    ]
+
+
+def healthier_elsewhere(view: View) -> bool:
+    """Another data site says, freshly, that only some of the links that fail here fail there."""
+    here = frozenset(failing_links(view))
+    return any(
+        other.report is not None
+        and other.report_age_s <= view.spec.timings.report_fresh_s
+        and frozenset(other.report.failing) < here
+        for site, other in view.others.items()
+        if site in view.spec.data_sites
+    )
 
 
 def _committed_lately(view: View, state: DatabaseState) -> bool:
@@ -135,6 +169,8 @@ def ineligible_reasons(view: View) -> tuple[str, ...]:
 def copy_reasons(view: View) -> tuple[str, ...]:
     """What a takeover by this site would fail on, whatever else is true."""
     reasons: list[str] = []
+    if terms.agrees_with_nobody(view):
+        reasons.append(f"the configuration here agrees with that of no other site: {OTHER_TERMS}")
     for state in view.own.databases:
         if state.liveness is not Liveness.RUNNING:
             reasons.append(f"database {state.name} here is {state.liveness}")

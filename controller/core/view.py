@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bgp.policy import Stance
+from controller.core.health import FailingLink
 from controller.core.model import (
     FOREVER_S,
     NO_EPOCH,
@@ -80,7 +81,7 @@ class OwnSide:
     addresses_missing: bool = False
     canary_age_s: float = FOREVER_S  # last success through the service address, under `promised`
     lease_left_s: float = 0.0  # durability lease: this site's own authority, monotonic
-    unhealthy_because: tuple[str, ...] = ()  # debounced verdicts of the local health chain
+    failing: tuple[FailingLink, ...] = ()  # debounced verdicts of the local health chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -324,8 +324,10 @@ class _Shared:
             prober = None if target is None else chain_probe(link, target, timings.probe_timeout_s)
             if prober is not None:
                 key = f"{link.scope.value} {link.name}"
-                probes[key] = (prober, link.interval_s or 1.0)
-                verdicts[key] = Verdict(rise=link.rise, fall=link.fall)
+                every_s = link.interval_s or 1.0
+                probes[key] = (prober, every_s)
+                slowest_s = every_s + (link.timeout_s or timings.probe_timeout_s)
+                verdicts[key] = Verdict(rise=link.rise, fall=link.fall, every_s=slowest_s)
         return probes, verdicts
 
 

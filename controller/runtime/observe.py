@@ -1,12 +1,12 @@
 """Builds the View: every port's newest look, and one `now`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller.core import troubles
-from controller.core.health import Verdict
+from controller.core.health import FailingLink, Verdict
 from controller.core.intents import ADDRESS_LANE, ROUTES_LANE, TRAFFIC_LANE
 from controller.core.model import (
     FOREVER_S,
@@ -206,16 +206,22 @@ class Observer:
             addresses_missing=bool(self.looks.missing_addresses.value & self.addresses),
             canary_age_s=now - canary[1] if canary and canary[0] == promised else FOREVER_S,
             lease_left_s=self.lease_until - now,
-            unhealthy_because=tuple(
-                f"{name}: {verdict.detail}"
-                for name, verdict in self._verdicts("site ").items()
-                if not verdict.up
-            ),
+            failing=(*self._failing("site"), *self._failing("shared")),
         )
 
     def _verdicts(self, prefix: str) -> dict[str, Verdict]:
         found = self.looks.verdicts.items()
         return {key.removeprefix(prefix): v for key, v in found if key.startswith(prefix)}
+
+    def _failing(self, scope: str) -> Iterator[FailingLink]:
+        for name, verdict in self._verdicts(f"{scope} ").items():
+            if not verdict.up:
+                yield FailingLink(
+                    link=name,
+                    detail=verdict.detail,
+                    settles_s=verdict.settles_s,
+                    shared=scope == "shared",
+                )
 
     def _other(self, site: SiteName) -> OtherSite:
         report = self.records.reports.get(site)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from controller.core import guards, outlook, troubles
+from controller.core import guards, outlook, terms, troubles
 from controller.core.decide import Decision
 from controller.core.model import (
     DatabaseReport,
@@ -38,10 +38,12 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
         stance=view.own.stance,
         rule=decision.rule,
         reason=decision.reason.value,
-        healthy=not troubles.troubles(view),
+        healthy=not troubles.troubles(view) and not troubles.failing_links(view),
         eligible=decision.eligible,
         not_eligible_because=decision.not_eligible_because,
         yielding=decision.yielding,
+        failing=troubles.failing_links(view),
+        terms=terms.own_terms(view.spec),
         moving=guards.holder_hands_over(view, view.spec.timings.hold_s),
         gate=view.own.can_hold,
         held=view.own.held,
@@ -64,6 +66,8 @@ def digest(report: ServiceReport) -> Hashable:
         report.rule,
         report.eligible,
         report.yielding,
+        report.failing,
+        report.terms,
         report.held,
         report.quiet,
         report.lands_at,

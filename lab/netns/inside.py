@@ -29,8 +29,9 @@ class Finished:
 class Running:
     """A command that runs inside a node, with pipes for its standard output and error."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, words: str) -> None:
         self.process = process
+        self.words = words
 
     def signal(self, number: signal.Signals) -> None:
         """The command itself has been sent the signal, not the program that took it inside."""
@@ -46,7 +47,10 @@ class Running:
         try:
             async with asyncio.timeout(deadline_s):
                 stdout, stderr = await self.process.communicate()
-        except (TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            raise LabError(f"no end within {deadline_s:g} s: {self.words}") from None
+        except asyncio.CancelledError:
             self.signal(signal.SIGKILL)
             raise
         code = self.process.returncode
@@ -107,7 +111,7 @@ class Inside:
             stderr=asyncio.subprocess.PIPE,
             env={**self.environment(self.topology.node(node)), **(env or {})},
         )
-        return Running(process)
+        return Running(process, f"{node}: {' '.join(arguments)}")
 
     async def run(
         self,

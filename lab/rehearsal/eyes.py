@@ -82,6 +82,10 @@ class Eyes:
             return f"{seen['guarantee']}; {'; '.join(seen['warnings'][:3])}"
         if seen["open_change"]:
             return f"step {seen['open_change']['step']} of {seen['open_change']['ladder']}"
+        for site in DATA_SITES:  # a standby without a session could take over, and not be reached
+            for warning in (await self.service(site, service)).get("warnings", []):
+                if "BGP sessions" in warning:
+                    return f"{site}: {warning}"
         return ""
 
     async def history(self, site: str, service: str = "wallet") -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """A writing client inside a client node, and what it says afterwards."""
 
-import asyncio
 import secrets
 import signal
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from lab.client.attempts import Attempt, Log, Outcome, Summary, acked_keys, read, summarise
 from lab.netns.inside import Running
 from lab.netns.lab import Lab
+from lab.rehearsal.eyes import wait_for
 
 PYTHON = "/opt/tricast/.venv/bin/python"
 
@@ -57,9 +57,13 @@ class Writer:
 
     async def acked(self, count: int, *, after: float = 0.0, within_s: float = 30) -> None:
         """At least `count` writes were acknowledged after `after`."""
-        async with asyncio.timeout(within_s):
-            while len(self.acks(after)) < count:
-                await asyncio.sleep(0.05)
+
+        async def look() -> str:
+            found = len(self.acks(after))
+            last = [str(a.detail or a.status) for a in self.log().attempts[-3:]]
+            return "" if found >= count else f"{found} acknowledged, last answers {last}"
+
+        await wait_for(f"{count} writes of {self.node} acknowledged", look, within_s=within_s)
 
     async def stop(self) -> tuple[Summary, list[str]]:
         """It has ended: its figures, and the keys that were acknowledged."""

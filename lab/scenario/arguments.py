@@ -7,7 +7,7 @@ from typing import Final
 
 from bgp.policy import Stance
 from controller.core.model import Role
-from controller.core.requests import State
+from controller.core.requests import Kind, State
 from controller.core.sequences import TAKE_OVER
 
 Value = str | int | float
@@ -84,6 +84,7 @@ ARGUMENTS: Final = {
         Argument(name="CLIENT", says="a client", values=CLIENTS),
         Argument(name="STANCE", says="a stance of the routes", values=tuple(Stance)),
         Argument(name="STATE", says="how far a request is", values=tuple(State)),
+        Argument(name="MOVE", says="a move", values=(Kind.SWITCHOVER, Kind.FAILOVER)),
         Argument(name="ROLE", says="a role", values=tuple(Role)),
         Argument(
             name="STEP",

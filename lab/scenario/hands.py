@@ -23,6 +23,7 @@ from lab.scenario.places import (
     program_at,
 )
 from lab.scenario.play import StageError
+from lab.scenario.settings import PAYMENTS_DOWN, Settings
 
 PREFIX: Final = "/tricast/"
 PYTHON: Final = "/opt/tricast/.venv/bin/python"
@@ -43,6 +44,11 @@ class Hands:
     standing: dict[str, tuple[str, ...]] = field(default_factory=dict)  # order -> what ends it
     refusal: str = ""  # of the last thing asked, when it became no request at all
     newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
+    settings: Settings = field(init=False)
+    objection: str = ""  # to the last approval, decline or withdrawal
+
+    def __post_init__(self) -> None:
+        self.settings = Settings(self.lab)
 
     async def mend(self) -> None:
         """Nothing is cut, frozen, switched off or paused any more."""
@@ -66,12 +72,23 @@ class Hands:
                 switch = self.lab.path(node, f"/run/lab/{name}.off")
                 if switch.exists() and name not in STEERED:
                     await self.lab.start(node, name)
+        for site in DATA_SITES:
+            self.set_payments(site, up=True)
+        await self.settings.restore()
         for orders in list(self.standing):
             await self.tricast(*self.standing.pop(orders))
 
     async def allow_moves(self) -> None:
         """The flap window of every service is over."""
         await self.etcdctl("del", "--prefix", f"{PREFIX}recent/")
+
+    def set_payments(self, site: str, *, up: bool) -> None:
+        """Whether the payment provider answers, as seen from the site."""
+        down = self.lab.path(EDGE[site], PAYMENTS_DOWN)
+        if up:
+            down.unlink(missing_ok=True)
+        else:
+            down.touch()
 
     async def etcdctl(self, *words: str, stdin: str = "") -> str:
         """The store's answer."""
@@ -82,9 +99,11 @@ class Hands:
             raise LabError(f"etcdctl {words[0]}: {done.stderr.strip()[-200:]}")
         return done.stdout
 
-    async def tricast(self, *words: str, at: str = "") -> Finished:
+    async def tricast(self, *words: str, at: str = "", by: str = "root") -> Finished:
         """What an operator types, at `at` or at the first data site that agrees."""
         command = ["env", "PYTHONPATH=/opt/tricast", PYTHON, "-m", "controller.cli.main"]
+        if by != "root":
+            command = [*_as_operator(by), *command]
         said: list[str] = []
         for site in (at,) if at else DATA_SITES:
             done = await self.lab.run(EDGE[site], [*command, *words], check=False)
@@ -102,6 +121,13 @@ class Hands:
         """The chains of that name are gone."""
         node, _ = self.tables.pop(name)
         await self.lab.run(node, ["nft", f"add table ip {name}; delete table ip {name}"])
+
+
+def _as_operator(account: str) -> list[str]:
+    """Another account, which may use the daemon's socket as the operators' group may."""
+    may = "+dac_override"
+    return ["setpriv", f"--reuid={account}", "--clear-groups", "--inh-caps", may,
+            "--ambient-caps", may]  # fmt: skip
 
 
 # --- links ---------------------------------------------------------------------------------------
@@ -272,6 +298,22 @@ async def _crash_after(hands: Hands, phrase: Phrase) -> None:
     hands.by_hand.append(await hands.lab.start_process(EDGE[site], ["env", aid, *shell]))
 
 
+def _payments(sites: Callable[[Phrase], tuple[str, ...]], *, up: bool) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        for site in sites(phrase):
+            hands.set_payments(site, up=up)
+
+    return act
+
+
+def _here(phrase: Phrase) -> tuple[str, ...]:
+    return (phrase.text("DC"),)
+
+
+def _anywhere(_: Phrase) -> tuple[str, ...]:
+    return DATA_SITES
+
+
 async def _second(hands: Hands, phrase: Phrase) -> None:
     site = phrase.text("DC")
     program = f"/opt/tricast/lab/containerlab/programs/{DAEMON[site]}"
@@ -311,4 +353,8 @@ LINKS_AND_PROCESSES: Final[Mapping[str, Act]] = {
     "power_on": _power_on,
     "crash_after": _crash_after,
     "second": _second,
+    "sicken": _payments(_here, up=False),
+    "cure": _payments(_here, up=True),
+    "sicken_all": _payments(_anywhere, up=False),
+    "cure_all": _payments(_anywhere, up=True),
 }

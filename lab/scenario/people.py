@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from lab.netns.error import LabError
 from lab.rehearsal.eyes import Eyes
@@ -13,8 +13,10 @@ from lab.scenario.hands import PREFIX, Act, Hands
 from lab.scenario.matching import Phrase
 from lab.scenario.places import ADDRESS
 from lab.scenario.play import StageError
+from lab.scenario.settings import leased_wallet
 
 WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
+COLLEAGUE: Final = "daemon"  # an account that every node has
 REASON: Final = ("--reason", "as the scenario says")
 
 
@@ -84,6 +86,36 @@ async def _undrain(hands: Hands, phrase: Phrase) -> None:
 
 async def _allow_move(hands: Hands, phrase: Phrase) -> None:
     await hands.tricast("ack", "--service", phrase.text("SERVICE"), *REASON)
+
+
+def _verdict(verb: str, *more: str, by: str = COLLEAGUE) -> Act:
+    """Somebody approves or declines the newest request, and remembers what was said against it."""
+
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        newest = max((int(found["number"]) for found in await asked(hands, phrase)), default=0)
+        words = (verb, str(newest), "--service", phrase.text("SERVICE"), *more, *REASON)
+        hands.objection = ""
+        try:
+            await hands.tricast(*words, "--no-wait", by=by)
+        except LabError as error:
+            hands.objection = str(error)
+
+    return act
+
+
+async def asked(hands: Hands, phrase: Phrase) -> list[dict[str, Any]]:
+    """Everything that operators have asked of the service."""
+    words = ("requests", "--all", "--service", phrase.text("SERVICE"), "--json")
+    done = await hands.tricast(*words)
+    return list(json.loads(done.stdout)["requests"])
+
+
+async def _misconfigure(hands: Hands, phrase: Phrase) -> None:
+    await hands.settings.change(leased_wallet, (phrase.text("DC"),))
+
+
+async def _correct(hands: Hands, phrase: Phrase) -> None:
+    await hands.settings.restore(phrase.text("DC"))
 
 
 # --- the store, a database by hand ---------------------------------------------------------------
@@ -174,6 +206,13 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "drain": _drain,
     "undrain": _undrain,
     "allow_move": _allow_move,
+    "approve": _verdict("approve"),
+    "approve_own": _verdict("approve", by="root"),
+    "approve_other": _verdict("approve", "--plan", "another-plan"),
+    "decline": _verdict("decline"),
+    "withdraw": _verdict("decline", by="root"),
+    "misconfigure": _misconfigure,
+    "correct": _correct,
     "remember": _remember,
     "roll_back": _roll_back,
     "empty": _empty,

@@ -15,6 +15,7 @@ from lab.scenario.hands import Hands
 from lab.scenario.language import Scenario
 from lab.scenario.matching import Phrase
 from lab.scenario.play import Figures, Look, Say, StageError
+from lab.scenario.settings import GIVEN
 from lab.scenario.sight import Sight
 
 WHOLE_WITHIN_S = 90.0
@@ -53,6 +54,7 @@ class LabStage:
             for phrase in scenario.givens:
                 if phrase.key == "holds":
                     await self._move(phrase.text("SERVICE"), phrase.text("DC"))
+            await self._set_up(scenario)
             await self.hands.allow_moves()
             patient = any(phrase.key == "patient" for phrase in scenario.givens)
             timeout_s = PATIENT_TIMEOUT_S if patient else USUAL_TIMEOUT_S
@@ -129,6 +131,14 @@ class LabStage:
     def _note_whole(self) -> None:
         if self.redundancy_s is None:
             self.redundancy_s = round(time.monotonic() - self.sight.acted_at, 3)
+
+    async def _set_up(self, scenario: Scenario) -> None:
+        """The data sites run with the configuration that the scenario begins with."""
+        wanted = [GIVEN[given.key](given) for given in scenario.givens if given.key in GIVEN]
+        for change in wanted:
+            await self.hands.settings.change(change, DATA_SITES)
+        if wanted:
+            await self.whole()
 
     async def _move(self, service: str, site: str) -> None:
         """The service is held by the site, and whole."""

@@ -19,6 +19,7 @@ from lab.scenario.arguments import DATABASES
 from lab.scenario.crowd import Crowd
 from lab.scenario.hands import Hands
 from lab.scenario.matching import Phrase
+from lab.scenario.people import asked
 from lab.scenario.places import URL, program_at
 from lab.scenario.play import Look
 
@@ -73,12 +74,6 @@ class Sight:
                     words = _words(line)
                     if words.get("event") in ("decision", "intent") and "rule" in words:
                         yield site, int(words["rule"])
-
-    async def requests(self, service: str) -> list[dict[str, Any]]:
-        """Everything that operators have asked of the service."""
-        words = ("requests", "--all", "--service", service, "--json")
-        done = await self.hands.tricast(*words)
-        return list(json.loads(done.stdout)["requests"])
 
     async def unsettled(self, service: str = "wallet") -> str:
         """What is missing until the service is healthy and wholly redundant; "" for nothing."""
@@ -237,12 +232,27 @@ async def _refuses(sight: Sight, phrase: Phrase) -> Look:
 async def _asked(sight: Sight, phrase: Phrase) -> Look:
     if sight.hands.refusal:
         return Look(phrase.text("STATE") == State.REFUSED, sight.hands.refusal)
-    seen = await sight.requests(phrase.text("SERVICE"))
-    newest = max(seen, key=lambda found: int(found["number"]), default=None)
-    if newest is None:
-        return Look(true=False, seen="nothing was asked")
-    shown = f"{newest['kind']}: {newest['state']} ({newest['state_why']})"
-    return Look(newest["state"] == phrase.text("STATE"), shown)
+    newest = await _newest(sight, phrase)
+    shown = f"{newest.get('kind')}: {newest.get('state')} ({newest.get('state_why')})"
+    return Look(newest.get("state") == phrase.text("STATE"), shown)
+
+
+async def _newest(sight: Sight, phrase: Phrase) -> dict[str, Any]:
+    seen = await asked(sight.hands, phrase)
+    return max(seen, key=lambda found: int(found["number"]), default={})
+
+
+def _of_newest(key: str) -> Callable[[Sight, Phrase], Awaitable[Look]]:
+    async def look(sight: Sight, phrase: Phrase) -> Look:
+        said = str((await _newest(sight, phrase)).get(key, ""))
+        return Look(phrase.text("TEXT") in said, f"says {said!r}")
+
+    return look
+
+
+async def _objected(sight: Sight, phrase: Phrase) -> Look:
+    said = sight.hands.objection
+    return Look(phrase.text("TEXT") in said, f"was told {said!r}")
 
 
 async def _runs(sight: Sight, phrase: Phrase) -> Look:
@@ -282,6 +292,9 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Awaitable[Look]]]] = {
     "warns": _warns,
     "refuses": _refuses,
     "asked": _asked,
+    "waits": _of_newest("waits_for"),
+    "why": _of_newest("state_why"),
+    "objected": _objected,
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

@@ -85,6 +85,15 @@ GIVENS: Final = (
         "patient clients",
         "a client waits 4 s for its answer, and not the usual 0.5 s: a slow answer is no failure",
     ),
+    _given("four_eyes", "MOVE needs approval", "by the configuration, of one other operator"),
+    _given(
+        "payments",
+        "services depend on payments",
+        "their health chain has a link of scope site: a payment provider",
+    ),
+    _given(
+        "shared_payments", "services depend on shared payments", "the same link, of scope shared"
+    ),
 )
 
 NETWORK: Final = (
@@ -193,6 +202,17 @@ PEOPLE: Final = (
     ),
     _act("undrain", "undrain DC", "it may have them again"),
     _act("allow_move", "allow another move of SERVICE", "the last move is acknowledged: no flap"),
+    _act("approve", "approve newest request of SERVICE", "another operator agrees to its plan"),
+    _act(
+        "approve_own", "approve own request of SERVICE", "who asked for the newest agrees as well"
+    ),
+    _act(
+        "approve_other",
+        "approve another plan of SERVICE",
+        "another operator agrees to a plan that is not the newest request's",
+    ),
+    _act("decline", "decline newest request of SERVICE", "another operator ends it"),
+    _act("withdraw", "withdraw newest request of SERVICE", "who asked takes it back"),
 )
 
 OTHERS: Final = (
@@ -204,16 +224,18 @@ OTHERS: Final = (
     ),
     _act(
         "sicken",
-        "break health of DC",
-        "a link of its local health chain fails, as its payment provider's",
-        not_lab="the lab's services depend on nothing outside",
+        "break payments of DC",
+        "seen from there, the payment provider that the services depend on fails",
     ),
+    _act("cure", "mend payments of DC", "seen from there, it answers"),
+    _act("sicken_all", "break payments everywhere", "it fails; each site finds that by itself"),
+    _act("cure_all", "mend payments everywhere", "it answers again; each site finds that"),
     _act(
-        "cure",
-        "mend health of DC",
-        "every link of its local health chain is well",
-        not_lab="the lab's services depend on nothing outside",
+        "misconfigure",
+        "misconfigure DC",
+        "its controller is restarted with a file that says `durability: lease` for the wallet",
     ),
+    _act("correct", "correct configuration of DC", "it is restarted with what the others have"),
     _act(
         "unstick",
         "unstick routes of SITE",
@@ -304,6 +326,13 @@ CONDITIONS: Final = (
     _condition("warns", "SITE warns TEXT", "a warning of its daemon has these words"),
     _condition("refuses", "DC refuses because TEXT", "its daemon says what keeps it from acting"),
     _condition("asked", "newest request of SERVICE is STATE", "how far the last one asked is"),
+    _condition("waits", "newest request of SERVICE waits for TEXT", "before anything happens"),
+    _condition("why", "newest request of SERVICE says TEXT", "why it is in its state"),
+    _condition(
+        "objected",
+        "operator is refused because TEXT",
+        "what was said to the last approval, decline or withdrawal",
+    ),
     _condition("runs", "PROGRAM runs at SITE", "its process is there"),
     _condition("lands", "CLIENT lands at DC", "the client's packets end at its app servers"),
     _condition(

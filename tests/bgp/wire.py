@@ -26,6 +26,7 @@ from bgp.spec import BgpSpec, NeighborSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 EXABGP = Path(sys.executable).with_name("exabgp")
+STARTED = (sys.executable, "-m", "bgp.exabgp_start")  # as the edges start it
 FRR = Path("/usr/lib/frr")
 HOLD_S = 3
 
@@ -269,6 +270,7 @@ class Edge:
     directory: Path
     config: str
     settings: Mapping[str, str] = field(default_factory=environment)
+    program: Sequence[str] = STARTED
     process: subprocess.Popen[Any] | None = None
 
     @property
@@ -280,7 +282,7 @@ class Edge:
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [
-                    *("ip", "netns", "exec", self.wire.edge, str(EXABGP)),
+                    *("ip", "netns", "exec", self.wire.edge, *self.program),
                     *("server", str(self.directory / "exabgp.conf")),
                 ],
                 stdin=subprocess.DEVNULL,

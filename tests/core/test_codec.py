@@ -97,6 +97,14 @@ def test_every_annotation_has_its_json_form_and_comes_back() -> None:
     assert CODEC.encode(Whole(label=Label("a")))["maybe"] is None
 
 
+def test_a_set_is_written_in_order_however_it_was_made() -> None:
+    """Two daemons that mean the same write the same: only a change is news."""
+    names = [chr(letter) for letter in range(ord("a"), ord("z") + 1)]
+    for made in (names, names[::-1]):
+        plain = CODEC.encode(Whole(label=Label("a"), names=frozenset(map(Label, made))))
+        assert plain["names"] == names
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "problem"),
     [

@@ -20,6 +20,20 @@ def test_a_probed_thing_is_believed_up_until_it_is_heard_of() -> None:
     assert Verdict(rise=1, fall=1) == Verdict(rise=1, fall=1, up=True, streak=0, detail="")
 
 
+@pytest.mark.parametrize(
+    ("verdict", "settles_s"),
+    [
+        (Verdict(rise=2, fall=3), 3.0),
+        (Verdict(rise=4, fall=3, every_s=0.5), 2.0),
+        (Verdict(rise=1, fall=1, every_s=1.2), 1.2),
+    ],
+)
+def test_everybody_has_found_the_same_after_the_slower_of_both_turns(
+    verdict: Verdict, settles_s: float
+) -> None:
+    assert verdict.settles_s == pytest.approx(settles_s)
+
+
 @given(counts, counts, samples)
 def test_the_verdict_turns_after_exactly_so_many_contradictions_in_a_row(
     rise: int, fall: int, oks: list[bool]

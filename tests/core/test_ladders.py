@@ -22,7 +22,7 @@ from controller.core.intents import (
     SetGate,
     StartDatabase,
 )
-from controller.core.ladder import AnyStep, DatabaseStep, Rung, Step, climb, climbed
+from controller.core.ladder import AnyStep, DatabaseStep, Rung, Step, climb, climbed, unfinished
 from controller.core.model import DatabaseName, Epoch, Liveness
 from controller.core.raising import next_epoch
 from controller.core.sequences import (
@@ -481,6 +481,34 @@ def test_databases_climb_side_by_side_and_the_service_waits_for_all() -> None:
         ("last", LEDGER, False, SetGate(database=LEDGER, opened=True)),
         ("last", JOURNAL, False, SetGate(database=JOURNAL, opened=True)),
     ]
+
+
+def test_what_is_reached_is_not_asked_what_it_would_take() -> None:
+    """Many an intent cannot even be named once its goal holds."""
+
+    def never(*_: object) -> Intent:
+        raise AssertionError("asked for what is there")
+
+    ladder: tuple[AnyStep, ...] = (
+        Step(name="service", goal=lambda _: True, apply=never),
+        DatabaseStep(name="database", goal=lambda *_: True, apply=never),
+    )
+    assert climbed(climb(ladder, two_databases(dc2_view())))
+
+
+def test_a_ladder_is_unfinished_while_one_database_is_below() -> None:
+    def first_only(view: View, database: object) -> bool:
+        return database is view.own.databases[0]
+
+    def nothing(*_: object) -> None:
+        return None
+
+    ladder: tuple[AnyStep, ...] = (
+        Step(name="service", goal=lambda _: True, apply=nothing),
+        DatabaseStep(name="database", goal=first_only, apply=nothing),
+    )
+    assert not unfinished(ladder, dc2_view())
+    assert unfinished(ladder, two_databases(dc2_view()))
 
 
 def test_a_rejoin_is_finished_when_nothing_is_left() -> None:

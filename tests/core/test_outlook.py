@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.core import outlook
+from controller.core.health import FailingLink
 from controller.core.model import (
     DatabaseName,
     Durability,
@@ -46,6 +47,7 @@ from tests.core.views import (
 from tests.core.wishes import wish
 
 JOURNAL = DatabaseName("journal")
+PAYMENTS = FailingLink(link="payments", detail="refused", settles_s=3.6)
 
 
 def dc1_view(*followers: Follower) -> View:
@@ -211,6 +213,15 @@ def test_four_of_five_survive_one_failure_more() -> None:
             ("the BGP speaker of dc2 does not answer",),
         ),
         (own(serving(), front_ok=False), ("dc2: haproxy here does not answer",)),
+        (own(serving(), failing=(PAYMENTS,)), ("payments fails as seen from dc2: refused",)),
+        (
+            report(own(serving(), failing=(PAYMENTS,)), DC1, failing=("payments",)),
+            ("payments fails as seen from dc2: refused; no other site is better off",),
+        ),
+        (
+            own(serving(), failing=(replace(PAYMENTS, shared=True),)),
+            ("payments fails as seen from dc2: refused; it is shared, and moves nothing",),
+        ),
     ],
 )
 def test_a_warning_names_the_thing(view: View, found: tuple[str, ...]) -> None:
@@ -231,6 +242,29 @@ def test_an_un_rewound_copy_under_its_old_name_is_named() -> None:
     assert said in outlook.warnings(there)
     here = state(dc2_view(), epoch=Epoch(1), receiving=True, streaming=False)
     assert KNOCKS.format(site=DC2, holder=DC1, epoch=2) in outlook.warnings(here)
+
+
+def test_those_who_knock_are_told_by_site_and_name() -> None:
+    view = state(dc2_view(), epoch=Epoch(1), receiving=True)
+    here = view.own.databases[0]
+    view = own(view, databases=(here, replace(here, name=JOURNAL)))
+    primary = view.others[DC1].report
+    assert primary is not None
+    ledger = primary.databases[0]
+    journal = replace(ledger, state=replace(ledger.state, name=JOURNAL))
+    view = report(view, DC1, databases=(ledger, journal))
+    stray = replace(primary, databases=(replace(ledger, state=here),))
+    third = OtherSite(report=stray, seen=HERE)
+    view = replace(view, others={**view.others, SiteName("dc0"): third})
+    knocking = [said.partition(" asks ")[0] for said in outlook.warnings(view) if " asks " in said]
+    assert knocking == ["ledger at dc0", "journal at dc2", "ledger at dc2"]
+
+
+def test_nobody_knocks_at_a_holder_that_has_not_promoted() -> None:
+    here = state(dc2_view(), epoch=Epoch(1), receiving=True)
+    assert any(" asks " in said for said in outlook.warnings(here))
+    closed = copy(here, DC1, writable=False)
+    assert not any(" asks " in said for said in outlook.warnings(closed))
 
 
 @pytest.mark.parametrize(

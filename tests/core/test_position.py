@@ -85,6 +85,8 @@ def test_what_is_no_mariadb_position_is_refused(text: str) -> None:
         "uuid:5-3",
         "uuid:0",
         "uuid:1-",
+        "uuid:x-5",
+        "uuid:+1-5",
     ],
 )
 def test_what_is_no_mysql_set_is_refused(text: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core import troubles
+from controller.core.health import FailingLink
 from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness
 from controller.core.troubles import Trouble
 from controller.core.view import View
@@ -39,6 +40,17 @@ PARTED = Trouble(
     text="database ledger here has diverged and was not rewound",
     patience_s=0.0,
 )
+
+
+PAYMENTS = FailingLink(link="payments", detail="refused", settles_s=3.6)
+NAMES = FailingLink(link="names", detail="timed out", settles_s=2.0)
+UNPAID = Trouble(kind="link:payments", text="payments: refused", patience_s=3.6)
+NAMELESS = Trouble(kind="link:names", text="names: timed out", patience_s=2.0)
+
+
+def elsewhere(*failing: str) -> View:
+    """Payments fail here, at the holder; these fail at dc1."""
+    return report(own(serving(), failing=(PAYMENTS,)), DC1, failing=failing)
 
 
 def restarted() -> View:
@@ -81,10 +93,17 @@ def outrun() -> View:
         (own(serving(), sessions_up=0), (BGP,)),
         (own(serving(), sessions_up=1), ()),
         (own(serving(), sessions_up=0, sessions_total=0), ()),
-        (
-            own(serving(), unhealthy_because=("the wallet fails",)),
-            (Trouble(kind="the wallet fails", text="the wallet fails", patience_s=0.0),),
-        ),
+        (own(serving(), failing=(PAYMENTS,)), (UNPAID,)),
+        (own(serving(), failing=(replace(PAYMENTS, shared=True),)), ()),
+        (own(serving(), failing=(PAYMENTS, NAMES)), (UNPAID, NAMELESS)),
+        (elsewhere("payments"), ()),  # it fails there too: moving does not help
+        (elsewhere("names"), ()),  # nor does another trouble in its place
+        (elsewhere("names", "payments"), ()),
+        (own(elsewhere("names"), failing=(PAYMENTS, NAMES)), (UNPAID, NAMELESS)),
+        (other(elsewhere(), DC1, report_age_s=5.0), (UNPAID,)),
+        (other(elsewhere(), DC1, report_age_s=5.1), ()),
+        (other(elsewhere(), DC1, report=None), ()),
+        (report(elsewhere("payments"), WITNESS, failing=()), ()),  # a keeper cannot serve instead
         (outrun(), (BEHIND,)),
         (voter(outrun(), DC1, position=climbing().own.databases[0].position), ()),
         (state(climbing(), diverged=True), (PARTED,)),  # whoever holds more: it cannot be fetched
@@ -98,6 +117,11 @@ def outrun() -> View:
 )
 def test_each_trouble_is_named_with_its_patience(view: View, expected: tuple[Trouble, ...]) -> None:
     assert troubles.troubles(view) == expected
+
+
+def test_what_fails_here_is_told_by_name() -> None:
+    view = own(serving(), failing=(PAYMENTS, replace(NAMES, shared=True)))
+    assert troubles.failing_links(view) == ("payments",)
 
 
 def test_each_database_has_troubles_of_its_own() -> None:

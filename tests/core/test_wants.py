@@ -14,6 +14,7 @@ from controller.core.requests import Kind
 from controller.core.view import View
 from tests.core.turned import (
     climbing,
+    copy,
     follower,
     other,
     own,
@@ -26,7 +27,7 @@ from tests.core.turned import (
     voter,
 )
 from tests.core.views import DC1, DC2, HERE, LEDGER, WITNESS, dc2_view
-from tests.core.wishes import asked
+from tests.core.wishes import asked, drained
 
 JOURNAL = DatabaseName("journal")
 DC3 = SiteName("dc3")
@@ -156,7 +157,88 @@ def test_routes_are_not_pulled_by_having_no_database_beside_a_living_site() -> N
     assert wants.takeover_routes(view) is Stance.OVERRIDE
 
 
+@pytest.mark.parametrize(
+    "view",
+    [
+        own(replace(climbing(), record=None), databases=()),
+        own(climbing(), databases=(), promised=Epoch(2)),
+        other(state(promoted(), gate_open=True, epoch=Epoch(2)), DC1, seen=HERE),
+    ],
+)
+def test_no_routes_are_pulled_for_an_epoch_that_is_not_acted_under(view: View) -> None:
+    assert wants.takeover_routes(view) is Stance.BACKUP
+
+
+@pytest.mark.parametrize(
+    ("view", "stance"),
+    [
+        (drained(dc2_view(), DC2, age_s=60.1), Stance.WITHDRAWN),
+        (drained(dc2_view(), DC2, age_s=60.0), Stance.DRAINED),
+        (dc2_view(), Stance.DRAINED),
+        (other(drained(dc2_view(), DC2, age_s=60.1), DC1, report=None), Stance.DRAINED),
+        (report(drained(dc2_view(), DC2, age_s=60.1), DC1, stance=Stance.BACKUP), Stance.DRAINED),
+    ],
+)
+def test_a_drained_site_is_gone_once_the_holder_is_known_to_attract(
+    view: View, stance: Stance
+) -> None:
+    assert wants.drained(view) is stance
+
+
 # --- traffic -------------------------------------------------------------------------------------
+
+
+def handed(view: View) -> View:
+    """dc2 lets requests wait, and has handed epoch 2 to dc1, which is not open yet."""
+    view = record(own(view, held=True), kind="handover", request=4, previous=DC2)
+    return copy(replace(view, record_unchanged_s=5.0), DC1, gate_open=False)
+
+
+@pytest.mark.parametrize(
+    ("view", "site"),
+    [
+        (handed(dc2_view()), wants.HOLD),
+        (replace(handed(dc2_view()), record_unchanged_s=5.01), DC1),
+        (copy(handed(dc2_view()), DC1, gate_open=True), DC1),
+        (own(handed(dc2_view()), held=False), DC1),
+        (record(handed(dc2_view()), kind="failover"), DC1),
+    ],
+)
+def test_what_is_held_waits_for_the_gates_of_who_was_given(
+    view: View, site: SiteName | wants.Keep
+) -> None:
+    assert wants.to_holder(view) == site
+
+
+@pytest.mark.parametrize(
+    ("view", "site"),
+    [
+        (serving(), DC2),
+        (state(serving(), gate_open=False), wants.HOLD),
+        (beside(serving(), gate_open=False), wants.HOLD),
+        (leased(serving()), wants.HOLD),
+        (leased(serving(), 0.1), DC2),
+    ],
+)
+def test_what_is_taken_back_goes_on_when_every_gate_is_open(
+    view: View, site: SiteName | wants.Keep
+) -> None:
+    assert wants.back_to_me(view) == site
+
+
+@pytest.mark.parametrize(
+    ("view", "since_s", "site"),
+    [
+        (serving(), 5.0, DC2),
+        (state(serving(), gate_open=False), 5.0, wants.HOLD),
+        (state(serving(), gate_open=False), 5.01, DC2),
+    ],
+)
+def test_what_is_held_waits_for_the_gates_here_but_not_for_ever(
+    view: View, since_s: float, site: SiteName | wants.Keep
+) -> None:
+    held = replace(own(view, held=True), record_unchanged_s=since_s)
+    assert wants.to_me_when_committing(held) == site
 
 
 @pytest.mark.parametrize(
@@ -166,6 +248,7 @@ def test_routes_are_not_pulled_by_having_no_database_beside_a_living_site() -> N
         (promoted(), DC2),
         (state(promoted(), followers=()), None),
         (state(promoted(), followers=(), gate_open=True), DC2),  # a voter missing for a moment
+        (state(promoted(), followers=(), alone=True), DC2),
         (state(promoted(), writable=False, gate_open=True), None),
         (beside(promoted()), None),  # nobody follows the second
         (beside(promoted(), gate_open=True), DC2),

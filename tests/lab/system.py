@@ -35,16 +35,8 @@ class Load:
 
     async def acked(self, count: int, *, after: float = 0.0, within_s: float = 30) -> None:
         """Every client had `count` more writes acknowledged after `after`."""
-        for node, writer in self.writers.items():
-
-            async def look(writer: Writer = writer) -> str:
-                found = len(writer.acks(after))
-                if found >= count:
-                    return ""
-                last = [str(a.detail or a.status) for a in writer.log().attempts[-3:]]
-                return f"{found} acknowledged, last answers {last}"
-
-            await wait_for(f"{count} writes of {node} acknowledged", look, within_s=within_s)
+        for writer in self.writers.values():
+            await writer.acked(count, after=after, within_s=within_s)
 
     def not_ok(self, after: float = 0.0) -> list[Attempt]:
         """Every request that ended after `after` and was not answered with success."""

@@ -7,6 +7,7 @@ reads (type arguments, `NewType`, `TypeVar`, the type in a `cast`, `assert x is 
 
 import ast
 import copy
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Mutant:
     what: str  # before -> after, as code
     source_line: str
     copy: int = 1  # the how-manieth of those that read the same
+    definition: str = ""  # digest of the function, class or table it stands in
+    key: str = ""  # stays while that definition does
 
     @property
     def name(self) -> str:
@@ -86,14 +89,18 @@ def mutants(module: str, source: str) -> list[Mutant]:
     """Every mutant of `source`."""
     tree = ast.parse(source)
     lines = source.splitlines()
+    definitions = _definitions(module, tree, lines)
     found = []
     seen: Counter[tuple[str, str]] = Counter()
+    within: Counter[str] = Counter()
     for number, (place, node, swap) in enumerate(_changes(tree)):
         made = swap()
         before, after = _shortened(_code(node), "nothing" if made is None else _code(made))
         line = getattr(node, "lineno", getattr(place.parent, "lineno", 0))
         what, source_line = f"{before} -> {after}", lines[line - 1].strip()
         seen[(source_line, what)] += 1
+        definition = definitions[line]
+        within[definition] += 1
         found.append(
             Mutant(
                 module=module,
@@ -102,6 +109,8 @@ def mutants(module: str, source: str) -> list[Mutant]:
                 what=what,
                 source_line=source_line,
                 copy=seen[(source_line, what)],
+                definition=definition,
+                key=_digest(f"{definition} {within[definition]} {what}"),
             )
         )
     return found
@@ -115,6 +124,22 @@ def mutated(source: str, number: int) -> ast.Module:
             place.put(swap())
             return ast.fix_missing_locations(tree)
     raise ValueError(f"there is no mutant {number}")
+
+
+def _definitions(module: str, tree: ast.Module, lines: list[str]) -> dict[int, str]:
+    """Of each line that is part of a statement of the module, a digest of that statement."""
+    found: dict[int, str] = {}
+    for node in tree.body:
+        decorators = getattr(node, "decorator_list", [])
+        first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+        last = node.end_lineno or first
+        digest = _digest("\n".join([module, *lines[first - 1 : last]]))
+        found |= dict.fromkeys(range(first, last + 1), digest)
+    return found
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _code(node: ast.AST) -> str:

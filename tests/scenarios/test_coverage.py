@@ -31,10 +31,6 @@ ELSEWHERE = {
         "a host key is a file of one node, and is replaced there with the daemon restarted",
         "tests/lab/test_wrong_surroundings.py",
     ),
-    69: (
-        "who may approve what is a matter of records alone and is decided in pure code",
-        "tests/core/test_requests.py",
-    ),
     71: (
         "connections that run out are a matter of one database server and its reserved ones",
         "tests/contract/test_mysql_load.py",
@@ -45,8 +41,6 @@ ELSEWHERE = {
     ),
 }
 NOT_YET = {
-    26: "a site that is asked for relief does not look at its own health chain so far: it moves",
-    66: "no site compares its configuration with the others' so far",
     70: "there is no hash-chained audit log so far; the history of role changes is in the store",
 }
 SCENARIOS = read_all([FOLDER])

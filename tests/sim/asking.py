@@ -1,5 +1,6 @@
 """What operators do: pause, and ask."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from controller.core import alone, asked
@@ -23,7 +24,7 @@ from tests.sim import truth
 from tests.sim.daemon import ServiceLoop
 from tests.sim.linking import Linking
 
-OPERATOR = "ada"
+OPERATOR, COLLEAGUE = "ada", "grace"
 
 
 class Asking(Linking):
@@ -99,7 +100,7 @@ class Asking(Linking):
             epoch=record.epoch,
             holder=record.holder,
             revision=record.revision,
-            approvals_needed=approvals,
+            approvals_needed=max(approvals, self.approvals.get(what, 0)),
         )
         try:
             made = numbered(draft, newest)
@@ -110,34 +111,43 @@ class Asking(Linking):
         if what is Kind.PAUSE:
             self.tell(truth.PauseSet(self.now, name, made.reason))
 
-    def approve(self, service: str) -> None:
-        """Somebody else approves the open request."""
-        name = self.service(service)
-        found = self._newest(name)
-        if found is None or self._reachable_site() is None:
-            return
-        approval = Approval(by="grace", site="", at="", plan=found.request.plan)
-        try:
-            changed = with_approval(found.request, approval)
-        except NotAllowed:
-            return
-        key = f"requests/{name}/{changed.number}"
-        self.store.swap(key, lambda _: changed, found.revision)
+    def approve(self, service: str, by: str = COLLEAGUE, plan: str = "") -> None:
+        """Somebody, as a rule somebody else, approves the newest request as it is, or a plan."""
+
+        def change(request: Request) -> Request:
+            agreed = Approval(by=by, site="", at="", plan=plan or request.plan)
+            return with_approval(request, agreed)
+
+        self._change_newest(service, change)
 
     def withdraw(self, service: str) -> None:
         """Who asked takes the open request back, or ends a standing one."""
+        self.decline(service, OPERATOR)
+
+    def decline(self, service: str, by: str = COLLEAGUE) -> None:
+        """Somebody else ends the open request, or a standing one."""
+        changed = self._change_newest(service, lambda found: declined(found, by=by, why="", at=""))
+        if changed is None:
+            return
+        self.request_moved(changed)
+        if changed.kind is Kind.PAUSE:
+            self.tell(truth.PauseCleared(self.now, self.service(service)))
+
+    def _change_newest(self, service: str, change: Callable[[Request], Request]) -> Request | None:
+        """The newest request as it is now; None when it could not be changed."""
         name = self.service(service)
         found = self._newest(name)
         if found is None or self._reachable_site() is None:
-            return
+            self.objection = "nobody can be asked"
+            return None
         try:
-            changed = declined(found.request, by=OPERATOR, why="", at="")
-        except NotAllowed:
-            return
+            changed = change(found.request)
+        except NotAllowed as error:
+            self.objection = str(error)
+            return None
+        self.objection = ""
         self.store.swap(f"requests/{name}/{changed.number}", lambda _: changed, found.revision)
-        self.request_moved(changed)
-        if changed.kind is Kind.PAUSE:
-            self.tell(truth.PauseCleared(self.now, name))
+        return changed
 
     def drain(self, site: str) -> None:
         """A site gives up its roles and its routes."""

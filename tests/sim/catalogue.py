@@ -207,6 +207,7 @@ CATALOGUE: tuple[Breakage, ...] = (
     ),
     Breakage("local_pref", _provider, "local_pref", lambda args: (args[0], False), weight=1),
     Breakage("unhealthy", _data_site, "healthy", weight=3),
+    Breakage("unhealthy_everywhere", _nothing, "healthy_everywhere", weight=2),
     # --- the store and clocks
     Breakage(
         "slow_etcd",

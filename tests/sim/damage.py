@@ -1,10 +1,15 @@
 """What can be damaged inside a site: databases, keepers, disks, routes, the store, clocks."""
 
+from typing import Final
+
+from controller.core.model import SiteName
 from tests.sim.asking import Asking
 from tests.sim.engine import Process
 from tests.sim.keeper import Keeper
 from tests.sim.replication import Copy
 from tests.sim.server import Server
+
+PROBE_S: Final = 0.9  # between two looks at what is outside, at most
 
 
 class Damage(Asking):
@@ -179,14 +184,34 @@ class Damage(Asking):
     def unhealthy(self, site: str) -> None:
         """A link of the local health chain is found down."""
         self.broke("unhealthy", site)
-        self.unhealthy_links[self.site(site)] = ("payments: refused",)
-        self.touched(self.site(site))
+        self.without_payments.add(self.site(site))
+        self._probe_payments(self.site(site))
 
     def healthy(self, site: str) -> None:
         """It is up."""
-        self.unhealthy_links[self.site(site)] = ()
+        self.without_payments.discard(self.site(site))
+        self._probe_payments(self.site(site))
         self.mended("unhealthy", site)
-        self.touched(self.site(site))
+
+    def unhealthy_everywhere(self) -> None:
+        """What every site depends on fails; each finds it out when it looks."""
+        self.broke("unhealthy_everywhere")
+        self.without_payments.update(self.data_sites)
+        self._probe_payments_later()
+
+    def healthy_everywhere(self) -> None:
+        """It is back."""
+        self.without_payments.clear()
+        self._probe_payments_later()
+        self.mended("unhealthy_everywhere")
+
+    def _probe_payments_later(self) -> None:
+        for site in self.data_sites:
+            self.engine.after(self.engine.draw(0.0, PROBE_S), self._probe_payments, site)
+
+    def _probe_payments(self, site: SiteName) -> None:
+        self.failing[site] = (self.payments,) if site in self.without_payments else ()
+        self.touched(site)
 
     def slow_etcd(self, seconds: float) -> None:
         """Every request takes so much longer; 0 mends."""

@@ -192,7 +192,7 @@ class Eyes:
             addresses_missing=not world.addresses[self._site],
             canary_age_s=0.5 if served else FOREVER_S,
             lease_left_s=loop.lease_until - now,
-            unhealthy_because=world.unhealthy_links[self._site],
+            failing=world.failing[self._site],
         )
 
     def _other(self, site: SiteName) -> OtherSite:

@@ -259,7 +259,8 @@ class Faults(Damage):
     def _heal(self, site: str) -> None:
         me = self.site(site)
         self.power_on(site)
-        self.unhealthy_links[me] = ()
+        self.without_payments.discard(me)
+        self.failing[me] = ()
         self.thaw_site(site)
         for what in self.things_at(site):
             process = self.process_of(what, site)

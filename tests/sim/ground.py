@@ -2,14 +2,16 @@
 
 import random
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from controller.core.health import FailingLink
 from controller.core.model import (
     DatabaseName,
     EpochRecord,
     ServiceName,
     SiteName,
 )
+from controller.core.requests import Kind
 from controller.runtime.orders import Order
 from tests.sim import truth
 from tests.sim.client import Client
@@ -31,6 +33,7 @@ from tests.sim.witness import WitnessDaemon
 if TYPE_CHECKING:
     from tests.sim.world import World
 
+PAYMENTS: Final = FailingLink(link="payments", detail="refused", settles_s=1.0)
 Hook = Callable[[truth.IntentBegan | truth.IntentEnded], None]
 
 
@@ -76,8 +79,12 @@ class Ground:
         self.disks = {site: Disk() for site in self.sites}
         self.promises: dict[SiteName, dict[ServiceName, int]] = {s: {} for s in self.sites}
         self.orders: dict[tuple[SiteName, ServiceName], Order] = {}
+        self.approvals: dict[Kind, int] = {}  # needed, by the configuration
+        self.objection = ""  # to the last approval, decline or withdrawal
         self.addresses = dict.fromkeys(self.sites, True)
-        self.unhealthy_links: dict[SiteName, tuple[str, ...]] = dict.fromkeys(self.sites, ())
+        self.payments = PAYMENTS
+        self.without_payments: set[SiteName] = set()
+        self.failing: dict[SiteName, tuple[FailingLink, ...]] = dict.fromkeys(self.sites, ())
         self.apps_up = {(s, n): self.apps_total for s in self.data_sites for n in self.specs}
         self.apps_seen = dict(self.apps_up)
         self.store = Store(self._world)

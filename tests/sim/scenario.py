@@ -6,10 +6,11 @@ Every checker watches every scenario, whatever its text asks for.
 import argparse
 import asyncio
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from controller.core.model import DatabaseKind, Durability
+from controller.core.requests import Kind
 from lab.scenario.arguments import DATA_SITES, SERVICES
 from lab.scenario.language import Scenario
 from lab.scenario.matching import Phrase
@@ -72,14 +73,23 @@ class SimStage:
         self.world = World(self.seed, shape(holders), (*self.checkers, self.chronicle))
         self.acts = Acts(self.world, self._run)
         self.sight = Sight(self.world, self.chronicle)
-        if any(phrase.key == "patient" for phrase in scenario.givens):
-            for client in self.world.clients:
-                client.timeout_s = PATIENT_S
+        for phrase in scenario.givens:
+            self._given(phrase)
         self._until_whole(BEGIN_WITHIN_S)
         self._run(1.0)
         self.sight.began_at = self.sight.acted_at = self.world.now
         for service in SERVICES:
             self.sight.first[service] = self.sight.record(service)
+
+    def _given(self, phrase: Phrase) -> None:
+        match phrase.key:
+            case "patient":
+                for client in self.world.clients:
+                    client.timeout_s = PATIENT_S
+            case "four_eyes":
+                self.world.approvals[Kind(phrase.text("MOVE"))] = 1
+            case "shared_payments":
+                self.world.payments = replace(self.world.payments, shared=True)
 
     def now(self) -> float:
         """Seconds since the beginning."""

@@ -1,10 +1,10 @@
 """What a scenario does to the simulated world: one function for each act of the vocabulary."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controller.core.model import EpochRecord
+from controller.core.model import Durability, EpochRecord
 from lab.scenario.arguments import RUNS_AT, SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
@@ -37,6 +37,7 @@ class Acts:
     newest: dict[str, EpochRecord] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
+    misconfigured: set[str] = field(default_factory=set)
 
     def cut(self, *owners: str, make: Callable[[World], None]) -> None:
         """It is in force until one of its owners is healed."""
@@ -64,7 +65,20 @@ class Acts:
         for site in self.drained:
             self.world.undrain(site)
         self.drained.clear()
+        for site in list(self.misconfigured):
+            self.configure(site, right=True)
+        self.world.without_payments.clear()
         self.world.heal_everything()
+
+    def configure(self, site: str, *, right: bool) -> None:
+        """The controller is restarted, with the wallet's true terms or with others."""
+        world = self.world
+        (self.misconfigured.discard if right else self.misconfigured.add)(site)
+        world.kill("controller", site)
+        loop = world.controllers[world.site(site)].loops[world.service("wallet")]
+        durability = world.specs[world.service("wallet")].durability
+        loop.spec = replace(loop.spec, durability=durability if right else Durability.LEASE)
+        world.start("controller", site)
 
     def set_app(self, site: str, app: str, *, up: bool) -> None:
         """One app server of the wallet at `site`."""
@@ -274,6 +288,13 @@ def _at_dc(do: str) -> Act:
     return act
 
 
+def _everything(do: str) -> Act:
+    def act(acts: Acts, _: Phrase) -> None:
+        getattr(acts.world, do)()
+
+    return act
+
+
 def _drift(acts: Acts, phrase: Phrase) -> None:
     site = phrase.text("SITE")
     daemon = "witness" if site == WITNESS else "controller"
@@ -319,5 +340,7 @@ LINKS_AND_PROCESSES: Final[Mapping[str, Act]] = {
     "unstick": _on_site("unstick_routes"),
     "sicken": _at_dc("unhealthy"),
     "cure": _at_dc("healthy"),
+    "sicken_all": _everything("unhealthy_everywhere"),
+    "cure_all": _everything("healthy_everywhere"),
     "drift": _drift,
 }

@@ -8,6 +8,7 @@ from controller.core.model import EpochRecord
 from controller.core.requests import Kind
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
+from tests.sim.asking import COLLEAGUE, OPERATOR
 from tests.sim.scenario_acts import LINKS_AND_PROCESSES, Act, Acts
 
 
@@ -70,6 +71,21 @@ def _ask(kind: Kind) -> Act:
     return act
 
 
+def _misconfigure(acts: Acts, phrase: Phrase) -> None:
+    acts.configure(phrase.text("DC"), right=False)
+
+
+def _correct(acts: Acts, phrase: Phrase) -> None:
+    acts.configure(phrase.text("DC"), right=True)
+
+
+def _verdict(do: str, *more: str) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        getattr(acts.world, do)(phrase.text("SERVICE"), *more)
+
+    return act
+
+
 def _order(do: str) -> Act:
     def act(acts: Acts, phrase: Phrase) -> None:
         getattr(acts.world, do)(phrase.text("DC"))
@@ -107,6 +123,13 @@ ACTS: Final[Mapping[str, Act]] = {
     "failover": _ask(Kind.FAILOVER),
     "forced_failover": _order("force_failover"),
     "force_single": _order("force_single"),
+    "approve": _verdict("approve"),
+    "approve_own": _verdict("approve", OPERATOR),
+    "approve_other": _verdict("approve", COLLEAGUE, "another plan"),
+    "decline": _verdict("decline"),
+    "withdraw": _verdict("withdraw"),
+    "misconfigure": _misconfigure,
+    "correct": _correct,
     "drain": _drain,
     "undrain": _undrain,
     "cancel": _at_database("cancel_waits"),

@@ -7,6 +7,7 @@ from typing import Final
 
 from bgp.policy import Stance
 from controller.core import outlook
+from controller.core.requests import closed, waits_for
 from controller.runtime.publish import service_report
 from lab.scenario.matching import Phrase
 from lab.scenario.play import Look
@@ -334,6 +335,23 @@ def _asked(sight: Sight, phrase: Phrase) -> Look:
     return Look(request.state.value == phrase.text("STATE"), shown)
 
 
+def _waits(sight: Sight, phrase: Phrase) -> Look:
+    newest = sight.world._newest(sight.world.service(phrase.text("SERVICE")))
+    waits = "" if newest is None or closed(newest.request) else waits_for(newest)
+    return Look(phrase.text("TEXT") in waits, f"waits for {waits or 'nothing'}")
+
+
+def _why(sight: Sight, phrase: Phrase) -> Look:
+    newest = sight.world._newest(sight.world.service(phrase.text("SERVICE")))
+    said = "" if newest is None else newest.request.state_why
+    return Look(phrase.text("TEXT") in said, f"says {said!r}")
+
+
+def _objected(sight: Sight, phrase: Phrase) -> Look:
+    said = sight.world.objection
+    return Look(phrase.text("TEXT") in said, f"was told {said!r}")
+
+
 def _runs(sight: Sight, phrase: Phrase) -> Look:
     name = phrase.text("PROGRAM")
     process = sight.world.process_of(PROGRAM.get(name, name), phrase.text("SITE"))
@@ -372,6 +390,9 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Look]]] = {
     "warns": _warns,
     "refuses": _refuses,
     "asked": _asked,
+    "waits": _waits,
+    "why": _why,
+    "objected": _objected,
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

@@ -15,6 +15,7 @@ from controller.core.model import (
     SiteName,
     VoterState,
 )
+from controller.core.terms import own_terms
 from controller.ports import PortError
 from tests.sim import truth
 from tests.sim.engine import Clock, Process
@@ -216,5 +217,6 @@ class WitnessDaemon:
             eligible=False,
             not_eligible_because=("a witness site holds no database to promote",),
             voters=voters,
+            terms=own_terms(self.world.specs[service]),
         )
         self.publisher.update(report)

@@ -30,10 +30,11 @@ arguments, idempotent, harmless where it does not apply (`tests/sim/faults.py`):
     promote_by_hand(database, site) cancel_waits(database, site) unadmit(database, site)
     stick_routes(site) unstick_routes(site) slow_routes(seconds) local_pref(provider, on)
     unhealthy(site) healthy(site)                     a link of its local health chain
+    unhealthy_everywhere() healthy_everywhere()       what every site's chain depends on
     slow_etcd(seconds) silence_watch(site) restore_etcd()
     drift(what, site, rate)                           a clock that runs fast or slow
     pause(service) resume(service)
-    request(kind, service, target) approve(service) withdraw(service)
+    request(kind, service, target, approvals) approve(service) decline(service) withdraw(service)
     drain(site) undrain(site) force_single(site) force_failover(site)
 
 Kinder than reality: no page is torn and no bit flips (a keeper has a torn tail, a gap, or nothing);
