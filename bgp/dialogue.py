@@ -120,7 +120,7 @@ class Dialogue:
 
     def __init__(self, spec: BgpSpec, now: float) -> None:
         self._spec = spec
-        self._permit = Permit.at_start(frozenset(spec.services), now, spec.permit_s)
+        self.permit = Permit.at_start(frozenset(spec.services), now, spec.permit_s)
         self._sessions = {neighbor.address: _Session() for neighbor in spec.neighbors}
         self._in_force: dict[str, Wish] = {}
         self._wanted: dict[str, Routes] = {}
@@ -140,7 +140,7 @@ class Dialogue:
         if not isinstance(request, AnnounceRequest):
             return Reply(number=request.number, state=self.observe(now))
         try:
-            self._permit = self._permit.renewed(
+            self.permit = self.permit.renewed(
                 request.wanted, request.sent_at, request.permit_s, now
             )
         except Denied as error:
@@ -158,7 +158,7 @@ class Dialogue:
                 name: Said(stance=wish.stance, epoch=wish.epoch, confirmed=self._confirmed(name))
                 for name, wish in sorted(self._in_force.items())
             },
-            permit_left_s=self._permit.left(now),
+            permit_left_s=self.permit.left(now),
             problems=tuple(self.problems(now)),
             counters=dict(self.counters),
         )
@@ -203,7 +203,7 @@ class Dialogue:
         if flying and now - flying.since > SLOW_S:
             found.append(f"ExaBGP has not answered for {now - flying.since:.0f} s")
         found += [f"ExaBGP refused {_short(command)}" for command in self._refused]
-        if now >= self._permit.until and self._in_force:
+        if now >= self.permit.until and self._in_force:
             found.append("no controller renews the permit")
         return found
 
@@ -303,7 +303,7 @@ class Dialogue:
         """Seconds after which `next_command` may have something to say by itself."""
         if self._in_flight is not None:
             return math.inf
-        times = [self._permit.changes_at(now), self._refresh_at, self._list_at]
+        times = [self.permit.changes_at(now), self._refresh_at, self._list_at]
         times += [session.resend_at for session in self._sessions.values()]
         times += self._refused.values()
         return max(0.0, min(times) - now)
@@ -332,7 +332,7 @@ class Dialogue:
         return self._plan.popleft() if self._plan else None
 
     def _apply_permit(self, now: float) -> None:
-        in_force = self._permit.in_force(now)
+        in_force = self.permit.in_force(now)
         if in_force == self._in_force:
             return
         self._in_force = in_force

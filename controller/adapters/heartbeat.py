@@ -10,7 +10,6 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, cast
@@ -126,9 +125,11 @@ class UdpHeartbeats:
     async def _pause(self) -> None:
         """The next heartbeat is due: by its time, or because there is something to say."""
         began = self._clock.monotonic()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.interval_s):
-                await self._due.wait()
+        alarm = asyncio.get_running_loop().call_later(self._settings.interval_s, self._due.set)
+        try:
+            await self._due.wait()
+        finally:
+            alarm.cancel()
         early_s = BURST_INTERVAL_S - (self._clock.monotonic() - began)
         if early_s > 0:
             await asyncio.sleep(early_s)

@@ -317,10 +317,13 @@ class Mysql:
         """One row was written, and a voter acknowledged it. Never more than one of them waits."""
         async with self._deadline("canary", deadline_s):
             await self._last_canary_gone()
-            self._canary_id = await self._canary.connection_id()
             site = quoted(self._spec.site)
             write = CANARY.format(site=site, token=quoted(token))
-            answers = await self._canary.many([write, WRITTEN])
+            try:
+                answers = await self._canary.many([write, WRITTEN])
+            except BaseException:
+                self._canary_id = self._canary.last_id
+                raise
             self._canary_id = 0
             if int(answers[-1][0]["written"]) < 1:
                 raise Refused(f"{self._spec.name} at {self._spec.site} is read-only: no canary")

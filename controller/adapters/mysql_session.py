@@ -52,6 +52,7 @@ class Session:
     def __init__(self, login: Login) -> None:
         self._login = login
         self._connection: Any = None
+        self.last_id = 0  # what the server called the last connection; 0: there was none
         self._turn = asyncio.Lock()
 
     async def rows(self, sql: str) -> list[Row]:
@@ -81,10 +82,6 @@ class Session:
         """Each statement in order; the first failure ends it."""
         await self.many(statements)
 
-    async def connection_id(self) -> int:
-        """What the server calls this connection."""
-        return int((await self.row("SELECT connection_id() AS id"))["id"])
-
     async def _ask(self, batch: str) -> list[list[Row]]:
         unused = self._connection is not None
         try:
@@ -92,6 +89,7 @@ class Session:
                 # However long the caller may wait: a server that does not even let in has failed.
                 async with asyncio.timeout(_CONNECT_S):
                     self._connection = await self._connect()
+                    self.last_id = int(self._connection.thread_id())
             async with self._connection.cursor(_QuietCursor) as cursor:
                 await cursor.execute(batch)
                 answers = [list(await cursor.fetchall() or ())]

@@ -224,8 +224,15 @@ def handed_by_me(view: View) -> bool:
 
 
 def receiver_late(view: View) -> bool:
-    """Who was given the epoch has had its time; what is left is for this site to climb."""
-    return view.record_unchanged_s > view.spec.timings.hand_over_s * RECEIVER_SHARE
+    """Who was given the epoch has had its time; what is left is for this site to climb.
+
+    Once it serves, it closes the request: a daemon of it that stops or starts later is not late.
+    """
+    seen, record = view.request, view.record
+    if seen is None or record is None or closed(seen.request):
+        return False
+    late = view.record_unchanged_s > view.spec.timings.hand_over_s * RECEIVER_SHARE
+    return late and seen.request.number == record.request
 
 
 # --- the ladder ----------------------------------------------------------------------------------

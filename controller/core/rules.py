@@ -67,7 +67,6 @@ RULES: tuple[Rule, ...] = (
         when=(guards.record_unknown, guards.serving_by_evidence),
         role=wants.acting_as(Role.PRIMARY),
         reason=Reason.PRIMARY_BY_EVIDENCE,
-        stance=wants.hold_routes,
     ),
     Rule(
         number=131,
@@ -105,7 +104,6 @@ RULES: tuple[Rule, ...] = (
         when=(guards.own_epoch, no(guards.established), troubles.relief_due),
         role=wants.acting_as(Role.PRIMARY),
         reason=Reason.HOLDER_YIELDS,
-        stance=wants.hold_routes,
         may_yield=True,
     ),
     Rule(
@@ -119,7 +117,6 @@ RULES: tuple[Rule, ...] = (
         ),
         role=wants.acting_as(Role.TAKING_OVER),
         reason=Reason.EPOCH_USED_UP,
-        stance=wants.hold_routes,
         traffic=wants.to_nobody,
         intent=raising.raise_("regained", Reason.EPOCH_USED_UP),
     ),
@@ -128,7 +125,6 @@ RULES: tuple[Rule, ...] = (
         when=(guards.own_epoch, no(guards.established), guards.out_of_sight),
         role=wants.primary_once_serving,
         reason=Reason.OUT_OF_SIGHT,
-        stance=wants.hold_routes,
         intent=raising.renew,
         may_yield=True,
     ),

@@ -12,6 +12,8 @@ from controller.core.requests import in_force
 from controller.core.view import View
 
 RESTARTED_PATIENCE_S = 0.2
+UNSEEN_PATIENCE_S = 0.5
+UNPROVEN_PATIENCE_S = 2.0  # no write of ours yet: a controller that has just started may be slow
 OTHER_TERMS = "sites, databases or durability of the service differ"
 
 
@@ -53,7 +55,9 @@ def troubles(view: View) -> tuple[Trouble, ...]:
             found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.2))
         elif state.liveness is Liveness.UNKNOWN and not _committed_lately(view, state):
             text = f"database {state.name} here does not answer"
-            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.5))
+            proven = state.name in view.own.commit_age_s
+            patience_s = UNSEEN_PATIENCE_S if proven else UNPROVEN_PATIENCE_S
+            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=patience_s))
     found.extend(_behind(view))
     if guards.own_epoch(view) and guards.databases_idle(view) and epoch_used_up(view):
         text = "a database here was restarted and is closed"

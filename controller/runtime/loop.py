@@ -32,7 +32,8 @@ class Pace:
     alert_s: float = 0.03  # somebody is late
     climb_s: float = 0.02  # a rung waits for something outside
     patience_s: float = 0.05  # for a port that is late
-    proof_s: float = 0.3  # between our own writes
+    proof_s: float = 0.4  # between our own writes
+    service_proof_s: float = 2.0  # between requests of ours through the service address
     store_patience_s: float = 0.3
     store_s: float = 0.05  # between reads of the store while its answer matters; watches hint
 
@@ -187,11 +188,11 @@ class ServiceLoop:
             timeout = self.pace.alert_s
         else:
             timeout = self.pace.rest_s
+        alarm = asyncio.get_running_loop().call_later(timeout, self.wake.set)
         try:
-            async with asyncio.timeout(timeout):
-                await self.wake.wait()
-        except TimeoutError:
-            pass
+            await self.wake.wait()
+        finally:
+            alarm.cancel()
 
     # --- our own writes ----------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class ServiceLoop:
                 began = self.clock.monotonic()
                 if (await canary.sample()).ok:
                     self.observer.proofs.canary = (epoch, began)
-            await asyncio.sleep(0.05 if self._climbing() else 1.0)
+            await asyncio.sleep(0.05 if self._climbing() else self.pace.service_proof_s)
 
 
 def _standing(decision: Decision) -> tuple[int, tuple[bool, ...]]:

@@ -54,7 +54,9 @@ PROGRAMS = {
         _program("bgpd", r"^\S*/frr/bgpd ", socket="/run/frr/bgpd.vty", network=True),
         _program("etcd", r"^(\S*/)?etcd ", port=2379),
         _program("haproxy", r"^(\S*/)?haproxy ", port=8404),
-        _program("exabgp", r"^\S*python\S* .*\bexabgp server ", socket="/run/tricast/speaker.sock"),
+        _program(
+            "exabgp", r"^\S*python\S* .*\bexabgp\S* server ", socket="/run/tricast/speaker.sock"
+        ),
         _program("speaker", r"^\S*python\S* .*\bbgp\.speaker\b"),
         _program("controller", r"^\S*python\S* .*\bcontroller\.cli\.main run ", port=7800),
         _program("witness", r"^\S*python\S* .*\bcontroller\.cli\.main witness ", port=7800),

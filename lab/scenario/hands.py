@@ -106,7 +106,11 @@ class Hands:
             command = [*_as_operator(by), *command]
         said: list[str] = []
         for site in (at,) if at else DATA_SITES:
-            done = await self.lab.run(EDGE[site], [*command, *words], check=False)
+            try:
+                done = await self.lab.run(EDGE[site], [*command, *words], check=False)
+            except LabError as error:  # the node is off
+                said.append(f"{site}: {error}")
+                continue
             if done.code in AGREED:
                 return done
             said.append(f"{site}: {(done.stderr or done.stdout).strip()[-200:]}")

@@ -93,7 +93,7 @@ def _verdict(verb: str, *more: str, by: str = COLLEAGUE) -> Act:
 
     async def act(hands: Hands, phrase: Phrase) -> None:
         newest = max((int(found["number"]) for found in await asked(hands, phrase)), default=0)
-        words = (verb, str(newest), "--service", phrase.text("SERVICE"), *more, *REASON)
+        words = (verb, str(newest), "--service", phrase.text("SERVICE"), *more)
         hands.objection = ""
         try:
             await hands.tricast(*words, "--no-wait", by=by)

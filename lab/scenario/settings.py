@@ -13,6 +13,7 @@ from lab.scenario.places import DAEMON
 
 TRUE: Final = "/etc/tricast/tricast.yml"
 CHANGED: Final = "/etc/tricast/scenario.yml"
+MARK: Final = "# changed for a scenario\n"
 PAYMENTS_DOWN: Final = "/run/lab/payments.down"
 Change = Callable[[dict[str, Any]], None]
 
@@ -35,16 +36,20 @@ class Settings:
     async def restore(self, *sites: str) -> None:
         """These, or all, run with the file that everybody has."""
         for site in sites or tuple(self.changes):
-            if self.changes.pop(site, None):
+            if self.changes.pop(site, None) and await self._is_changed(site):
                 await self.lab.run(EDGE[site], ["umount", TRUE])
                 await self._restart(site)
+
+    async def _is_changed(self, site: str) -> bool:
+        """A site that was without power has the true file again by itself."""
+        return (await self.lab.run(EDGE[site], ["cat", TRUE])).stdout.startswith(MARK)
 
     async def _run_with(self, site: str, changes: Iterable[Change]) -> None:
         node = EDGE[site]
         whole: dict[str, Any] = yaml.safe_load((await self.lab.run(node, ["cat", TRUE])).stdout)
         for change in changes:
             change(whole)
-        self.lab.path(node, CHANGED).write_text(yaml.safe_dump(whole), encoding="utf-8")
+        self.lab.path(node, CHANGED).write_text(MARK + yaml.safe_dump(whole), encoding="utf-8")
         await self.lab.run(node, ["mount", "--bind", CHANGED, TRUE])
         await self._restart(site)
 

@@ -327,7 +327,7 @@ async def test_the_gate_opens_for_clients_only_and_cuts_them_when_it_closes(
     await client.rows("SELECT 1")
     with pytest.raises(Refused, match="locked"):
         await server.session("barred").rows("SELECT 1")
-    number = await client.connection_id()
+    number = client.last_id
     await database.set_gate(opened=False, deadline_s=LONG_S)
     assert not (await three.look(DC1)).gate_open
     listed = server.sql("SELECT id FROM information_schema.processlist")

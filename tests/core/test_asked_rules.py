@@ -670,6 +670,12 @@ ENDS = [
         (State.LAPSED, "dc2 raised epoch 2 meanwhile: "),
     ),
     (
+        serving(),  # it is as was asked, but nobody had approved
+        Kind.SWITCHOVER,
+        {"epoch": Epoch(1), "target": "dc2", "approvals_needed": 1},
+        (State.LAPSED, "dc2 raised epoch 2 meanwhile: "),
+    ),
+    (
         serving(),
         Kind.SWITCHOVER,
         {"epoch": Epoch(1), "target": "dc1", "state": State.RUNNING},

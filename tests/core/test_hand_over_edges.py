@@ -324,9 +324,22 @@ def test_who_gave_knows_it(view: View, by_me: bool) -> None:
 
 
 def test_who_is_given_is_late_after_two_thirds_of_the_time() -> None:
-    view = timings(dc2_view(), hand_over_s=1.5)
+    view = timings(handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.RUNNING)), hand_over_s=1.5)
     assert not handover.receiver_late(replace(view, record_unchanged_s=1.0))
     assert handover.receiver_late(replace(view, record_unchanged_s=1.01))
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        handed(dc2_view()),
+        handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.DONE)),
+        handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.OPEN, number=5)),
+        replace(asked(dc2_view(), Kind.SWITCHOVER, state=State.RUNNING), record=None),
+    ],
+)
+def test_who_has_served_since_it_was_given_is_not_late(view: View) -> None:
+    assert not handover.receiver_late(replace(view, record_unchanged_s=100.0))
 
 
 @pytest.mark.parametrize(

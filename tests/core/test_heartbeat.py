@@ -419,7 +419,7 @@ def test_so_many_replaced_boots_are_remembered() -> None:
     ]
 
 
-NAMES = "^names are 1 to 63 ASCII characters: "
+NAMES = r"^names are 1 to 63 ASCII characters: \("
 BOOTS = "^a site has a boot and a key, and is not its own neighbor$"
 
 

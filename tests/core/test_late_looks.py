@@ -42,8 +42,11 @@ def test_one_late_look_changes_neither_routes_nor_traffic() -> None:
 
 def test_a_database_that_stays_unseen_makes_the_holder_yield() -> None:
     view = dc2_serves(unseen(standby_state()))
-    view = replace(view, own=replace(view.own, trouble_s={f"database:{LEDGER}": 1.0}))
-    assert "does not answer" in decide(view).yielding
+    for proven, borne_s in (({LEDGER: 1.1}, 0.5), ({}, 2.0)):
+        for age_s, yields in ((borne_s, True), (borne_s - 0.1, False)):
+            own = replace(view.own, commit_age_s=proven, trouble_s={f"database:{LEDGER}": age_s})
+            yielding = decide(replace(view, own=own)).yielding
+            assert ("does not answer" in yielding) is yields
 
 
 def test_a_serving_holder_with_a_late_look_is_not_taken_for_one_that_climbs() -> None:

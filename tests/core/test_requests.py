@@ -162,6 +162,7 @@ def test_a_pause_is_in_force_until_its_end() -> None:
     [
         (OPEN, "ann", State.WITHDRAWN, "withdrawn by ann"),
         (OPEN, "bob", State.REFUSED, "declined by bob"),
+        (wish(Kind.SWITCHOVER), "bob", State.REFUSED, "declined by bob"),
         (wish(Kind.PAUSE, state=State.RUNNING), "bob", State.WITHDRAWN, "ended by bob"),
         (wish(Kind.DRAIN, approvals_needed=1), "bob", State.REFUSED, "declined by bob"),
         (wish(Kind.DRAIN), "bob", State.WITHDRAWN, "ended by bob"),

@@ -31,6 +31,7 @@ DOWN = Trouble(kind="database:ledger", text="database ledger here is down", pati
 UNSEEN = Trouble(
     kind="database:ledger", text="database ledger here does not answer", patience_s=0.5
 )
+UNPROVEN = replace(UNSEEN, patience_s=2.0)
 RESTARTED = Trouble(
     kind="restarted", text="a database here was restarted and is closed", patience_s=0.2
 )
@@ -81,7 +82,7 @@ def outrun() -> View:
         (state(serving(), liveness=Liveness.UNKNOWN), ()),  # committed a moment ago
         (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={LEDGER: 1.0}), ()),
         (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={LEDGER: 1.1}), (UNSEEN,)),
-        (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={}), (UNSEEN,)),
+        (own(state(serving(), liveness=Liveness.UNKNOWN), commit_age_s={}), (UNPROVEN,)),
         (state(serving(), liveness=Liveness.STARTING), ()),
         (restarted(), (RESTARTED,)),
         (record(restarted(), holder=DC1), ()),

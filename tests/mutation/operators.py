@@ -127,15 +127,22 @@ def mutated(source: str, number: int) -> ast.Module:
 
 
 def _definitions(module: str, tree: ast.Module, lines: list[str]) -> dict[int, str]:
-    """Of each line that is part of a statement of the module, a digest of that statement."""
+    """Of each line of a function, a class, a row of a table: a digest of all its lines."""
     found: dict[int, str] = {}
-    for node in tree.body:
+    nodes: list[ast.stmt | ast.expr] = [*tree.body, *_rows(tree)]
+    for node in nodes:
         decorators = getattr(node, "decorator_list", [])
         first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
         last = node.end_lineno or first
         digest = _digest("\n".join([module, *lines[first - 1 : last]]))
         found |= dict.fromkeys(range(first, last + 1), digest)
     return found
+
+
+def _rows(tree: ast.Module) -> Iterator[ast.expr]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Tuple):
+            yield from node.value.elts
 
 
 def _digest(text: str) -> str:

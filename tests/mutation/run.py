@@ -37,6 +37,7 @@ from tests.mutation.tree import (
     copy_tree,
     every_mutant,
     files_for,
+    meant_for,
     modules,
     of_its_own,
     reaching,
@@ -51,6 +52,12 @@ REPORT: Final = BUILD / "report.json"
 EQUIVALENT: Final = ROOT / "tests" / "mutation" / "equivalent.txt"
 VERDICTS: Final = {SURVIVES: SURVIVED, DIES: KILLED, HUNG: KILLED, CANNOT: BROKEN, CRASHED: BROKEN}
 NEIGHBOURS: Final = 3
+KINDS: Final = {
+    "type": "what the type checker wants to be told, and another condition says already",
+    "never": "the two differ only where no view, or no value, can be",
+    "same": "another way to the same value",
+    "cost": "it only saves work",
+}
 
 
 def main() -> int:
@@ -104,6 +111,7 @@ class _Trial:
     until: float
     state: str
     killers: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    excused: frozenset[str] = field(default_factory=lambda: frozenset(equivalent()))
     began: float = 0.0
 
     def each(self) -> Iterator[Mutant]:
@@ -131,7 +139,7 @@ class _Trial:
         with RESULTS.open("a") as out:
             out.write(json.dumps(asdict(result)) + "\n")
         self.remember(result)
-        if verdict != KILLED:
+        if verdict != KILLED and mutant.name not in self.excused:
             say(f"{verdict}: line {mutant.line}, {mutant.name}")
 
     def remember(self, result: Result) -> None:
@@ -179,21 +187,21 @@ def _take_up(trial: _Trial, every: list[Mutant]) -> None:
 
 def _try_warm(warm: Warm, trial: _Trial) -> None:
     warm.measure()
-    excused = equivalent()
+    passing = frozenset(warm.took)
     for mutant in trial.each():
-        changes = warm.changes(mutant)
-        if changes is None:
+        way = warm.way(mutant)
+        if way is None:
             continue
-        reaching_it = reaching(mutant, trial.paths[mutant.module], trial.reach)
-        tests = frozenset(test for test in reaching_it if test in warm.took)
+        tests = passing & reaching(mutant, trial.paths[mutant.module], trial.reach)
+        if way.everything:
+            tests = frozenset(test for test in passing if meant_for(mutant, test))
         if not tests:
             continue
         first = trial.likely(mutant, tests)
-        rest = sorted(
-            tests.difference(first), key=lambda t: (not of_its_own(mutant, t), warm.took[t])
-        )
-        code, by = warm.verdict(changes, [*first, *rest])
-        if VERDICTS[code] == KILLED or (code == SURVIVES and mutant.name in excused):
+        rest = _cheap_first(mutant, tests.difference(first), warm.took)
+        code, by = warm.verdict(way, [*first, *rest])
+        excused = code == SURVIVES and mutant.name in trial.excused
+        if VERDICTS[code] == KILLED or excused:
             trial.found(mutant, VERDICTS[code], by)
 
 
@@ -220,11 +228,11 @@ def _try_cold(trial: _Trial) -> None:
 # --- telling -------------------------------------------------------------------------------------
 
 
-def equivalent() -> dict[str, str]:
-    """Mutants that no test can tell from the original, and why: name, tab, reason."""
-    lines = EQUIVALENT.read_text().splitlines() if EQUIVALENT.exists() else []
-    pairs = [line.split("\t", 1) for line in lines if line and not line.startswith("#")]
-    return {name.strip(): reason.strip() for name, reason in pairs}
+def equivalent() -> dict[str, tuple[str, str]]:
+    """Mutants that no test can tell from the original, with the kind of reason, and the reason."""
+    lines = EQUIVALENT.read_text().splitlines()
+    rows = [line.split("\t", 2) for line in lines if line and not line.startswith("#")]
+    return {name: (kind, reason) for name, kind, reason in rows}
 
 
 def _report(every: list[Mutant], known: dict[str, Result]) -> int:

@@ -98,6 +98,10 @@ def _lag(dice: random.Random, shape: Shape) -> Arguments:
     return (*_database_at(dice, shape), dice.choice((0.5, 2.0, 8.0)))
 
 
+def _batch(dice: random.Random, shape: Shape) -> Arguments:
+    return (*_database_at(dice, shape), dice.choice((3, 20)))
+
+
 def _degrade(dice: random.Random, shape: Shape) -> Arguments:
     return (*_pair(dice, shape), dice.choice((0.0, 0.1, 0.3)), dice.choice((0.02, 0.2, 0.5)))
 
@@ -113,6 +117,16 @@ def _service(dice: random.Random, shape: Shape) -> Arguments:
 def _request(dice: random.Random, shape: Shape) -> Arguments:
     kind = dice.choice((Kind.SWITCHOVER, Kind.SWITCHOVER, Kind.SWITCHOVER, Kind.FAILOVER, Kind.ACK))
     return (kind.value, *_service(dice, shape), *_data_site(dice, shape))
+
+
+def _proposal(dice: random.Random, shape: Shape) -> Arguments:
+    """What somebody else has to approve; that is done late, or never."""
+    kind = dice.choice((Kind.SWITCHOVER, Kind.SWITCHOVER, Kind.FAILOVER))
+    return (kind.value, *_service(dice, shape), *_data_site(dice, shape), 1)
+
+
+def _of_service(args: Arguments) -> Arguments:
+    return args[1:2]
 
 
 def _provider(dice: random.Random, shape: Shape) -> Arguments:
@@ -196,6 +210,7 @@ CATALOGUE: tuple[Breakage, ...] = (
     Breakage("promote_by_hand", _database_at, weight=1, needs=_has_databases),
     Breakage("cancel_waits", _database_at, weight=2, needs=_has_databases),
     Breakage("unadmit", _database_at, weight=1, needs=_has_databases),
+    Breakage("batch", _batch, weight=3, needs=_has_databases),
     # --- routes
     Breakage("stick_routes", _data_site, "unstick_routes", weight=2),
     Breakage(
@@ -206,6 +221,15 @@ CATALOGUE: tuple[Breakage, ...] = (
         weight=1,
     ),
     Breakage("local_pref", _provider, "local_pref", lambda args: (args[0], False), weight=1),
+    Breakage(
+        "slow_exabgp",
+        lambda dice, shape: (*_data_site(dice, shape), dice.choice((0.1, 0.7, 3.0))),
+        "slow_exabgp",
+        lambda args: (*args[:1], 0.0),
+        weight=2,
+    ),
+    Breakage("refuse_routes", _data_site, "accept_routes", weight=1),
+    Breakage("restart_speaker", _data_site, weight=2),
     Breakage("unhealthy", _data_site, "healthy", weight=3),
     Breakage("unhealthy_everywhere", _nothing, "healthy_everywhere", weight=2),
     # --- the store and clocks
@@ -222,6 +246,8 @@ CATALOGUE: tuple[Breakage, ...] = (
     # --- people
     Breakage("pause", _service, "resume", _first, weight=3),
     Breakage("request", _request, weight=8),
+    Breakage("request", _proposal, "approve", _of_service, weight=3),
+    Breakage("request", _proposal, "decline", _of_service, weight=1),
     Breakage("drain", _data_site, "undrain", weight=2),
     Breakage("force_single", _data_site, weight=1, needs=_has_databases),
     Breakage("force_failover", _data_site, weight=1, needs=_has_databases),

@@ -9,8 +9,8 @@ from tests.sim.daemon import ServiceLoop
 from tests.sim.engine import Clock, Process
 from tests.sim.knowledge import Knowledge
 from tests.sim.publisher import Publisher
-from tests.sim.routes import PERMIT_S
 from tests.sim.senses import Senses
+from tests.sim.speaker import PERMIT_S
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -86,6 +86,6 @@ class Controller:
         if not wanted or not speaker.process.works:
             return False
         if self._now() - self._started <= PERMIT_S:
-            wanted = {**speaker.permit.wanted, **wanted}  # not yet spoken for: left as it is
+            wanted = {**speaker.in_force(), **wanted}  # not yet spoken for: left as it is
         self._sent = self._now()
         return speaker.take(wanted, speaker.now)

@@ -154,6 +154,15 @@ class Damage(Asking):
             server.admit(frozenset())
             self.mended("unadmit", database, site)
 
+    def batch(self, database: str, site: str, records: int) -> None:
+        """A job of this many records writes at the primary, in one transaction."""
+        server = self._server(database, site)
+        if server is not None and server.writable and server.up and not server.disk.full:
+            self.broke("batch", database, site, records)
+            self.writes += 1
+            server.batch(self.writes, records)
+            self.mended("batch", database, site, records)
+
     # --- routes, the store, clocks -----------------------------------------------------------
 
     def stick_routes(self, site: str) -> None:
@@ -175,6 +184,29 @@ class Damage(Asking):
         """Updates take so much longer; 0 mends."""
         (self.broke if seconds else self.mended)("slow_routes", seconds)
         self.slow_routes_s = seconds
+
+    def slow_exabgp(self, site: str, seconds: float) -> None:
+        """It reads and answers so much later; 0 mends."""
+        (self.broke if seconds else self.mended)("slow_exabgp", site, seconds)
+        self.speakers[self.site(site)].slow_s = seconds
+
+    def refuse_routes(self, site: str) -> None:
+        """ExaBGP answers `error` to every route."""
+        self.broke("refuse_routes", site)
+        self.speakers[self.site(site)].refuses = True
+
+    def accept_routes(self, site: str) -> None:
+        """It takes them again."""
+        self.speakers[self.site(site)].refuses = False
+        self.mended("refuse_routes", site)
+
+    def restart_speaker(self, site: str) -> None:
+        """ExaBGP starts its speaker again; the session stays."""
+        speaker = self.speakers[self.site(site)]
+        if speaker.process.works:
+            self.broke("restart_speaker", site)
+            speaker.speak_anew()
+            self.mended("restart_speaker", site)
 
     def local_pref(self, provider: str, on: bool) -> None:
         """The provider prefers its own customer whatever the path."""

@@ -261,6 +261,8 @@ class Faults(Damage):
         self.power_on(site)
         self.without_payments.discard(me)
         self.failing[me] = ()
+        if me in self.speakers:
+            self.speakers[me].slow_s, self.speakers[me].refuses = 0.0, False
         self.thaw_site(site)
         for what in self.things_at(site):
             process = self.process_of(what, site)

@@ -23,10 +23,11 @@ from tests.sim.log import History, Log, root
 from tests.sim.mysql import build_server
 from tests.sim.network import Network
 from tests.sim.replication import Disk
-from tests.sim.routes import Balancer, Speaker, Table
+from tests.sim.routes import Balancer, Table
 from tests.sim.senses import Senses
 from tests.sim.server import Server
 from tests.sim.shape import SHAPES, Shape
+from tests.sim.speaker import Speaker
 from tests.sim.store import Store
 from tests.sim.witness import WitnessDaemon
 

@@ -103,6 +103,7 @@ class Telling(Ground):
                     if place.begins(copy.durable) and end > copy.oldest
                 ),
                 left[needed - 1] if len(left) >= needed > 0 else self.now,
+                place.epoch,
             )
         )
 

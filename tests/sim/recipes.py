@@ -36,6 +36,11 @@ def _lost(dice: random.Random, shape: Shape, site: str, at: float, lasts: float)
     return Fault(name, args, round(at, 3), mend=back)
 
 
+def _lasting(name: str, mend: str, args: tuple[Argument, ...], at: float, s: float) -> list[Fault]:
+    """A fault, and what takes it back: no history ends before."""
+    return [Fault(name, args, round(at, 3)), Fault(mend, args, round(at + s, 3))]
+
+
 def _watching(dice: random.Random, site: str) -> Moment:
     return Moment(site, dice.choice(WATCHED), 1, after=dice.random() < 0.5)
 
@@ -166,8 +171,6 @@ def own_clock(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
 def full_disk(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     """Slow disks, so that much is received and not yet durable; then power is lost."""
     names = databases(shape)
-    if not names:
-        return own_clock(dice, shape, at)
     faults = []
     copies = [(name, str(site)) for name in names for site in shape.data_names]
     copies += [(f"{name} keeper", str(site)) for name in names for site in shape.witness_names]
@@ -187,15 +190,147 @@ def paused(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     return [Fault("pause", (service,), round(at, 3), mend=back), *seesaw(dice, shape, at + 3.2)]
 
 
-RECIPES: dict[Recipe, int] = {
-    paused: 3,
-    seesaw: 16,
-    thin: 12,
-    mute: 8,
-    two_lost: 5,
-    no_store: 3,
-    restored: 3,
-    cold_start: 3,
-    own_clock: 3,
-    full_disk: 4,
+def amnesia(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A voter is behind, and a keeper loses what it holds; the primary is lost as well."""
+    names = databases(shape)
+    primary = str(shape.data_names[0])
+    behind = dice.sample(shape.data_names[1:], max(1, (len(shape.data_names) - 1) // 2))
+    lasts = dice.choice((2.0, 5.0, 9.0)) * (0.5 + dice.random())
+    faults = [_thin(dice, at, primary, str(other), lasts) for other in behind]
+    at += 0.4 + 1.5 * dice.random()
+    gone = _lost(dice, shape, primary, at, dice.choice((1.0, 3.0, 6.0)) * (0.5 + dice.random()))
+    keeper = (dice.choice(names), str(dice.choice(shape.witness_names)))
+    when = round(at + dice.choice((-0.2, 0.1, 0.3)) * dice.random(), 3)
+    return [*faults, Fault("wipe_keeper", keeper, when), gone]
+
+
+def lonely(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A primary that no voter follows writes on, falls and comes back, while control works; then it
+    is lost, and who was lost before returns.
+    """
+    names = databases(shape)
+    primary, others = str(shape.data_names[0]), [str(s) for s in shape.data_names[1:]]
+    apart = dice.choice((6.0, 9.0, 12.0)) * (0.7 + 0.6 * dice.random())
+    name, mend = dice.choice((("power_off", "power_on"), ("cut_site", "heal_site")))
+    away = Mend(mend, (others[0],), round(apart + dice.random(), 3))
+    faults = [Fault(name, (others[0],), round(at, 3), mend=away)]
+    at += 0.05 + 0.4 * dice.random()
+    faults += [
+        _thin(dice, at, primary, str(other), apart + 4.0)
+        for other in (*others[1:], *shape.witness_names)
+    ]
+    at += 0.3 + 1.5 * dice.random()
+    faults.append(Fault("crash", (dice.choice(names), primary), round(at, 3)))
+    at += apart - 2.0 - 2.0 * dice.random()
+    lasts = dice.choice((2.0, 5.0)) * (0.5 + dice.random())
+    back = Mend("power_on", (primary,), round(lasts, 3))
+    return [*faults, Fault("power_off", (primary,), round(at, 3), mend=back)]
+
+
+def parted(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A primary writes much that too few voters get, and is lost with them; its successor writes a
+    little and is lost, too, when the first is back: the longer log is the older one.
+    """
+    names = databases(shape)
+    first, second = (str(s) for s in shape.data_names[:2])
+    others = [str(s) for s in (*shape.data_names[2:], *shape.witness_names)]
+    few = dice.sample(others, (len(others) + 2) // 2 - 1)
+    alone_s = 0.4 + 1.2 * dice.random()
+    apart = [second, *(site for site in others if site not in few)]
+    faults = [_thin(dice, at, first, site, alone_s + 4.0) for site in apart]
+    job = (dice.choice(names), first, dice.choice((5, 20, 60)))
+    faults.append(Fault("batch", job, round(at + 0.1 + 0.2 * dice.random(), 3)))
+    at += alone_s
+    away_s = 2.0 + 4.0 * dice.random()
+    name, mend = dice.choice((("power_off", "power_on"), ("cut_site", "heal_site")))
+    back = Mend(mend, (first,), round(away_s + 0.8 * dice.random() - 0.4, 3))
+    faults += [
+        Fault(name, (s,), round(at, 3), mend=replace(back, args=(s,))) for s in (first, *few)
+    ]
+    lasts = dice.choice((3.0, 6.0, 9.0)) * (0.5 + dice.random())
+    faults.append(_lost(dice, shape, second, at + away_s, lasts))
+    return faults
+
+
+def restless(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """Something that keeps a site from serving, at one data site and soon at the next."""
+    faults = []
+    for site in shape.data_names[:2]:
+        troubles: list[tuple[str, str, tuple[Argument, ...]]] = [
+            ("unhealthy", "healthy", (str(site),)),
+            ("kill", "start", ("app", str(site))),
+            ("kill", "start", ("haproxy", str(site))),
+        ]
+        troubles += [("hang", "unhang", (name, str(site))) for name in databases(shape)]
+        name, mend, args = dice.choice(troubles)
+        lasts = 6.0 + 2.5 * dice.random()
+        faults.append(Fault(name, args, round(at, 3), mend=Mend(mend, args, round(lasts, 3))))
+        at += lasts + 0.5 + 2.0 * dice.random()
+    return faults
+
+
+def headless(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """What decides is gone for long, at one site or at several, and what carries clients' requests
+    works; sometimes that fails, too, later.
+    """
+    sites = [str(s) for s in (*shape.data_names, *shape.witness_names)]
+    faults, lasts = [], dice.choice((4.0, 16.0, 18.0)) + 2.0 * dice.random()
+    name, mend = dice.choice((("kill", "start"), ("freeze", "thaw")))
+    for site in dice.sample(sites, dice.choice((1, 1, 1, len(sites)))):
+        daemon = "witness" if site in shape.witness_names else "controller"
+        faults += _lasting(name, mend, (daemon, site), at, lasts)
+    if lasts > 10.0 and databases(shape):
+        broken = dice.choice((*databases(shape), "haproxy"))
+        args = (broken, str(shape.data_names[0]))
+        back = Mend("start", args, round(lasts - 2.0, 3))
+        faults.append(Fault("kill", args, round(at + 0.2 + dice.random(), 3), mend=back))
+    return faults
+
+
+def unheard(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """Packets from one data site to all others are lost, or those from all others to it, or both;
+    its clients, on the Internet, still reach it.
+    """
+    site = str(shape.data_names[0])
+    lasts = dice.choice((3.0, 7.0, 9.0)) * (0.6 + dice.random())
+    ways = dice.choice(("out", "out", "out", "in", "in", "both"))
+    faults = []
+    for other in (*shape.data_names, *shape.witness_names):
+        for sender, receiver, way in ((site, str(other), "out"), (str(other), site, "in")):
+            if sender != receiver and ways in (way, "both"):
+                link = (sender, receiver, "all")
+                faults += _lasting("cut_one_way", "heal_one_way", link, at, lasts)
+    if dice.random() < 0.75:
+        faults.append(Fault("local_pref", ("isp1", True), round(at - 1.0, 3)))
+    if dice.random() < 0.3:
+        slow = Mend("slow_etcd", (0.0,), round(lasts, 3))
+        faults.append(Fault("slow_etcd", (dice.choice((0.1, 0.4)),), round(at - 1.0, 3), mend=slow))
+    return faults
+
+
+# How often, of a cluster with databases and of one without.
+RECIPES: dict[Recipe, tuple[int, int]] = {
+    paused: (3, 3),
+    seesaw: (16, 8),
+    thin: (12, 0),
+    mute: (8, 5),
+    two_lost: (5, 2),
+    no_store: (3, 3),
+    restored: (6, 2),
+    cold_start: (3, 2),
+    own_clock: (3, 5),
+    full_disk: (4, 0),
+    amnesia: (5, 0),
+    lonely: (6, 0),
+    parted: (8, 0),
+    restless: (8, 3),
+    headless: (7, 4),
+    unheard: (9, 25),
 }
+
+
+def recipe_for(dice: random.Random, shape: Shape) -> Recipe:
+    """One that fits the shape."""
+    column = 0 if databases(shape) else 1
+    weights = [weight[column] for weight in RECIPES.values()]
+    return dice.choices(tuple(RECIPES), weights)[0]

@@ -14,7 +14,7 @@ from tests.sim.world import World
 LOOK_S: Final = 0.002  # how often somebody looks whether a step is reached
 RESTART_S: Final = 1.0
 APPS: Final = ("app1", "app2")
-PROGRAM: Final = {"daemon": "witness", "speaker": "exabgp"}  # the speaker lives in ExaBGP
+PROGRAM: Final = {"daemon": "witness", "speaker": "exabgp"}  # it stands still with ExaBGP
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,8 @@ def _doing(do: str, where: Callable[[Phrase], Places]) -> Act:
         for name, site in where(phrase):
             if name in APPS:
                 _app(acts, do, name, site)
+            elif (name, do) == ("speaker", "crash"):
+                acts.world.restart_speaker(site)  # its session stays
             else:
                 getattr(acts.world, do)(PROGRAM.get(name, name), site)
 

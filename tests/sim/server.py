@@ -182,6 +182,13 @@ class Server(Committer):
         self.world.tell_promoted(self, before, by_hand=by_hand)
         self.changed()
 
+    def batch(self, write: int, records: int) -> None:
+        """One transaction of so many records is written, and waits like any other."""
+        history = self.log.history
+        history.records.extend([CANARY] * (records - 1))
+        self.log = Log(history, self.log.end + records - 1)
+        self.commit(write, lambda committed: None)
+
     def open_by_hand(self) -> None:
         """Somebody promotes it around tricast: clients in, numbered by itself."""
         self.open_history(self.log.epoch + 1, by_hand=True)

@@ -72,7 +72,8 @@ SHAPES: dict[str, Shape] = {
         )
     ),
     "lease": Shape(
-        services=(ServiceShape(name="gate", databases=(), durability=Durability.LEASE),)
+        clients_pace_s=0.1,
+        services=(ServiceShape(name="gate", databases=(), durability=Durability.LEASE),),
     ),
     "three": Shape(data_sites=3),
     "five": Shape(data_sites=2, witnesses=3),

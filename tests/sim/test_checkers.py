@@ -12,6 +12,7 @@ from controller.core.model import DatabaseName, Durability, Epoch, ServiceName, 
 from tests.sim.checkers import KINDS, Checker, Violation
 from tests.sim.checkers.epochs import EpochsRise
 from tests.sim.checkers.healing import SETTLED_S, Heals
+from tests.sim.checkers.isolation import REFUSES_S, CutOffRefuses
 from tests.sim.checkers.ladders import REPEATS, LaddersEnd
 from tests.sim.checkers.moves import MovesNeeded
 from tests.sim.checkers.nothing_lost import NothingLost
@@ -33,10 +34,12 @@ from tests.sim.truth import (
     EpochChanged,
     Event,
     FaultBegan,
+    FaultEnded,
     Final,
     FinalDatabase,
     FinalService,
     Following,
+    GateSet,
     IntentBegan,
     LossStated,
     PauseCleared,
@@ -145,6 +148,9 @@ RAISE = ask.RaiseEpoch(epoch=Epoch(3), kind="failover", reason="x", expected_rev
 CLOSE = ask.CloseDatabase(database=DB)
 NEWER = promoted(2.0, B, 3, (1,))
 ATTRACTING = RouteSeen(1.0, S, "isp1", A, Stance.PREFERRED, 2)
+OPENED = GateSet(1.5, S, DB, A, True)
+DEAF = [FaultBegan(9, "cut_link", ("dc1", s, "all")) for s in (B, W)]
+WAITS = ClientTold(9 + REFUSES_S + 1, S, "c", 7, False, A, A)
 
 # A checker, a good history, the bad end of it, what the violation says.
 BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
@@ -171,6 +177,7 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     ),
     (OneWriter, [acked(1, 1)], acked(2, 2, site=B), "and so did dc1"),
     (OneWriter, [acked(1, 1), NEWER], acked(3, 1, confirmed_at=2.5), "after dc2 was promoted"),
+    (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
     (
         ReadsSeeWrites,
         [promoted(0, A, 2), ClientTold(1, S, "c", 1, True, A, A)],
@@ -196,6 +203,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         replace(changed(60, 4, B), rule=323),
         "59.0 s after the last move",
     ),
+    (
+        MovesNeeded,
+        [changed(1, 2, A), OPENED, FaultBegan(9, "kill", ("controller", "dc1"))],
+        changed(10, 3, B),
+        "nothing has failed but what decides",
+    ),
     (EpochsRise, [changed(1, 3, A)], changed(2, 3, B), "over epoch 3"),
     (EpochsRise, [promoted(1, A, 2)], promoted(2, A, 2), "was at dc1 already"),
     (EpochsRise, [changed(1, 2, A)], promoted(2, B, 2), "its holder is dc1"),
@@ -219,6 +232,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         [PromiseKept(1, S, W, 3), acked(1.5, 1), Sealed(2, S, DB, W, 3, (2, 1))],
         acked(3, 1),
         "it was sealed for 3",
+    ),
+    (
+        PromisesKept,
+        [PromiseKept(1, S, B, 3)],
+        decided(2, intents=(CLOSE,)),
+        "acts on a record of epoch 2",
     ),
     (
         PromotionsProved,
@@ -249,6 +268,19 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         changed(2 + LEFT_S + 1, 4, B),
         "still preferred",
     ),
+    (
+        RoutesFollowTheHolder,
+        [
+            changed(0.5, 2, A),
+            ATTRACTING,
+            FaultBegan(1.5, "kill", ("controller", "dc1")),
+            changed(2, 3, B),
+        ],
+        changed(2 + LEFT_S + 1, 4, B),
+        "still preferred",
+    ),
+    (CutOffRefuses, [promoted(1, A, 2), *DEAF], WAITS, "nobody has reached for 6.0 s"),
+    (Heals, [], final(routes={("isp1", A): Stance.OVERRIDE}), "still overrides"),
     (
         RoutesFollowTheHolder,
         [changed(0.5, 2, A), ATTRACTING],
@@ -411,6 +443,29 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (MovesNeeded, [changed(1, 3, A), replace(changed(60, 4, B), rule=323)], None),
+    (
+        MovesNeeded,
+        [
+            changed(1, 2, A),
+            OPENED,
+            FaultBegan(9, "kill", ("controller", "dc1")),
+            FaultBegan(9, "kill", ("haproxy", "dc1")),
+            changed(10, 3, B),
+        ],
+        None,
+    ),
+    (CutOffRefuses, [promoted(1, A, 2), DEAF[0], WAITS], None),
+    (
+        CutOffRefuses,
+        [promoted(1, A, 2), *DEAF, FaultBegan(12, "freeze", ("haproxy", "dc1")), WAITS],
+        None,
+    ),
+    (
+        CutOffRefuses,
+        [promoted(1, A, 2), *DEAF, FaultEnded(12, "cut_link", ("dc1", W, "all")), WAITS],
+        None,
+    ),
+    (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, epoch=3, intents=(CLOSE,))], None),
     (VotersHold, [acked(1, 1), Following(1, S, DB, A, B, 3, voter=False, prefix=False)], None),
     (
         RoutesFollowTheHolder,

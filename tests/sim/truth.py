@@ -49,6 +49,7 @@ class Acknowledged(Event):
     by: frozenset[SiteName]  # the voters whose confirmation released it, `site` not among them
     held_by: frozenset[SiteName]  # the sites whose durable log truly holds it now, keepers included
     confirmed_at: float  # when the confirmation that released it left its voter; `at`: none needed
+    written_under: int = 0  # the epoch of its record in the log; 0: the same
 
 
 @dataclass(frozen=True, slots=True)

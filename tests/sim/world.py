@@ -28,7 +28,9 @@ arguments, idempotent, harmless where it does not apply (`tests/sim/faults.py`):
     lag(database, site, seconds)                      replay lags behind what was received
     wipe_keeper(database, site) gap_keeper(database, site) old_keeper(database, site)
     promote_by_hand(database, site) cancel_waits(database, site) unadmit(database, site)
+    batch(database, site, records)                    one long transaction at a primary
     stick_routes(site) unstick_routes(site) slow_routes(seconds) local_pref(provider, on)
+    slow_exabgp(site, seconds) restart_speaker(site) refuse_routes(site) accept_routes(site)
     unhealthy(site) healthy(site)                     a link of its local health chain
     unhealthy_everywhere() healthy_everywhere()       what every site's chain depends on
     slow_etcd(seconds) silence_watch(site) restore_etcd()

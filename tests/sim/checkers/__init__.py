@@ -3,6 +3,7 @@
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.epochs import EpochsRise
 from tests.sim.checkers.healing import Heals
+from tests.sim.checkers.isolation import CutOffRefuses
 from tests.sim.checkers.ladders import LaddersEnd
 from tests.sim.checkers.moves import MovesNeeded
 from tests.sim.checkers.nothing_lost import NothingLost
@@ -30,6 +31,7 @@ KINDS: tuple[type[Checker], ...] = (
     MovesNeeded,
     ReasonsGiven,
     PausesHold,
+    CutOffRefuses,
 )
 
 

@@ -1,12 +1,17 @@
 """Until when a site was disturbed by a fault, as far as the checks with a time limit excuse it."""
 
+from collections.abc import Callable
+
 from tests.sim.truth import AllHealed, Event, FaultBegan, FaultEnded
 
 
 class Disturbed:
-    """Faults by the site they name; one that names no site disturbs all of them."""
+    """Faults by the site they name; one that names no site disturbs all of them; one that is
+    `harmless` (its name, what it is done to) disturbs nobody.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, harmless: Callable[[str, str], bool] = lambda fault, what: False) -> None:
+        self._harmless = harmless
         self._open: dict[tuple[str, tuple[str, ...]], float] = {}
         self._times: list[float] = []
         self._ended: dict[tuple[str, ...], float] = {}
@@ -14,6 +19,10 @@ class Disturbed:
     def see(self, event: Event) -> None:
         """Faults begin and end; everything else is ignored."""
         match event:
+            case FaultBegan(fault=fault, args=args) | FaultEnded(fault=fault, args=args) if (
+                args and self._harmless(fault, args[0])
+            ):
+                pass
             case FaultBegan(fault=fault, args=args, at=at):
                 self._open[(fault, args)] = at
                 self._touch(args, at)
@@ -35,6 +44,10 @@ class Disturbed:
         if any(_names(args, site) for _, args in self._open):
             return now
         return max((at for args, at in self._ended.items() if _names(args, site)), default=0.0)
+
+    def quiet(self) -> bool:
+        """No fault is open anywhere."""
+        return not self._open
 
     def times(self, until: float) -> list[float]:
         """When anything was broken or mended."""

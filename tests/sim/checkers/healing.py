@@ -12,7 +12,9 @@ ATTRACTING = frozenset({Stance.PREFERRED, Stance.OVERRIDE})
 
 
 class Heals(Checker):
-    """In the end the holder writes, every voter votes, traffic and routes are the holder's."""
+    """In the end the holder writes, every voter votes, traffic and routes are the holder's, and
+    its routes leave room for the next override.
+    """
 
     name: ClassVar[str] = "heals"
     sees = (AllHealed, EpochChanged)
@@ -88,3 +90,9 @@ class Heals(Checker):
         if service.routes and attracting != {service.holder}:
             who = ", ".join(sorted(attracting)) or "nobody"
             self.broken(at, f"{who} attracts {service.name}, its holder is {service.holder}")
+        if Stance.OVERRIDE in service.routes.values():
+            self.broken(
+                at,
+                f"{service.holder} still overrides the routes of {service.name}: nobody could win "
+                f"against it the next time",
+            )

@@ -4,28 +4,42 @@ flap window.
 
 from typing import ClassVar
 
-from controller.core.model import ServiceName
+from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.disturbed import Disturbed
-from tests.sim.truth import AllHealed, EpochChanged, Event, FaultBegan, FaultEnded, RequestMade
+from tests.sim.truth import (
+    AllHealed,
+    Closed,
+    EpochChanged,
+    Event,
+    FaultBegan,
+    FaultEnded,
+    GateSet,
+    RequestMade,
+)
 
 SILENT = frozenset({320, 321})  # rules that say: silent to this site and to the witness
 RELIEVED = frozenset({323, 324})  # rules that the flap window holds back
 WITNESSED_S = 2.0  # heard for so long without a break is not silent
 TOLD_S = 4.0  # the record of the last move has reached the store
+UNTOUCHED_S = 5.0  # nothing that carries requests was broken or mended for so long
 
 
 class MovesNeeded(Checker):
-    """Nobody is deposed as silent whom the witness hears; relief keeps to the flap window."""
+    """Nobody is deposed as silent whom the witness hears, or whose data path works while only what
+    decides is gone; relief keeps to the flap window.
+    """
 
     name: ClassVar[str] = "moves needed"
-    sees = (EpochChanged, FaultBegan, FaultEnded, AllHealed, RequestMade)
+    sees = (EpochChanged, FaultBegan, FaultEnded, AllHealed, RequestMade, GateSet, Closed)
 
     def __init__(self, flap_window_s: float = 0.0) -> None:
         self.flap_window_s = flap_window_s
         self.last: dict[ServiceName, EpochChanged] = {}
         self.disturbed = Disturbed()
+        self.path = Disturbed(_only_decides)
         self.asked: set[ServiceName] = set()
+        self.open: dict[tuple[ServiceName, SiteName], dict[DatabaseName, bool]] = {}
 
     def see(self, event: Event) -> None:
         match event:
@@ -33,17 +47,34 @@ class MovesNeeded(Checker):
                 self._changed(event)
             case RequestMade(service=service):
                 self.asked.add(service)
+            case GateSet(service=service, site=site, database=database, opened=opened):
+                self.open.setdefault((service, site), {})[database] = opened
+            case Closed(service=service, site=site, database=database):
+                self.open.setdefault((service, site), {})[database] = False
             case _:
                 self.disturbed.see(event)
+                self.path.see(event)
+
+    def _serves(self, service: ServiceName, site: SiteName, at: float) -> bool:
+        """Its databases are open, and nothing on their way to clients has been touched."""
+        gates = self.open.get((service, site), {})
+        untouched = not any(at - UNTOUCHED_S <= when for when in self.path.times(at))
+        return bool(gates) and all(gates.values()) and untouched and self.path.quiet()
 
     def _changed(self, event: EpochChanged) -> None:
+        last = self.last.get(event.service)
+        if event.rule in SILENT and last and self._serves(event.service, last.holder, event.at):
+            self.broken(
+                event.at,
+                f"{event.by} takes epoch {event.epoch} of {event.service} by rule {event.rule}; "
+                f"{last.holder} serves, and nothing has failed but what decides",
+            )
         if event.rule in SILENT and event.witnessed_s > WITNESSED_S:
             self.broken(
                 event.at,
                 f"{event.by} takes epoch {event.epoch} of {event.service} by rule {event.rule}; a "
                 f"witness it hears has heard the holder for {event.witnessed_s:.1f} s",
             )
-        last = self.last.get(event.service)
         self.last[event.service] = event
         if last is None or event.rule not in RELIEVED or event.service in self.asked:
             return
@@ -59,3 +90,8 @@ class MovesNeeded(Checker):
     def _undisturbed(self, began: float, now: float) -> bool:
         """Nothing was broken or mended while the last move was being written down."""
         return not any(began <= at <= began + TOLD_S for at in self.disturbed.times(now))
+
+
+def _only_decides(fault: str, what: str) -> bool:
+    """Without it nothing changes for clients."""
+    return fault in ("kill", "crash", "freeze") and what in ("controller", "witness", "etcd")

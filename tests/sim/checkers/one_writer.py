@@ -45,6 +45,10 @@ class OneWriter(Checker):
         name = (event.service, event.database)
         writer = self.writers.setdefault((name, event.epoch), event.site)
         what = f"write {event.write} of {event.database} under epoch {event.epoch}"
+        if event.written_under not in (0, event.epoch):
+            self.broken(
+                event.at, f"{event.site} acknowledged {what}, written under {event.written_under}"
+            )
         if writer != event.site:
             self.broken(event.at, f"{event.site} acknowledged {what}, and so did {writer}")
         newest = self.newest.get(name)

@@ -5,7 +5,16 @@ from typing import ClassVar, TypeAlias
 
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
-from tests.sim.truth import Acknowledged, Event, Following, PromiseKept, PromiseRead, Sealed
+from tests.sim.checkers.pauses import CHANGING
+from tests.sim.truth import (
+    Acknowledged,
+    Decided,
+    Event,
+    Following,
+    PromiseKept,
+    PromiseRead,
+    Sealed,
+)
 
 ENDING_S = 1.0
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
@@ -13,11 +22,12 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
-    on the receiver is being ended; it may go on, or connect again, for `ENDING_S`.
+    on the receiver is being ended; it may go on, or connect again, for `ENDING_S`. A record below
+    the promise, of a store that was set back, moves nothing.
     """
 
     name: ClassVar[str] = "promises kept"
-    sees = (PromiseKept, PromiseRead, Sealed, Following, Acknowledged)
+    sees = (PromiseKept, PromiseRead, Sealed, Following, Acknowledged, Decided)
 
     def __init__(self) -> None:
         self.kept: dict[tuple[ServiceName, SiteName], PromiseKept] = {}
@@ -35,6 +45,8 @@ class PromisesKept(Checker):
                 self._following(event)
             case Acknowledged():
                 self._acknowledged(event)
+            case Decided(intents=intents) if any(isinstance(i, CHANGING) for i in intents):
+                self._decided(event)
             case _:
                 pass
 
@@ -56,6 +68,15 @@ class PromisesKept(Checker):
             self.broken(
                 event.at,
                 f"{event.site} starts with a promise of epoch {event.epoch}; it kept {before}",
+            )
+
+    def _decided(self, event: Decided) -> None:
+        kept = self._now(event.service, event.site)
+        if 0 < event.epoch < kept:
+            self.broken(
+                event.at,
+                f"{event.site} acts on a record of epoch {event.epoch} by rule {event.rule}; "
+                f"it promised {kept}: {', '.join(str(intent) for intent in event.intents)}",
             )
 
     def _sealed(self, event: Sealed) -> None:

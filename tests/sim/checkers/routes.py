@@ -24,7 +24,8 @@ LEFT_S = 12.0  # a deposed site that nothing disturbs has left `preferred` withi
 class RoutesFollowTheHolder(Checker):
     """A route attracts only in the name of its site's own epoch, and at most `LEFT_S` beyond it.
 
-    While a fault disturbs the site or keeps its routes at a provider, the time does not run.
+    While a fault disturbs the site or keeps its routes at a provider, the time does not run. That
+    its controller is gone is no excuse: the permit of its speaker lapses.
     """
 
     name: ClassVar[str] = "routes follow the holder"
@@ -34,7 +35,7 @@ class RoutesFollowTheHolder(Checker):
         self.holder: dict[ServiceName, tuple[SiteName, float]] = {}
         self.holders: dict[tuple[ServiceName, int], set[SiteName]] = {}
         self.routes: dict[tuple[ServiceName, str, SiteName], RouteSeen] = {}
-        self.disturbed = Disturbed()
+        self.disturbed = Disturbed(_leaves_the_speaker)
 
     def see(self, event: Event) -> None:
         self.disturbed.see(event)
@@ -89,3 +90,7 @@ class RoutesFollowTheHolder(Checker):
 
     def end(self, final: Final) -> None:
         self._overdue(final.at)
+
+
+def _leaves_the_speaker(fault: str, what: str) -> bool:
+    return fault in ("kill", "freeze", "hang") and what not in ("exabgp", "etcd")

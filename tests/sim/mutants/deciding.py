@@ -29,11 +29,6 @@ DECIDING: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
-        "own_seal_not_needed",
-        "two others are a majority too, whatever this site's own copy does",
-        (f"{QUORUM}:prove", "enough = view.me in sealed and ", "enough = "),
-    ),
-    mutant(
         "seal_of_an_older_epoch_counts",
         "sealed is sealed: whoever sealed for the last epoch need not do so again",
         (f"{QUORUM}:is_sealed", "if voter.promised != epoch:", "if voter.promised == 0:"),
@@ -49,12 +44,12 @@ DECIDING: tuple[Mutant, ...] = (
         (f"{QUORUM}:is_quiet", "and not state.receiving", "and True"),
     ),
     mutant(
-        "old_receiver_taken_for_new",
-        "a receiver that points at the holder follows this epoch, even before it is promoted",
+        "planned_takeover_unsealed",
+        "after a hand-over the candidate is equal: it need not wait for anybody's seal",
         (
-            f"{QUORUM}:own_voter",
-            "and (state.epoch == view.record.epoch or holder_promoted(view, state.name))",
-            "",
+            f"{QUORUM}:prove",
+            "needed = majority(len(view.spec.data_sites) + len(view.spec.witnesses))",
+            'needed = 1 if view.record.kind == "handover" else majority(len(voters))',
         ),
     ),
     mutant(
@@ -141,20 +136,6 @@ DECIDING: tuple[Mutant, ...] = (
     ),
     # --- who may follow ---------------------------------------------------------------------------
     mutant(
-        "admitted_by_a_stale_report",
-        "a report of before is as good as one of now, and no connection is looked for",
-        (
-            f"{COPIES}:_proven_follower",
-            "if theirs is None or other.report_age_s > view.spec.timings.report_fresh_s:",
-            "if theirs is None:",
-        ),
-        (
-            f"{COPIES}:_proven_follower",
-            "    return (\n        connected\n        and theirs.streaming",
-            "    return (\n        True",
-        ),
-    ),
-    mutant(
         "every_data_site_admitted",
         "the voters are in the configuration: all of them are let in",
         (
@@ -163,16 +144,6 @@ DECIDING: tuple[Mutant, ...] = (
             "    return True\n    other = view.others[site]\n",
         ),
         (f"{LADDERS}:_rejoin", "if state.epoch == epoch and not state.diverged:", "if True:"),
-    ),
-    mutant(
-        "keeper_of_an_older_epoch_admitted",
-        "a keeper never has anything of its own: it is let in whatever it has promised",
-        (
-            f"{COPIES}:wanted_admitted",
-            "if voter.promised == epoch and (voter.whole",
-            "if (voter.whole",
-        ),
-        (f"{COPIES}:voters_following", "and voter.promised == view.own.promised", ""),
     ),
     # --- epochs -----------------------------------------------------------------------------------
     mutant(
@@ -227,11 +198,13 @@ DECIDING: tuple[Mutant, ...] = (
             "> timings.lease_s + timings.lease_margin_s",
             "> timings.lease_s / 4",
         ),
+        shape="lease",
     ),
     mutant(
         "lease_never_lapses",
         "the holder serves until somebody tells it otherwise",
         (f"{GUARDS}:lease_lapsed", "return without_lease(view) and", "return False and"),
+        shape="lease",
     ),
     mutant(
         "cut_off_unnoticed",
@@ -261,6 +234,35 @@ DECIDING: tuple[Mutant, ...] = (
         "permit_never_lapses",
         "the speaker says for ever what it was told last",
         ("bgp.permit:Permit.in_force", "lapsed = now >= self.until", "lapsed = False"),
+    ),
+    # --- the speaker's dialogue -------------------------------------------------------------------
+    mutant(
+        "session_holds_what_the_last_one_held",
+        "what a neighbor was told need not be said again because its session was away",
+        (
+            "bgp.dialogue:_Session.begin",
+            "dict(held), dict(held), set()",
+            "{**held, **self.told}, dict(held), set()",
+        ),
+        (
+            "bgp.dialogue:_Session.end",
+            "self.told, self.seen, self.unseen = {}, {}, set()",
+            "self.unseen = set()",
+        ),
+    ),
+    mutant(
+        "refused_is_refused",
+        "what ExaBGP has refused once it will refuse again",
+        ("bgp.dialogue:Dialogue._answered", "= now + RETRY_S\n        self._plan", "= math.inf\n        self._plan"),
+    ),
+    mutant(
+        "plan_outlives_its_wishes",
+        "what is being said is said to its end, whatever is wanted by now",
+        (
+            "bgp.dialogue:Dialogue._apply_permit",
+            "self._plan = None\n    self._refused",
+            "self._refused",
+        ),
     ),
     # --- the keeper -------------------------------------------------------------------------------
     mutant(

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.sim.history import play
+from tests.sim.history import CRASH, play
 from tests.sim.mutants import MUTANTS, QUICK
 from tests.sim.mutants.plant import Mutant, planted
 from tests.sim.search import endless
@@ -37,13 +37,16 @@ class Catch:
 
 
 def hunt(mutant: Mutant, seconds: float = PATIENCE_S, seed: int = 1) -> Catch:
-    """Drawn histories until one breaks a promise that it does not break without the mutant."""
+    """Drawn histories until one breaks a promise that it does not break without the mutant. A crash
+    of the deciding code is no find: it may be the mutant's own mistake.
+    """
     began = time.process_time()
-    for number, plan in enumerate(endless(seed), 1):
+    fit = (plan for plan in endless(seed) if mutant.shape in ("", plan.shape))
+    for number, plan in enumerate(fit, 1):
         with planted(mutant):
             found = play(plan).violation
         took = round(time.process_time() - began, 2)
-        if found is not None and play(plan).violation is None:
+        if found is not None and found.checker != CRASH and play(plan).violation is None:
             return Catch(mutant.name, True, took, number, found.checker, found.text, plan.to_json())
         if took > seconds:
             break

@@ -34,11 +34,12 @@ class Mutant:
     name: str
     story: str
     edits: tuple[Edit, ...]
+    shape: str = ""  # the only one whose histories can show it; "": any
 
 
-def mutant(name: str, story: str, *edits: tuple[str, str, str]) -> Mutant:
+def mutant(name: str, story: str, *edits: tuple[str, str, str], shape: str = "") -> Mutant:
     """A mutant from plain rows."""
-    return Mutant(name=name, story=story, edits=tuple(Edit(*edit) for edit in edits))
+    return Mutant(name, story, tuple(Edit(*edit) for edit in edits), shape)
 
 
 @contextmanager

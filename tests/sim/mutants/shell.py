@@ -9,6 +9,7 @@ from tests.sim.mutants.plant import Mutant, mutant
 SERVER = "tests.sim.server"
 KEEPER = "tests.sim.keeper"
 COPY = "tests.sim.replication:Copy"
+STREAM = "tests.sim.replication:Stream"
 
 SHELL: tuple[Mutant, ...] = (
     mutant(
@@ -23,7 +24,8 @@ SHELL: tuple[Mutant, ...] = (
     mutant(
         "lease_counted_from_the_reply",
         "the lease begins when the store has answered",
-        ("tests.sim.hands:Hands.lease_until", "return sent +", "return answered + 1.0 +"),
+        ("tests.sim.hands:Hands.lease_until", "del answered", "sent = answered + 1.0"),
+        shape="lease",
     ),
     mutant(
         "acknowledged_on_receipt",
@@ -32,7 +34,14 @@ SHELL: tuple[Mutant, ...] = (
     ),
     mutant(
         "acknowledged_before_own_flush",
-        "the others have it, so it does not have to be durable here",
+        "records are sent as they are written: the others have them, that is enough",
+        (
+            f"{STREAM}.pump",
+            "if sender.flushed > self.sent and",
+            "if sender.log.end > self.sent and",
+        ),
+        (f"{STREAM}.pump", "self.sent = sender.flushed", "self.sent = sender.log.end"),
+        (f"{STREAM}.pump", "sender.durable)", "sender.log)"),
         (
             f"{SERVER}:Server.release",
             "while self.waiting and self.waiting[0].end <= self.flushed:",
@@ -118,13 +127,47 @@ SHELL: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
-        "keeper_follows_whoever_is_primary",
-        "the keeper does not look at the timeline of the server it attaches to",
-        (f"{KEEPER}:Keeper.check_epoch", "return found == wanted", "return True"),
+        "receiver_restarted_after_the_seal",
+        "the receiver is a unit with Restart=always: it comes back by itself",
+        (f"{KEEPER}:Keeper.seal", "self.wanted = None", "pass"),
+        (
+            f"{KEEPER}:Keeper.observe",
+            "sealed=not alive and self.wanted is None",
+            "sealed=not alive",
+        ),
+    ),
+    mutant(
+        "promise_kept_in_memory_only",
+        "the witness daemon's promise is written when there is time",
+        (
+            "tests.sim.witness:WitnessDaemon.boot",
+            "self.process.begin()",
+            "self.process.begin()\n    self.world.promises[self.site].clear()",
+        ),
+    ),
+    mutant(
+        "restarted_server_opens_by_itself",
+        "nothing in the data directory of a primary says that it has to start closed",
+        (
+            f"{SERVER}:Server.boot",
+            "self.process.begin()",
+            "self.process.begin()\n    if self.promoted_at > 0:\n"
+            "        self.writable, self.opened_under = True, self.log.epoch",
+        ),
+    ),
+    mutant(
+        "rewind_skipped_when_shorter",
+        "a log that is not longer than the primary's has nothing to be rewound",
+        (
+            "tests.sim.agent:rejoin",
+            "if afresh or not server.log.begins(primary.durable):",
+            "if afresh or server.log.end > primary.durable.end:",
+        ),
     ),
     mutant(
         "fork_not_cut_at_the_keeper",
         "the keeper keeps what lies beyond the fork and receives behind it",
         (f"{KEEPER}:Keeper.make_ready", "if self.log.begins(theirs):", "if True:"),
+        shape="five",  # of three voters no keeper alone has what a takeover could do without
     ),
 )
