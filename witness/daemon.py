@@ -94,12 +94,7 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
             tasks.create_task(_watch_store(witness))
             tasks.create_task(_poll_store(witness))
             tasks.create_task(
-                tell_forever(
-                    witness.node.hearing,
-                    witness.node.heartbeats,
-                    tuple(witness.teller.services),
-                    lambda: None,
-                )
+                tell_forever(witness.node.hearing, witness.node.heartbeats, lambda: None)
             )
             tasks.create_task(witness.publisher.run())
             tasks.create_task(witness.teller.run())

@@ -21,6 +21,7 @@ from controller.runtime.hearing import Hearing
 from controller.runtime.promises import Promises
 from controller.runtime.publish import Publisher
 from controller.runtime.records import Records
+from controller.runtime.restraint import Restraint
 from witness.decide import (
     FollowHolder,
     KeeperDecision,
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 PRUNE_EVERY_S = 60.0
 KEEP_BYTES = 1024 * 1024 * 1024  # of the log that every site has applied already
+LONGEST_REST_S = 1.0  # after attempts to follow a holder that refuses, or does not answer
+FOLLOW = "follow"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class KeeperLoop:
     state: VoterState | None = None
     decision: KeeperDecision | None = None
     error: str = ""
+    restraint: Restraint = field(default_factory=lambda: Restraint(LONGEST_REST_S))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -96,11 +100,13 @@ class KeeperLoop:
                 position=str(state.position),
             )
         self.decision = decision
-        if decision.intent is None:
+        if decision.intent is None or self._rests(decision):
             return False
         try:
             await self._act(decision)
         except PortError as error:
+            if isinstance(decision.intent, FollowHolder):
+                self.restraint.failed(FOLLOW, str(error), self.clock.monotonic())
             if str(error) != self.error:
                 log.warning("keeper", database=self.database, error=str(error))
             self.error = str(error)
@@ -109,9 +115,17 @@ class KeeperLoop:
         self.error = ""
         return True
 
+    def _rests(self, decision: KeeperDecision) -> bool:
+        """A holder that refused is asked again ever more seldom: each attempt unseals and seals
+        the keeper, which every site is told.
+        """
+        following = isinstance(decision.intent, FollowHolder)
+        return following and bool(self.restraint.resting(self.clock.monotonic()))
+
     async def _act(self, decision: KeeperDecision) -> None:
         match decision.intent:
             case PromiseEpoch(epoch=epoch):
+                self.restraint.new_epoch()
                 await self.promises.raise_to(self.service, epoch)
             case SealKeeper(epoch=epoch):
                 await self._fence()

@@ -7,7 +7,8 @@ from controller.config.cluster import Cluster
 from controller.config.findings import Distinct, Findings
 from controller.config.problem import Path, did_you_mean
 from controller.config.services import DatabaseConf, Service, VoterConf
-from controller.core.model import DatabaseKind, Durability, SiteKind, SiteName
+from controller.core.model import DatabaseKind, Durability, ServiceName, SiteKind, SiteName
+from controller.core.sightings import fit
 
 
 def check_services(cluster: Cluster, findings: Findings) -> None:
@@ -17,6 +18,10 @@ def check_services(cluster: Cluster, findings: Findings) -> None:
     servers = Distinct(findings, "an app server belongs to one service")
     databases = Distinct(findings, "a database belongs to one service only")
     directories = Distinct(findings, "each keeper has its own directory")
+    told = [ServiceName(service.name) for service in cluster.services]
+    if not all(fit(cluster.others(site), told) for site in cluster.sites):
+        text = "are too many: what a site sees of each does not fit into a heartbeat; run a second"
+        findings.add(("services",), len(told), f"{text} cluster for some of them")
     for number, service in enumerate(cluster.services):
         at: Path = ("services", number)
         names.add((*at, "name"), service.name)

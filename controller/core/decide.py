@@ -39,8 +39,7 @@ class Decision:
 
 def decide(view: View) -> Decision:
     """The decision for `view`. Total: every view has one."""
-    known: dict[Guard, bool] = {}
-    rule = next(rule for rule in RULES if _fits(rule, view, known))
+    rule = _first_that_fits(view)
     rungs = climb(rule.ladder, view)
     stance = rule.stance(view)
     traffic = rule.traffic(view)
@@ -74,15 +73,20 @@ def decide(view: View) -> Decision:
     )
 
 
-def _fits(rule: Rule, view: View, known: dict[Guard, bool]) -> bool:
-    """Every guard of `rule` holds. Many rules share a guard: each is asked once."""
-    for guard in rule.when:
-        held = known.get(guard)
-        if held is None:
-            held = known[guard] = guard(view)
-        if not held:
-            return False
-    return True
+def _first_that_fits(view: View) -> Rule:
+    """The first rule whose guards all hold. Many rules share a guard: each is asked once."""
+    known: dict[Guard, bool] = {}
+    rules = iter(RULES)  # the last one fits everything
+    while True:
+        rule = next(rules)
+        for guard in rule.when:
+            held = known.get(guard)
+            if held is None:
+                held = known[guard] = guard(view)
+            if not held:
+                break
+        else:
+            return rule
 
 
 def _directed(view: View, site: SiteName | None) -> bool:

@@ -119,7 +119,7 @@ def warnings(view: View) -> tuple[str, ...]:
     found.extend(_failing(view))
     found.extend(
         f"the configuration of {site} is not that of {view.me}: {troubles.OTHER_TERMS}; "
-        "compare the files with tricast check, and restart the daemon that is wrong"
+        "compare the files (tricast config check), and restart the daemon that is wrong"
         for site in terms.strangers(view)
     )
     return tuple(found)

@@ -94,7 +94,6 @@ def _start(
         tell_forever(
             site.node.hearing,
             site.node.heartbeats,
-            tuple(loop.hands.service for loop in loops),
             lambda: _wake(loops),
         )
     )

@@ -22,7 +22,7 @@ from controller.core.model import (
 )
 from controller.core.view import ServiceSpec, Timings
 from controller.ports import Clock, Firewall, Flow, Prober
-from controller.runtime.hearing import Hearing, Watched
+from controller.runtime.hearing import Hearing, ProbePace, Watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +121,13 @@ def build_node(cluster: Cluster, site: SiteName, on_change: Callable[[], None]) 
     hearing = Hearing(
         heartbeats=heartbeats,
         watched=watched,
+        services=[ServiceName(service.name) for service in cluster.services],
         clock=clock,
-        late_after_s=max(2.5 * timings.heartbeat_s, timings.suspect_after_s / 2),
-        busy_s=timings.probe_s / 2,
-        rest_s=1.0,
+        pace=ProbePace(
+            late_after_s=max(2.5 * timings.heartbeat_s, timings.suspect_after_s / 2),
+            busy_s=timings.probe_s / 2,
+            rest_s=1.0,
+        ),
     )
     tls = cluster.etcd.tls
     store = Etcd(

@@ -7,16 +7,15 @@ a success from before the cut is then already older than that.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
+from controller.core import sightings
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Clock, Heartbeats, Prober
 
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
-MILLISECONDS_MAX = 2**53  # what any float holds exactly
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
 
 
@@ -30,6 +29,15 @@ class Watched:
     data_at: dict[ServiceName, Instant] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbePace:
+    """When a site is late, and how often its data path is probed while one is, or none."""
+
+    late_after_s: float
+    busy_s: float
+    rest_s: float
+
+
 class Hearing:
     """Ages of the last signs of life of every other site, as seen here and as told by others."""
 
@@ -38,17 +46,15 @@ class Hearing:
         *,
         heartbeats: Heartbeats,
         watched: Mapping[SiteName, Watched],
+        services: Sequence[ServiceName],
         clock: Clock,
-        late_after_s: float,
-        busy_s: float,
-        rest_s: float,
+        pace: ProbePace,
     ) -> None:
         self._heartbeats = heartbeats
         self._watched = watched
+        self._services = tuple(sorted(services))
         self._clock = clock
-        self._late_after_s = late_after_s
-        self._busy_s = busy_s
-        self._rest_s = rest_s
+        self._pace = pace
         self._settled = Instant(clock.monotonic() + SETTLE_S)
         self._alarm = asyncio.Event()
 
@@ -79,32 +85,21 @@ class Hearing:
         if heard is None:
             return Seen()
         age = self._clock.monotonic() - heard.at
-        sites = heard.payload.get("seen")
-        row = sites.get(site) if isinstance(sites, dict) else None
-        if not isinstance(row, dict):
-            return Seen()
-        data = row.get("d")
-        per_service = data.get(service) if isinstance(data, dict) else None
+        told = sightings.told(heard.payload, site, service, self._services)
         return Seen(
-            control_s=_seconds(row.get("c")) + age,
-            front_s=_seconds(row.get("f")) + age,
-            data_s=_seconds(per_service) + age,
+            control_s=told.control_s + age,
+            front_s=told.front_s + age,
+            data_s=told.data_s + age,
         )
 
-    def tell(self, services: tuple[ServiceName, ...]) -> dict[str, object]:
-        """What this node tells of the others, in milliseconds; what is never seen is left out."""
-        table: dict[str, object] = {}
-        for site in self._watched:
-            row: dict[str, object] = {}
-            for service in services:
-                seen = self.seen(site, service)
-                _put(row, "c", seen.control_s)
-                _put(row, "f", seen.front_s)
-                if seen.data_s < FOREVER_S:
-                    data = cast("dict[str, int]", row.setdefault("d", {}))
-                    data[service] = int(seen.data_s * 1000)
-            table[site] = row
-        return table
+    def tell(self) -> dict[str, object]:
+        """What this node tells of the others."""
+        return sightings.tell(
+            {
+                site: {service: self.seen(site, service) for service in self._services}
+                for site in self._watched
+            }
+        )
 
     def late(self) -> bool:
         """Some site has become late a short while ago: a decision may be near."""
@@ -121,11 +116,11 @@ class Hearing:
 
     def late_in_s(self) -> float:
         """Until the first of the sites that are in time becomes late, if nothing more is heard."""
-        left = (self._late_after_s - self.control_s(site) for site in self._watched)
-        return min((s for s in left if s >= 0), default=self._late_after_s) + JUST_AFTER_S
+        left = (self._pace.late_after_s - self.control_s(site) for site in self._watched)
+        return min((s for s in left if s >= 0), default=self._pace.late_after_s) + JUST_AFTER_S
 
     def _newly_late(self, site: SiteName) -> bool:
-        over = self.control_s(site) - self._late_after_s
+        over = self.control_s(site) - self._pace.late_after_s
         return 0 < over < NEWS_S
 
     def ages(self) -> dict[str, float]:
@@ -170,23 +165,12 @@ class Hearing:
         """Long at rest. Short when the site has just become late, and for as long as it is late
         but its data path answers: then only fresh answers keep it from being given up.
         """
-        rest_until = self._clock.monotonic() + self._rest_s
+        rest_until = self._clock.monotonic() + self._pace.rest_s
         while (left_s := rest_until - self._clock.monotonic()) > 0:
-            await asyncio.sleep(min(left_s, self._busy_s))
-            if self._newly_late(site) or (ok and self.control_s(site) > self._late_after_s):
+            await asyncio.sleep(min(left_s, self._pace.busy_s))
+            if self._newly_late(site) or (ok and self.control_s(site) > self._pace.late_after_s):
                 return
             if not self._alarm.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(rest_until - self._clock.monotonic()):
                         await self._alarm.wait()
-
-
-def _seconds(milliseconds: object) -> float:
-    if type(milliseconds) is int and 0 <= milliseconds < MILLISECONDS_MAX:
-        return milliseconds / 1000
-    return FOREVER_S
-
-
-def _put(row: dict[str, object], key: str, seconds: float) -> None:
-    if seconds < FOREVER_S:
-        row[key] = int(seconds * 1000)

@@ -5,8 +5,9 @@ alive. Positions that move all the time do not count as a change.
 """
 
 import asyncio
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 import structlog
 
@@ -95,14 +96,22 @@ def news(records: Records) -> Hashable:
 
 def _state_digest(state: DatabaseState) -> Hashable:
     followers = frozenset((f.site, f.streaming, f.quarantined) for f in state.followers)
-    bare = replace(
-        state, position=None, applied=None, lag_bytes=None, waiting_commits=0, followers=()
-    )
-    return (bare, followers)
+    return (_steady(state), followers)
 
 
 def _voter_digest(voter: VoterState) -> Hashable:
-    return voter if voter.sealed else replace(voter, position=None)
+    return (voter.position if voter.sealed else None, _voting(voter))
+
+
+def _all_but(kind: type[DatabaseState | VoterState], *moving: str) -> Callable[[object], Hashable]:
+    """The values of every field but these, which move all the time."""
+    return attrgetter(*(found.name for found in fields(kind) if found.name not in moving))
+
+
+_steady = _all_but(
+    DatabaseState, "position", "applied", "lag_bytes", "waiting_commits", "followers"
+)
+_voting = _all_but(VoterState, "position")
 
 
 log = structlog.get_logger()

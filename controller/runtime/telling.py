@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import structlog
 
-from controller.core.model import ServiceName
 from controller.ports import Heartbeats
 from controller.runtime.hearing import Hearing
 
@@ -17,13 +16,12 @@ ALERT_S = 0.03  # while a site is late
 async def tell_forever(
     hearing: Hearing,
     heartbeats: Heartbeats,
-    services: tuple[ServiceName, ...],
     on_late: Callable[[], None],
 ) -> None:
     """Every heartbeat tells what is seen. `on_late` is called again and again while a site has
     become late a short while ago; the first time is the moment at which it does.
     """
-    heartbeats.say(lambda: {"seen": hearing.tell(services)})
+    heartbeats.say(hearing.tell)
     was_late = False
     while True:
         late = hearing.listen()

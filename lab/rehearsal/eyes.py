@@ -82,7 +82,11 @@ class Eyes:
             return f"{seen['guarantee']}; {'; '.join(seen['warnings'][:3])}"
         if seen["open_change"]:
             return f"step {seen['open_change']['step']} of {seen['open_change']['ladder']}"
-        for site in DATA_SITES:  # a standby without a session could take over, and not be reached
+        return await self._unreachable(service)
+
+    async def _unreachable(self, service: str) -> str:
+        """Which site has not all of its BGP sessions: it could take over, and not be reached."""
+        for site in DATA_SITES:
             for warning in (await self.service(site, service)).get("warnings", []):
                 if "BGP sessions" in warning:
                     return f"{site}: {warning}"

@@ -74,7 +74,7 @@ def depends_on_payments(scope: str) -> Change:
         "kind": "exec",
         "scope": scope,
         "target": "payments",
-        "argv": ["test", "!", "-e", PAYMENTS_DOWN],
+        "argv": ["/usr/bin/test", "!", "-e", PAYMENTS_DOWN],
         "interval_s": 0.3,
         "timeout_s": 0.3,
     }

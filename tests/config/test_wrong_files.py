@@ -166,6 +166,14 @@ def test_what_is_no_cluster_is_refused_with_a_sentence(text: str) -> None:
     assert all(problem.file == "tricast.yml" for problem in found.problems)
 
 
+def test_more_services_than_a_heartbeat_can_tell_of_are_refused() -> None:
+    lobby = GOOD[GOOD.index("  - name: lobby\n") :].split("\n\n")[0]
+    many = "\n".join(lobby.replace("lobby", f"lobby-{number}") for number in range(60))
+    found = inspect_text(GOOD.replace(lobby, many), "tricast.yml")
+    (problem,) = (problem for problem in found.problems if problem.key == "services")
+    assert "services = 61: are too many" in problem.render()
+
+
 def test_billion_laughs_end_at_once() -> None:
     text = "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
     for first, second in zip("abcdefgh", "bcdefghi", strict=True):

@@ -72,6 +72,6 @@ def test_who_agrees_with_nobody_does_not_take_over(
 def test_everybody_says_whose_configuration_is_another_one() -> None:
     assert outlook.warnings(report(serving(), DC1, terms="x")) == (
         "the configuration of dc1 is not that of dc2: sites, databases or durability of the "
-        "service differ; compare the files with tricast check, and restart the daemon that is "
+        "service differ; compare the files (tricast config check), and restart the daemon that is "
         "wrong",
     )

@@ -21,9 +21,10 @@ from controller.adapters.ssh import _parsed
 from controller.config.services import ProbeKind
 from controller.core import heartbeat
 from controller.core.heartbeat import Accepted, Datagram, Dropped, Exchange, encode
-from controller.core.model import Instant, ServiceName, SiteName
+from controller.core.model import Instant, Seen, ServiceName, SiteName
+from controller.core.sightings import tell
 from controller.ports import Heard, PortError, Refused, Sample
-from controller.runtime.hearing import Hearing, Watched
+from controller.runtime.hearing import Hearing, ProbePace, Watched
 from tests.bgp.test_dialogue import SPEC, V4, V6
 from tests.bgp.test_messages import GOOD, STATE
 from tests.fuzz.damage import LONG_NUMBER, blobs, lines, texts, tried, values
@@ -33,6 +34,8 @@ pytestmark = pytest.mark.timeout(600)
 
 KEY = b"k" * 32
 A, B, W = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
+WALLET = ServiceName("wallet")
+SEEN = Seen(control_s=0.03, front_s=0.04, data_s=0.05)
 
 
 # --- heartbeats ----------------------------------------------------------------------------------
@@ -82,11 +85,11 @@ def test_no_flipped_bits_and_no_replay_are_believed(at: int, pattern: bytes) -> 
 
 
 @example({"seen": {"dc1": {"c": 10**400}}})
-@given(values(st.just({"seen": {"dc1": {"c": 30, "f": 40, "d": {"wallet": 50}}}})))
+@given(values(st.just(tell({A: {WALLET: SEEN}}))))
 def test_what_another_site_tells_of_a_third_is_an_age_or_nothing(payload: Any) -> None:
     if not isinstance(payload, dict):
         return
-    seen = hearing_of(payload).told(W, A, ServiceName("wallet"))
+    seen = hearing_of(payload).told(W, A, WALLET)
     for age in (seen.control_s, seen.front_s, seen.data_s):
         assert age >= 0
 
@@ -111,10 +114,9 @@ def hearing_of(payload: dict[str, object]) -> Hearing:
     return Hearing(
         heartbeats=Told(payload),  # type: ignore[arg-type]
         watched={A: Watched(front=None, data={}), W: Watched(front=None, data={})},
+        services=[WALLET],
         clock=HandClock(),
-        late_after_s=0.5,
-        busy_s=0.1,
-        rest_s=1.0,
+        pace=ProbePace(late_after_s=0.5, busy_s=0.1, rest_s=1.0),
     )
 
 

@@ -34,9 +34,11 @@ def network() -> Iterator[Lab]:
     """The network of the lab, without servers; taken down afterwards."""
     lab = Lab("nettest")
     asyncio.run(lab.down())
-    asyncio.run(lab.up(NETWORK))
-    yield lab
-    asyncio.run(lab.down())
+    try:
+        asyncio.run(lab.up(NETWORK))
+        yield lab
+    finally:
+        asyncio.run(lab.down())
 
 
 def keep_logs(lab: Lab, name: str) -> Path:
@@ -67,9 +69,11 @@ def system_lab() -> Iterator[Lab]:
     """One lab with everything in it, for all tests of the session; taken down afterwards."""
     lab = Lab("tsys")
     asyncio.run(lab.down())
-    asyncio.run(lab.up())
-    yield lab
-    asyncio.run(lab.down())
+    try:
+        asyncio.run(lab.up())
+        yield lab
+    finally:
+        asyncio.run(lab.down())
 
 
 @pytest.fixture

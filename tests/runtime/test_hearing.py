@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from controller.core.model import FOREVER_S, Instant, ServiceName, SiteName
+from controller.core import sightings
+from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Heard, Sample
-from controller.runtime.hearing import SETTLE_S, Hearing, Watched
+from controller.runtime.hearing import SETTLE_S, Hearing, ProbePace, Watched
 from tests.runtime.clock import HandClock
 
 DC1, WITNESS = SiteName("dc1"), SiteName("witness")
@@ -41,10 +42,9 @@ def hearing(said: Said, clock: HandClock) -> Hearing:
     return Hearing(
         heartbeats=said,
         watched={DC1: Watched(front=Silent(), data={WALLET: (Silent(),)})},
+        services=[WALLET],
         clock=clock,
-        late_after_s=0.25,
-        busy_s=0.1,
-        rest_s=1.0,
+        pace=ProbePace(late_after_s=0.25, busy_s=0.1, rest_s=1.0),
     )
 
 
@@ -64,7 +64,7 @@ def test_what_another_tells_grows_older_with_its_heartbeat() -> None:
     ears = hearing(said, clock)
     said.last[WITNESS] = Heard(
         at=Instant(clock.now),
-        payload={"seen": {"dc1": {"c": 40, "f": 900, "d": {"wallet": 1000}}}},
+        payload=sightings.tell({DC1: {WALLET: Seen(control_s=0.04, front_s=0.9, data_s=1.0)}}),
     )
     clock.now += 0.5
     told = ears.told(WITNESS, DC1, WALLET)
@@ -90,4 +90,6 @@ def test_what_it_tells_is_what_it_sees_in_milliseconds() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock)
     clock.now += SETTLE_S + 0.25
-    assert ears.tell((WALLET,)) == {"dc1": {"c": 250, "f": 250, "d": {"wallet": 250}}}
+    assert sightings.told(ears.tell(), DC1, WALLET, (WALLET,)) == Seen(
+        control_s=0.25, front_s=0.25, data_s=0.25
+    )

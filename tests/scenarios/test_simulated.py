@@ -24,11 +24,14 @@ UNREACHED = {
     901: "the last row fits what no other row fits; every view that there is has a row above it",
 }
 
+# A rule that is reached when two sites happen to be in that order: one of some seeds shows it.
+RACES = {322: "dc2 dies while dc1 is rejoining"}
+
 
 @cache
-def played(title: str) -> tuple[Verdict, frozenset[int]]:
+def played(title: str, seed: int = SEED) -> tuple[Verdict, frozenset[int]]:
     """How it went, and every rule that was reached from the first second on."""
-    verdict, stage = simulate(SCENARIOS[title], SEED)
+    verdict, stage = simulate(SCENARIOS[title], seed)
     return verdict, frozenset(event.rule for event in stage.chronicle.decided)
 
 
@@ -42,8 +45,13 @@ def test_it_holds(title: str) -> None:
 
 def test_every_rule_is_reached_by_a_scenario() -> None:
     reached = frozenset[int]().union(*(played(title)[1] for title in SCENARIOS))
+    raced = {
+        number
+        for number, title in RACES.items()
+        if any(number in played(title, seed)[1] for seed in range(1, 9))
+    }
     numbers = {rule.number for rule in RULES}
-    assert numbers - reached == set(UNREACHED)
+    assert numbers - reached - raced == set(UNREACHED)
     assert all(len(reason.split()) > 5 for reason in UNREACHED.values())
 
 

@@ -1,5 +1,8 @@
 """Clients: each behind one provider, writing, timing out, retrying under the same key, reading.
 
+While nothing happens for a while they write seldom; shortly before a fault, and from anything that
+happens on, at their full pace.
+
 A request goes where the provider's routes lead, then where that site's haproxy sends it, to an app
 that uses the databases of its own site. A retry whose key is found committed is answered at once,
 as applications with idempotency keys do; one whose key still waits waits with it.
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 1.5
 RETRIES = 4
+READS = 0.25  # of the answered writes, so many are read back
 
 
 class Attempt:
@@ -39,10 +43,20 @@ class Client:
         self.name = f"{service} client at {provider}"
         self.stopped = False
         self.timeout_s = TIMEOUT_S
-        self._engine.after(self._engine.draw(0.5, 1.0 + pace_s), self._write_next)
+        self._due = 0.0
+        self._write_in(self._engine.draw(0.5, 1.0 + pace_s))
 
-    def _write_next(self) -> None:
-        if self.stopped:
+    def stir(self) -> None:
+        """Something is about to happen: the next write comes at full pace."""
+        if self._due > self._engine.now + self._pace_s:
+            self._write_in(self._pace_s * self._engine.dice.random())
+
+    def _write_in(self, seconds: float) -> None:
+        self._due = self._engine.now + seconds
+        self._engine.after(seconds, self._write_next, self._due)
+
+    def _write_next(self, due: float) -> None:
+        if self.stopped or due != self._due:
             return
         self._world.writes += 1
         self._try(self._world.writes, RETRIES)
@@ -149,12 +163,15 @@ class Client:
                 attempt.site,
             )
         )
-        if ok and world.specs[self._service].databases and engine.chance(0.25):
+        lively = world.lively
+        reads = READS if lively else 2 * READS
+        if ok and world.specs[self._service].databases and engine.chance(reads):
             engine.after(engine.draw(0.001, 0.5), self._read, attempt.number)
         if not ok and attempt.left:
             engine.after(engine.draw(0.05, 0.6), self._try, attempt.number, attempt.left - 1)
         else:
-            engine.after(self._pace_s * engine.draw(0.5, 1.5), self._write_next)
+            pace_s = self._pace_s if lively else world.shape.calm * self._pace_s
+            self._write_in(pace_s * engine.draw(0.5, 1.5))
 
     def _read(self, number: int) -> None:
         """Reads one write back through the address; no answer is no read."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
+LOOK_S = 0.01  # what a turn waits for looks, at most; what else comes meanwhile is seen by it
+
+
 class Controller:
     """The daemon of one data site."""
 
@@ -55,7 +58,13 @@ class Controller:
 
     def _wake(self) -> None:
         for loop in self.loops.values():
-            loop.poke(0.0)
+            loop.poke(self.world.engine.draw(0.001, LOOK_S))
+
+    def stir(self) -> None:
+        """Something is about to happen."""
+        if self.process.alive:
+            for loop in self.loops.values():
+                loop.stir()
 
     def late(self) -> None:
         """Some site has become late."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 HASTE_S = 3.0
 PATIENCE_S = 0.3
 PROOF_S = 0.3
+CALM_PROOF_S = 0.7  # while nothing happens; no limit on a proof's age is shorter
 REST_S = 4.0
 CLIMB_S = 0.3
 LONGEST_REST_S = 4.0
@@ -77,6 +78,8 @@ class ServiceLoop:
         self._due = float("inf")
         self._built_of: object = None
         self._proving: set[DatabaseName] = set()
+        self._proof_due: dict[DatabaseName, float] = {}
+        self._aged: dict[DatabaseName, int] = {}  # limits that the newest proof has crossed
         self.eyes.forget()
 
     @property
@@ -169,8 +172,7 @@ class ServiceLoop:
             self.controller.publisher.update(service_report(view, decision))
 
     def _plan_next(self, view: View) -> None:
-        draw, climbing = self.engine.draw, self.climbing()
-        late = 0.02 if climbing else 0.03 if self.controller.senses.late() else 0.25
+        draw, climbing, late = self.engine.draw, self.climbing(), self._lateness()
         within = draw(0.6, 1.0) * (CLIMB_S if climbing else REST_S)
         threshold = self.eyes.next_threshold(view)
         if threshold < REST_S:
@@ -179,6 +181,10 @@ class ServiceLoop:
         if rested is not None:
             within = min(within, rested - view.now + draw(0.0005, late))
         self.poke(within)
+
+    def _lateness(self) -> float:
+        """How much later than it could be a turn comes at most: polling."""
+        return 0.02 if self.climbing() else 0.03 if self.controller.senses.late() else 0.25
 
     def heard_epoch(self, epoch: Epoch) -> None:
         """What was begun under an older epoch and may wait long for another site is given up."""
@@ -315,6 +321,21 @@ class ServiceLoop:
                 self._proving.add(state.name)
                 self._prove(state.name)
 
+    def stir(self) -> None:
+        """Something is about to happen: the next proofs come at full pace."""
+        now = self.engine.now
+        for name in [name for name, due in self._proof_due.items() if due > now + PROOF_S]:
+            self._prove_in(name, PROOF_S * self.engine.dice.random())
+
+    def _prove_in(self, name: DatabaseName, seconds: float) -> None:
+        due = self._proof_due[name] = self.engine.now + seconds
+        self.process.after(seconds, self._prove_if_due, name, due)
+
+    def _prove_if_due(self, name: DatabaseName, due: float) -> None:
+        if due == self._proof_due.get(name):
+            del self._proof_due[name]
+            self._prove(name)
+
     def _prove(self, name: DatabaseName) -> None:
         state = self.eyes.states.get(name)
         epoch = self.promised
@@ -328,7 +349,7 @@ class ServiceLoop:
             self.process.after(0.0005, self._proved, name, epoch, began, committed)
 
         if not server.commit(CANARY, done):
-            self.process.after(PROOF_S, self._prove, name)
+            self._prove_in(name, PROOF_S)
 
     def canary_lost(self, name: DatabaseName) -> None:
         """The server fell: the connection broke, and that is news."""
@@ -343,5 +364,26 @@ class ServiceLoop:
             self.eyes.proofs.committed(name, Epoch(epoch), Instant(began))
             if known is None or known[0] != epoch:
                 self.poke(0.0)
-        pace = 0.05 if self.climbing() else PROOF_S
-        self.process.after(self.engine.draw(0.8, 1.1) * pace, self._prove, name)
+            if name not in self._aged:
+                self._aged[name] = 0
+                self._grows_old(name)
+        calm = PROOF_S if self.world.lively else CALM_PROOF_S
+        pace = 0.05 if self.climbing() else calm
+        self._prove_in(name, self.engine.draw(0.8, 1.1) * pace)
+
+    def _grows_old(self, name: DatabaseName) -> None:
+        """A turn comes when the newest proof crosses a limit that a rule knows."""
+        known, timings = self.eyes.proofs.commits.get(name), self.spec.timings
+        if known is None:
+            del self._aged[name]
+            return
+        age = self.process.clock.now() - known[1]
+        limits = (timings.commit_stale_s, timings.report_fresh_s)
+        crossed = sum(1 for limit in limits if age > limit)
+        if crossed > self._aged[name]:
+            self.poke(self.engine.draw(0.0005, self._lateness()))
+        self._aged[name] = crossed
+        if crossed < len(limits):
+            self.process.after(limits[crossed] - age + 1e-4, self._grows_old, name)
+        else:
+            del self._aged[name]

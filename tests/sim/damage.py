@@ -1,8 +1,9 @@
 """What can be damaged inside a site: databases, keepers, disks, routes, the store, clocks."""
 
+from dataclasses import replace
 from typing import Final
 
-from controller.core.model import SiteName
+from controller.core.model import Epoch, EpochRecord, ServiceName, SiteName
 from tests.sim.asking import Asking
 from tests.sim.engine import Process
 from tests.sim.keeper import Keeper
@@ -10,6 +11,7 @@ from tests.sim.replication import Copy
 from tests.sim.server import Server
 
 PROBE_S: Final = 0.9  # between two looks at what is outside, at most
+NOTICED_S: Final = (4.0, 15.0)  # whoever restored etcd sees what became of it
 
 
 class Damage(Asking):
@@ -256,11 +258,44 @@ class Damage(Asking):
         self.store.silent_watches.add(self.site(site))
 
     def restore_etcd(self) -> None:
-        """etcd is set back to what it held before the last epoch was raised."""
+        """etcd is set back to what it held before the last epoch was raised; whoever did it puts
+        the record right a while later.
+        """
         self.broke("restore_etcd")
         self.store.restore()
         self.tell_restored()
+        self.engine.after(self.engine.draw(*NOTICED_S), self._restore_noticed)
+
+    def _restore_noticed(self) -> None:
+        self.put_records_right()
         self.mended("restore_etcd")
+
+    def put_records_right(self) -> None:
+        """No record is below a promise."""
+        for service in self.specs:
+            self._put_record_right(service)
+
+    def _put_record_right(self, service: ServiceName) -> None:
+        record = self.record_of(service)
+        floor = max(self.promise_of(site, service) for site in self.sites)
+        if floor and (record is None or record.epoch < floor):
+            spec = self.specs[service]
+            writable = [
+                site
+                for site in self.data_sites
+                if any(self.servers[name][site].writable for name in spec.databases)
+            ]
+            right = EpochRecord(
+                epoch=Epoch(floor + 1),
+                holder=(*writable, spec.initial_holder)[0],
+                kind="regained",
+                reason="restored by hand",
+                asked_by="ada",
+                at="",
+            )
+            key = f"services/{service}/epoch"
+            self.store.put(key, lambda revision: replace(right, revision=revision))
+            self.tell_restored()
 
     def drift(self, what: str, site: str, rate: float) -> None:
         """Its clock runs at this rate; 1 mends."""

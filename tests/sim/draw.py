@@ -23,6 +23,8 @@ SHAPE_WEIGHTS = {
 }
 COUNTS = (1, 1, 2, 2, 2, 3, 3, 4, 5, 6)
 WARM_S = 3.0  # the cluster has begun to serve
+LEAST_S = 25.0  # and at least five more to settle
+SOON_S, AGAIN = 12.0, 0.3  # so often is a cluster that has been through faults met by others
 BY_RECIPE = 0.6
 AT_A_MOMENT = 0.35  # of the faults that are not the first
 TOGETHER = 0.3  # as many come right after the one before
@@ -56,7 +58,17 @@ def drawn(number: int) -> Plan:
     faults = _by_recipe(dice, SHAPES[shape], at) if dice.random() < BY_RECIPE else []
     if not faults or dice.random() < 0.4:
         faults.extend(_loose(dice, SHAPES[shape], at, many=not faults))
-    lasts = max(f.at for f in faults) + dice.choice((0.5, 2.0, 5.0, 12.0)) * dice.random()
+    latest = max(fault.at for fault in faults)
+    if latest < SOON_S and dice.random() < AGAIN:
+        at = latest + 2.0 + 6.0 * dice.random()
+        again = dice.random() < BY_RECIPE
+        faults.extend(
+            _by_recipe(dice, SHAPES[shape], at)
+            if again
+            else _loose(dice, SHAPES[shape], at, many=False)
+        )
+        latest = max(fault.at for fault in faults)
+    lasts = max(LEAST_S, latest + dice.choice((0.5, 2.0, 5.0, 12.0)) * dice.random())
     if any(fault.name in ALMOST_ALONE for fault in faults):
         faults = [fault for fault in faults if fault.name in ALMOST_ALONE][:1] + faults[:1]
     ordered = tuple(sorted(faults, key=lambda fault: fault.at))

@@ -38,9 +38,9 @@ class Engine:
 
     def run_until(self, when: float) -> None:
         """Everything before `when` has happened."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= when:
-            self.now, _, call, args = heapq.heappop(heap)
+            self.now, _, call, args = pop(heap)
             self.steps += 1
             call(*args)
         self.now = max(self.now, when)

@@ -4,7 +4,6 @@ A look is a value and the instant it was made: what nobody hurries for may be up
 server that does not answer leaves the last look standing until the look's own deadline.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.core import troubles
@@ -139,11 +138,12 @@ class Eyes:
             assumed = order.assumed
             record = stored if stored and stored.epoch >= assumed.epoch else assumed
         now = Instant(loop.process.clock.now())
+        lasted: dict[str, float] = {}  # by trouble; what they are is seen in the view itself
         view = View(
             now=now,
             me=self._site,
             spec=loop.spec,
-            own=self._own_side(now),
+            own=self._own_side(now, lasted),
             record=record,
             record_seen_s=now - knowledge.answered,
             record_unchanged_s=knowledge.unchanged_s(loop.epoch_key),
@@ -159,10 +159,10 @@ class Eyes:
             raised_here=record is not None and record.epoch == loop.raised,
             busy=busy | self.unseen() if self._late else busy,
         )
-        lasted = self._troubles(view)
-        return replace(view, own=replace(view.own, trouble_s=lasted)) if lasted else view
+        lasted.update(self._troubles(view))
+        return view
 
-    def _own_side(self, now: float) -> OwnSide:
+    def _own_side(self, now: float, lasted: dict[str, float]) -> OwnSide:
         world, loop = self._world, self._loop
         service = loop.spec.name
         promised = loop.promised
@@ -178,6 +178,7 @@ class Eyes:
                 for name, (epoch, at) in self.proofs.commits.items()
                 if epoch == promised
             },
+            trouble_s=lasted,
             front_ok=front_ok,
             held=held,
             held_s=now - self._held_since if held else 0.0,
@@ -238,7 +239,6 @@ class Eyes:
                         ages.append((seen.front_s, (suspect,)))
                         ages.append((seen.data_s, (suspect,)))
         ages.append((view.record_unchanged_s, (t.hand_over_s, t.yield_grace_s, _lease(view))))
-        ages.extend((age, (t.commit_stale_s, fresh)) for age in view.own.commit_age_s.values())
         ages.extend((age, _PATIENCE) for age in view.own.trouble_s.values())
         if view.own.held:
             ages.append((view.own.held_s, (t.drain_s, t.hold_s)))

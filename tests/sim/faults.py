@@ -3,9 +3,6 @@
 Each is idempotent, harmless where it does not apply, and told as FaultBegan or FaultEnded.
 """
 
-from dataclasses import replace
-
-from controller.core.model import Epoch, EpochRecord, ServiceName
 from tests.sim import agent, truth
 from tests.sim.damage import Damage
 from tests.sim.keeper import Keeper
@@ -297,31 +294,8 @@ class Faults(Damage):
                     self.hosts[server.site].spawn(
                         agent.if_it_can(agent.alone(server, agent.rebuild(server)))
                     )
-        for service in self.specs:
-            self._put_record_right(service)
+        self.put_records_right()
         self.engine.after(OPERATOR_S, self._operator_looks)
-
-    def _put_record_right(self, service: ServiceName) -> None:
-        record = self.record_of(service)
-        floor = max(self.promise_of(site, service) for site in self.sites)
-        if floor and (record is None or record.epoch < floor):
-            spec = self.specs[service]
-            writable = [
-                site
-                for site in self.data_sites
-                if any(self.servers[name][site].writable for name in spec.databases)
-            ]
-            right = EpochRecord(
-                epoch=Epoch(floor + 1),
-                holder=(*writable, spec.initial_holder)[0],
-                kind="regained",
-                reason="restored by hand",
-                asked_by="ada",
-                at="",
-            )
-            key = f"services/{service}/epoch"
-            self.store.put(key, lambda revision: replace(right, revision=revision))
-            self.tell_restored()
 
 
 def _classes(traffic: str) -> frozenset[Traffic]:

@@ -28,7 +28,7 @@ from tests.sim.senses import Senses
 from tests.sim.server import Server
 from tests.sim.shape import SHAPES, Shape
 from tests.sim.speaker import Speaker
-from tests.sim.store import Store
+from tests.sim.store import Contents, Store
 from tests.sim.witness import WitnessDaemon
 
 if TYPE_CHECKING:
@@ -36,6 +36,21 @@ if TYPE_CHECKING:
 
 PAYMENTS: Final = FailingLink(link="payments", detail="refused", settles_s=1.0)
 Hook = Callable[[truth.IntentBegan | truth.IntentEnded], None]
+STIR_S = 4.0  # for so long after anything that happens it is not calm
+STIRRING = frozenset(
+    {
+        truth.FaultBegan,
+        truth.FaultEnded,
+        truth.AllHealed,
+        truth.EpochChanged,
+        truth.RequestMade,
+        truth.Promoted,
+        truth.Closed,
+        truth.GateSet,
+        truth.Directed,
+        truth.RouteSeen,
+    }
+)
 
 
 class Ground:
@@ -60,6 +75,8 @@ class Ground:
         self.apps_total = 2
         self.writes = self._intents = 0
         self.slow_routes_s = 0.0
+        self.clients: list[Client] = []
+        self._calm_at = STIR_S
         self._shown_seals: dict[tuple[SiteName, DatabaseName], tuple[int, str]] = {}
         self._build_sites()
         self._build_databases()
@@ -150,7 +167,24 @@ class Ground:
 
     def tell(self, event: truth.Event) -> None:
         """`event` has happened."""
+        if type(event) in STIRRING:
+            self.stir()
         self.truth.tell(event)
+
+    @property
+    def lively(self) -> bool:
+        """Something has happened a short while ago, or is about to."""
+        return self.engine.now < self._calm_at
+
+    def stir(self) -> None:
+        """Clients and our own writes come at their full pace for a while."""
+        calm = not self.lively
+        self._calm_at = self.engine.now + STIR_S
+        if calm:
+            for client in self.clients:
+                client.stir()
+            for controller in self.controllers.values():
+                controller.stir()
 
     def run(self, seconds: float) -> None:
         """So much true time passes."""
@@ -212,11 +246,10 @@ class Ground:
 
     # --- the store ---------------------------------------------------------------------------
 
-    def stored(self, key: str, *, news: bool) -> None:
-        """Something in the store has changed: watches hint. That a site says again what it has
-        said before is seen without a word.
+    def stored(self, key: str, before: Contents, *, news: bool) -> None:
+        """`key` of the store has changed since `before`: watches hint. That a site says again what
+        it has said before is seen without a word.
         """
-        del key
         for site in self.sites:
             if site not in self.store.silent_watches and self.store.ready(site):
                 daemon = self.controllers.get(site) or self.witness_daemons[site]
@@ -225,11 +258,11 @@ class Ground:
                 if news:
                     daemon.hinted()
                 else:
-                    daemon.knowledge.glance(self.store.contents)
+                    daemon.knowledge.glance(key, before, self.store.contents)
 
     def store_back(self) -> None:
         """It has a leader again: watches report."""
-        self.stored("", news=True)
+        self.stored("", {}, news=True)
 
     def remember_change(self, loop: ServiceLoop) -> None:
         """A key that lives as long as the flap window."""

@@ -15,6 +15,7 @@ SETTLE_S = 45.0  # true seconds at most from the last mending to the end
 STEP_S = 2.5  # the end is sooner when everything is as it should be twice so far apart
 LONG_STEP_S = 10.0  # in one history of ten
 LONG = 10
+AHEAD_S = 0.6  # before a fault clients write at their full pace
 CRASH = "no crash"
 
 
@@ -95,6 +96,7 @@ class Conductor:
         self._waiting: list[Fault] = []
         self._seen: dict[Fault, int] = {}
         for fault in faults:
+            world.engine.at(fault.at - AHEAD_S, world.stir)
             world.engine.at(fault.at, self._due, fault)
         world.on_intent = self.intent
 

@@ -51,12 +51,12 @@ class Keeper(Copy):
 
     # --- as the daemon sees it ---------------------------------------------------------------
 
-    def observe(self) -> VoterState:
+    def observe(self, promised: Epoch = NO_EPOCH) -> VoterState:
         """One look."""
         alive = self.process.alive
         return VoterState(
             database=self.name,
-            promised=NO_EPOCH,
+            promised=promised,
             sealed=not alive and self.wanted is None,
             position=self.position(),
             following=self.about[0] if alive and self.about else None,
@@ -80,6 +80,10 @@ class Keeper(Copy):
             raise Refused(f"{self.name} keeper: not durable: no space")
         self.flushed = self.log.end
         del epoch
+
+    def finds(self, upstream: SiteName) -> bool:
+        """Its primary answers, if only to refuse."""
+        return self.world.reaches(self.site, self.world.servers[self.name][upstream])
 
     def attach(self, upstream: SiteName, epoch: int) -> None:
         """A receiver lives and takes the log of `epoch`'s primary."""

@@ -95,14 +95,26 @@ class Knowledge:
             self.book.keep_only(frozenset(k for k in contents if k.startswith("requests/")))
         self.contents = contents
 
-    def glance(self, contents: Contents) -> None:
-        """Nothing new but that somebody is alive."""
-        if self.ok and not self.reading and self.watching:
+    def glance(self, key: str, before: Contents, contents: Contents) -> None:
+        """Nothing new but that whoever puts `key` is alive."""
+        if not self.ok or self.reading or not self.watching:
+            return
+        if self.contents is not before:
             self.take(contents)
+            return
+        now = self._process.clock.now()
+        self.answered, self.answered_at = now, self._world.engine.now
+        self._since[key] = (contents[key].revision, now)
+        self.contents = contents
+        if self._newest_of is before:
+            self._newest_of = contents
 
     def took(self, key: str, value: object, revision: int) -> None:
         """This node has just written it: no need to read it back."""
+        told = self.news() == self._news
         self.contents = {**self.contents, key: Stored(value, revision, revision)}
+        if told:
+            self._news = self.news()
         self._since[key] = (revision, self._process.clock.now())
         if isinstance(value, Request):
             self.book.took(key, value, revision)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 LEASE_S = 10.0
 DEADLINE_S = 1.0
-CODEC = 0.25  # how many of the reports with news go through the codec; it costs more than all else
+CODEC = 0.1  # how many of the reports with news go through the codec; it costs more than all else
 
 
 class Publisher:

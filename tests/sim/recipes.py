@@ -71,7 +71,9 @@ def _thin(dice: random.Random, at: float, primary: str, other: str, lasts: float
 
 
 def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
-    """A voter falls behind, only the others hold the newest writes; then a site is lost."""
+    """A voter falls behind, only the others hold the newest writes; then a site is lost, and perhaps
+    the daemon that takes over starts anew while it does.
+    """
     primary = str(shape.data_names[0])
     others = (*shape.data_names[1:], *shape.witness_names)
     faults = [
@@ -80,6 +82,11 @@ def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     ]
     at += 0.5 + dice.random()
     faults.extend(seesaw(dice, shape, at))
+    if dice.random() < 0.4:
+        site = str(dice.choice(shape.data_names[1:]))
+        intent = dice.choice(("RaiseEpoch", "SealDatabase", "CatchUp"))
+        moment = Moment(site, intent, 1, after=dice.random() < 0.5)
+        faults.append(Fault("crash", ("controller", site), round(at, 3), on=moment))
     return faults
 
 

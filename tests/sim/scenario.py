@@ -49,6 +49,7 @@ def shape(holders: dict[str, str]) -> Shape:
             ),
         ),
         clients_pace_s=PACE_S,
+        calm=1.0,
         flap_window_s=FLAP_WINDOW_S,
     )
 

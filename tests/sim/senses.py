@@ -190,7 +190,9 @@ class Senses:
 
     def _age(self, at: float, now: float) -> float:
         """Never older than the daemon's own start and the time it needs to settle."""
-        return max(0.0, now - max(at, self._settled)) * self._process.clock.rate
+        settled = self._settled
+        age = now - (at if at > settled else settled)
+        return age * self._process.clock.rate if age > 0.0 else 0.0
 
     def control_s(self, other: SiteName) -> float:
         """Since the last heartbeat."""
@@ -251,4 +253,10 @@ class Senses:
 
     def late(self) -> bool:
         """Some site has become late a short while ago."""
-        return any(0 < self.control_s(other) - self.late_after_s < NEWS_S for other in self._others)
+        now, after = self._engine.now, self.late_after_s
+        for sign in self.control.values():
+            if sign.flows and now >= sign.since:
+                continue  # the last one came less than a period ago
+            if after < self._age(sign.last, now) < after + NEWS_S:
+                return True
+        return False

@@ -26,6 +26,7 @@ class Shape:
     witnesses: int = 1
     services: tuple[ServiceShape, ...] = (ServiceShape(name="wallet"),)
     clients_pace_s: float = 0.4
+    calm: float = 6.0  # so many times slower do clients write while nothing happens
     delay_s: float = 0.001
     flap_window_s: float = 20.0
 

@@ -225,18 +225,20 @@ class Store:
         """`key` is absent."""
         if key in self.contents:
             self.revision += 1
-            self.contents = {k: v for k, v in self.contents.items() if k != key}
-            self._world.stored(key, news=True)
+            before = self.contents
+            self.contents = {k: v for k, v in before.items() if k != key}
+            self._world.stored(key, before, news=True)
 
     def _write(self, key: str, make: Callable[[int], object], *, news: bool = True) -> int:
         self.revision += 1
-        before = self.contents.get(key)
-        since = self.revision if news or before is None else before.news
+        before = self.contents
+        known = before.get(key)
+        since = self.revision if news or known is None else known.news
         value = Stored(make(self.revision), self.revision, since)
         if key.startswith("services/"):
-            self._snapshots.append((self._engine.now, self.contents))
-        self.contents = {**self.contents, key: value}
-        self._world.stored(key, news=news)
+            self._snapshots.append((self._engine.now, before))
+        self.contents = {**before, key: value}
+        self._world.stored(key, before, news=news)
         return self.revision
 
     def _expire(self) -> None:
@@ -253,4 +255,4 @@ class Store:
             _, old = self._snapshots.pop()
             self.revision += 1000
             self.contents = old
-            self._world.stored("", news=True)
+            self._world.stored("", {}, news=True)

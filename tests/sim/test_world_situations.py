@@ -57,7 +57,7 @@ def test_a_lost_witness_moves_nothing() -> None:
     world.power_off("witness")
     before = len(told_ok(world))
     world.run(10.0)
-    assert len(told_ok(world)) > before + 30
+    assert len(told_ok(world)) > before + 20
     world.heal_everything()
     world.run(10.0)
     check(world, "dc1", 2)

@@ -3,7 +3,6 @@
 A keeper's turn follows whatever woke it: the store's watch, a poll, the keeper's own change.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from controller.core.model import (
@@ -17,6 +16,7 @@ from controller.core.model import (
 )
 from controller.core.terms import own_terms
 from controller.ports import PortError
+from controller.runtime.restraint import Restraint
 from tests.sim import truth
 from tests.sim.engine import Clock, Process
 from tests.sim.keeper import Keeper
@@ -30,12 +30,14 @@ from witness.decide import (
     SealKeeper,
     decide_keeper,
 )
+from witness.loop import FOLLOW, LONGEST_REST_S
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
 REST_S = 2.0
 POLL_S = 0.25
+ATTACH_S = 2.0  # at most, of an attempt that nobody answers
 
 
 class KeeperLoop:
@@ -54,6 +56,7 @@ class KeeperLoop:
         self._acting = False
         self._pause = 0.05
         self._trying = False
+        self._restraint = Restraint(LONGEST_REST_S)
 
     def poke(self, within_s: float) -> None:
         """A turn at the latest in `within_s`."""
@@ -73,20 +76,29 @@ class KeeperLoop:
             return
         daemon = self._daemon
         promised = self._world.promise_of(daemon.site, self._service)
-        seen = self.keeper.observe()
-        state = replace(seen, promised=Epoch(promised))
+        state = self.keeper.observe(Epoch(promised))
         if state != self.state:
             self.state = state
             daemon.report(self._service)
         decision = decide_keeper(
             daemon.knowledge.record(self._service), Epoch(promised), state, self._holder_report()
         )
+        if isinstance(decision.intent, FollowHolder) and self._rests():
+            return
         if decision.intent is not None:
             self._acting = True
             self._begin(decision)
             return
         self._keep_running()
         self.poke(self._engine.draw(0.6, 1.0) * REST_S)
+
+    def _rests(self) -> bool:
+        """The holder refused a short while ago."""
+        now = self._daemon.process.clock.monotonic()
+        until = self._restraint.wakes_at(now)
+        if until is not None:
+            self.poke(until - now + self._engine.draw(0.0, POLL_S))
+        return until is not None
 
     def _holder_report(self) -> ServiceReport | None:
         record = self._daemon.knowledge.record(self._service)
@@ -99,7 +111,8 @@ class KeeperLoop:
         draw = self._engine.draw
         took = draw(0.002, 0.02)
         if isinstance(decision.intent, FollowHolder):
-            took = draw(0.01, 0.08)
+            reached = self.keeper.finds(decision.intent.upstream)
+            took = draw(0.01, 0.08) if reached else draw(0.5, ATTACH_S)
         self._daemon.process.after(took, self._act, decision)
 
     def _act(self, decision: KeeperDecision) -> None:
@@ -108,6 +121,7 @@ class KeeperLoop:
         try:
             match decision.intent:
                 case PromiseEpoch(epoch=epoch):
+                    self._restraint.new_epoch()
                     self._world.save_promise(self._daemon.site, self._service, epoch)
                 case SealKeeper(epoch=epoch):
                     self.keeper.seal(epoch)
@@ -115,7 +129,10 @@ class KeeperLoop:
                     self.keeper.attach(upstream, epoch)
                 case None:
                     pass
-        except PortError:
+        except PortError as error:
+            if isinstance(decision.intent, FollowHolder):
+                now = self._daemon.process.clock.monotonic()
+                self._restraint.failed(FOLLOW, str(error), now)
             self.keeper.changed()
             self.poke(0.05)
             return

@@ -251,11 +251,6 @@ DECIDING: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
-        "refused_is_refused",
-        "what ExaBGP has refused once it will refuse again",
-        ("bgp.dialogue:Dialogue._answered", "= now + RETRY_S\n        self._plan", "= math.inf\n        self._plan"),
-    ),
-    mutant(
         "plan_outlives_its_wishes",
         "what is being said is said to its end, whatever is wanted by now",
         (
