@@ -18,6 +18,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ from tests.mutation.tree import (
     copy_tree,
     every_mutant,
     files_for,
+    kept_while_the_copy_is,
     meant_for,
     modules,
     of_its_own,
@@ -49,9 +51,11 @@ from tests.mutation.warm import Warm
 
 RESULTS: Final = BUILD / "results.jsonl"
 REPORT: Final = BUILD / "report.json"
+CHECKED: Final = BUILD / "checked.json"
 EQUIVALENT: Final = ROOT / "tests" / "mutation" / "equivalent.txt"
 VERDICTS: Final = {SURVIVES: SURVIVED, DIES: KILLED, HUNG: KILLED, CANNOT: BROKEN, CRASHED: BROKEN}
 NEIGHBOURS: Final = 3
+LITTLE_S: Final = 0.5
 KINDS: Final = {
     "type": "what the type checker wants to be told, and another condition says already",
     "never": "the two differ only where no view, or no value, can be",
@@ -172,9 +176,15 @@ def _try(every: list[Mutant], paths: dict[str, Path], until: float) -> None:
     os.waitpid(child, 0)
     _take_up(trial, every)
     if trial.todo and time.monotonic() < until:
-        for mutant in {str(files_for(mutant)): mutant for mutant in trial.todo}.values():
-            cold.check_that_the_tests_pass(mutant, paths[mutant.module], files_for(mutant))
+        kept_while_the_copy_is(CHECKED, lambda: _check(every, paths))
         _try_cold(trial)
+
+
+def _check(every: list[Mutant], paths: dict[str, Path]) -> dict[str, float]:
+    """The tests pass in a fork that imports everything, those for each kind of module."""
+    for mutant in {str(files_for(mutant)): mutant for mutant in every}.values():
+        cold.check_that_the_tests_pass(mutant, paths[mutant.module], files_for(mutant))
+    return {}
 
 
 def _take_up(trial: _Trial, every: list[Mutant]) -> None:
@@ -199,6 +209,8 @@ def _try_warm(warm: Warm, trial: _Trial) -> None:
             continue
         first = trial.likely(mutant, tests)
         rest = _cheap_first(mutant, tests.difference(first), warm.took)
+        if way.everything:
+            rest = _so_many(rest, warm.took)
         code, by = warm.verdict(way, [*first, *rest])
         excused = code == SURVIVES and mutant.name in trial.excused
         if VERDICTS[code] == KILLED or excused:
@@ -208,6 +220,12 @@ def _try_warm(warm: Warm, trial: _Trial) -> None:
 def _cheap_first(mutant: Mutant, tests: frozenset[str], took: dict[str, float]) -> list[str]:
     """Those of its own module before the others, the cheap ones before the dear ones."""
     return sorted(tests, key=lambda test: (not of_its_own(mutant, test), took[test]))
+
+
+def _so_many(tests: list[str], took: dict[str, float]) -> list[str]:
+    """Those that together take no longer than a little: what they miss is left to `cold`."""
+    so_far = accumulate(took[test] for test in tests)
+    return [test for test, sum_s in zip(tests, so_far, strict=True) if sum_s < LITTLE_S]
 
 
 def _try_cold(trial: _Trial) -> None:

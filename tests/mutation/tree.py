@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
@@ -19,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD: Final = ROOT / "build" / "mutation"
 COPY: Final = BUILD / "tree"
 LINES: Final = BUILD / "lines.json"
+TOOK: Final = BUILD / "took.json"
 PACKAGE: Final = "controller.core"
 TESTS: Final = "tests/core"
 WORDS: Final = "tests/core/test_words.py"  # pins what is written at the head of a module
@@ -113,6 +115,15 @@ def tests_by_line() -> Reach:
             for module, lines in kept["lines"].items()
         },
     )
+
+
+def kept_while_the_copy_is(path: Path, find: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `find` finds, or has found in this state of the copy."""
+    state = state_of_the_copy()
+    if not path.exists() or json.loads(path.read_text())["state"] != state:
+        path.write_text(json.dumps({"state": state, "found": find()}))
+    found: dict[str, float] = json.loads(path.read_text())["found"]
+    return found
 
 
 def _run_all_tests() -> dict[str, object]:

@@ -27,7 +27,7 @@ import pytest
 from tests.mutation.cold import OPTIONS, OURS, Planted
 from tests.mutation.forks import CANNOT, DIES, SURVIVES, in_a_fork
 from tests.mutation.operators import Mutant
-from tests.mutation.tree import PACKAGE, TESTS, planted_code
+from tests.mutation.tree import PACKAGE, TESTS, TOOK, kept_while_the_copy_is, planted_code
 
 LEAST_S: Final = 5.0
 ALL_TESTS_S: Final = 600.0
@@ -105,7 +105,9 @@ class Warm:
 
     def measure(self) -> None:
         """How long each test takes; one that fails without any mutant is left out."""
+        self.took = kept_while_the_copy_is(TOOK, self._measured)
 
+    def _measured(self) -> dict[str, float]:
         def run(tell: Callable[[str], object]) -> int:
             took = {}
             for test in self._items:
@@ -116,8 +118,9 @@ class Warm:
             tell(json.dumps(took))
             return SURVIVES
 
-        _, found = in_a_fork(run, ALL_TESTS_S)
-        self.took = json.loads(found)
+        _, told = in_a_fork(run, ALL_TESTS_S)
+        found: dict[str, float] = json.loads(told)
+        return found
 
     def _passes(self, test: str) -> bool:
         item = self._items[test]

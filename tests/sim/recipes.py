@@ -71,7 +71,7 @@ def _thin(dice: random.Random, at: float, primary: str, other: str, lasts: float
 
 
 def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
-    """A voter falls behind, only the others hold the newest writes; then a site is lost, and perhaps
+    """A voter falls behind, only the others hold the newest writes; then a site is lost. Perhaps
     the daemon that takes over starts anew while it does.
     """
     primary = str(shape.data_names[0])

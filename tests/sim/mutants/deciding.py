@@ -237,20 +237,6 @@ DECIDING: tuple[Mutant, ...] = (
     ),
     # --- the speaker's dialogue -------------------------------------------------------------------
     mutant(
-        "session_holds_what_the_last_one_held",
-        "what a neighbor was told need not be said again because its session was away",
-        (
-            "bgp.dialogue:_Session.begin",
-            "dict(held), dict(held), set()",
-            "{**held, **self.told}, dict(held), set()",
-        ),
-        (
-            "bgp.dialogue:_Session.end",
-            "self.told, self.seen, self.unseen = {}, {}, set()",
-            "self.unseen = set()",
-        ),
-    ),
-    mutant(
         "plan_outlives_its_wishes",
         "what is being said is said to its end, whatever is wanted by now",
         (
