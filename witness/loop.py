@@ -38,6 +38,7 @@ PRUNE_EVERY_S = 60.0
 KEEP_BYTES = 1024 * 1024 * 1024  # of the log that every site has applied already
 LONGEST_REST_S = 1.0  # after attempts to follow a holder that refuses, or does not answer
 FOLLOW = "follow"
+RETRY_S = 0.05
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class KeeperLoop:
             if str(error) != self.error:
                 log.warning("keeper", database=self.database, error=str(error))
             self.error = str(error)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(RETRY_S)
             return False
         self.error = ""
         return True

@@ -136,8 +136,14 @@ def served_elsewhere(view: View) -> bool:
 
 
 def alone_ordered(view: View) -> bool:
-    """An operator has ordered this holder to serve without any other voter."""
-    return view.alone is not None and guards.own_epoch(view)
+    """An operator has ordered this holder to serve without any other voter.
+
+    Under an epoch that can be opened; for another one the store has to be there.
+    """
+    if view.alone is None or not guards.own_epoch(view):
+        return False
+    used_up = troubles.epoch_used_up(view) and troubles.used_up_for_sure(view)
+    return not (used_up and guards.databases_idle(view) and view.store_ok)
 
 
 def redundancy_back(view: View) -> bool:

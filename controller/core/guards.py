@@ -137,6 +137,11 @@ def without_lease(view: View) -> bool:
     return lease_durability(view) and view.own.lease_left_s <= 0 and view.alone is None
 
 
+def traffic_here(view: View) -> bool:
+    """Haproxy here sends clients to this site's own servers."""
+    return view.me in view.own.directed_to
+
+
 def lease_lapsed(view: View) -> bool:
     """This holder's own authority has run out, and not because it hands over or was handed to."""
     limit = view.spec.timings.hand_over_s

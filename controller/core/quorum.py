@@ -76,8 +76,9 @@ def own_voter(view: View, state: DatabaseState) -> VoterState:
 
 
 def _at_work_for_another(view: View, state: DatabaseState) -> bool:
+    """Something is under way that may make it follow somebody, however quiet it still looks."""
     own = view.record is not None and view.record.holder == view.me
-    return not own and f"database:{state.name}" in view.busy
+    return state.name in view.rejoining or (not own and f"database:{state.name}" in view.busy)
 
 
 def promoted_by_hand(view: View, state: DatabaseState) -> bool:

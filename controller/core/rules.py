@@ -63,6 +63,14 @@ RULES: tuple[Rule, ...] = (
         intent=raising.renew,
     ),
     Rule(
+        number=123,
+        when=(guards.record_unknown, guards.without_lease, guards.traffic_here),
+        role=wants.acting_as(Role.ISOLATED),
+        reason=Reason.LEASE_UNKNOWN,
+        stance=wants.isolated,
+        traffic=wants.to_nobody,
+    ),
+    Rule(
         number=130,
         when=(guards.record_unknown, guards.serving_by_evidence),
         role=wants.acting_as(Role.PRIMARY),

@@ -276,7 +276,7 @@ def _vote(view: View, state: DatabaseState) -> Intent | None:
 
 
 def _yielded(view: View) -> bool:
-    return view.own.stance is None or view.own.stance not in guards.ATTRACTING
+    return view.own.stance not in guards.ATTRACTING
 
 
 def _forwarding(view: View) -> bool:

@@ -32,7 +32,10 @@ def _hashed(durability: Durability, *names: tuple[str, ...]) -> str:
 
 def own_terms(spec: ServiceSpec) -> str:
     """This site's fingerprint."""
-    return fingerprint(spec.durability, spec.data_sites, spec.witnesses, spec.databases)
+    return _own(spec.durability, spec.data_sites, spec.witnesses, spec.databases)
+
+
+_own = cache(fingerprint)  # a configuration does not change while its daemon runs
 
 
 def strangers(view: View) -> tuple[SiteName, ...]:

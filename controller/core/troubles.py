@@ -120,7 +120,7 @@ def _committed_lately(view: View, state: DatabaseState) -> bool:
 
 def _behind(view: View) -> list[Trouble]:
     """A climbing holder whose proof points at another data site: that one has less to do."""
-    if not guards.own_epoch(view) or guards.established(view):
+    if not guards.own_epoch(view):
         return []
     found: list[Trouble] = []
     for state in view.own.databases:
@@ -178,6 +178,8 @@ def copy_reasons(view: View) -> tuple[str, ...]:
     for state in view.own.databases:
         if state.liveness is not Liveness.RUNNING:
             reasons.append(f"database {state.name} here is {state.liveness}")
+        elif state.name in view.rejoining:
+            reasons.append(f"database {state.name} here is being rejoined")
         elif state.diverged:
             reasons.append(f"database {state.name} here has diverged and was not rewound")
         elif state.quarantined:

@@ -17,6 +17,7 @@ from controller.ports import Clock, Heartbeats, Prober
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
+STALL_S = 0.5  # nor what one has not seen that stood still: it is asked ten times a second
 
 
 @dataclass(slots=True)
@@ -55,13 +56,17 @@ class Hearing:
         self._services = tuple(sorted(services))
         self._clock = clock
         self._pace = pace
-        self._settled = Instant(clock.monotonic() + SETTLE_S)
+        self._asked = clock.monotonic()
+        self._settled = Instant(self._asked + SETTLE_S)
         self._alarm = asyncio.Event()
 
     def _since(self, at: Instant | None) -> float:
-        """An age; never older than this daemon's own start, plus the time it needs to settle."""
-        known = self._settled if at is None else max(at, self._settled)
-        return max(0.0, self._clock.monotonic() - known)
+        """An age; never older than this daemon's start, or its last standstill, and settling."""
+        now = self._clock.monotonic()
+        if now - self._asked > STALL_S:
+            self._settled = Instant(now + SETTLE_S)
+        self._asked = now
+        return max(0.0, now - max(at or self._settled, self._settled))
 
     def control_s(self, site: SiteName) -> float:
         """Since the last authentic heartbeat of `site`."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from controller.core.intents import Follow, Intent, Rejoin, lane, name
-from controller.core.model import Epoch, Instant, Outcome
+from controller.core.model import DatabaseName, Epoch, Instant, Outcome
 from controller.ports import Clock
 from controller.runtime.act import Result
 from controller.runtime.restraint import Restraint
@@ -53,6 +53,11 @@ class Lanes:
         """What is at work, by lane."""
         return {key: name(intent) for key, intent in self._running.items()}
 
+    def rejoining(self) -> frozenset[DatabaseName]:
+        """Databases that a host agent is at work on, to make them follow somebody."""
+        running = self._running.values()
+        return frozenset(found.database for found in running if isinstance(found, Rejoin))
+
     def failures(self) -> dict[str, str]:
         """The last failure of each lane that has not succeeded, or been left alone, since."""
         return self._restraint.failures(self._clock.monotonic())
@@ -70,11 +75,12 @@ class Lanes:
     def new_epoch(self, epoch: Epoch) -> None:
         """What was begun under an older epoch and may wait long for another site is given up.
 
+        Not a rejoin: the host agent would go on, and rebuild what looks like a sealed copy by then.
         And nothing has to rest for a failure of before.
         """
         self._restraint.new_epoch()
         for key, intent in self._running.items():
-            if isinstance(intent, Follow | Rejoin) and intent.epoch < epoch:
+            if isinstance(intent, Follow) and intent.epoch < epoch:
                 self._given_up.add(key)
                 self._work[key].cancel()
 

@@ -136,7 +136,7 @@ class Observer:
             if lane in self.dirty and not look.shows(self.dirty[lane])
         )
 
-    def view(self, busy: frozenset[str]) -> View:
+    def view(self, busy: frozenset[str], rejoining: frozenset[DatabaseName]) -> View:
         """What is known now."""
         service = self.spec.name
         stored = self.records.epochs.get(service)
@@ -162,6 +162,7 @@ class Observer:
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
             raised_here=record is not None and record.epoch == self.raised,
             busy=busy | self._unseen(),
+            rejoining=rejoining,
         )
         return replace(view, own=replace(view.own, trouble_s=self._troubles(view)))
 

@@ -1,6 +1,7 @@
 """Operators' requests to the letter: every sentence whole, every limit at its edge."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -296,6 +297,27 @@ def test_only_a_holder_can_be_ordered_to_serve_alone() -> None:
     assert asked.alone_ordered(replace(serving(), alone=ORDER))
     assert not asked.alone_ordered(serving())
     assert not asked.alone_ordered(replace(dc2_view(), alone=ORDER))
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        ({}, False),
+        ({"store_ok": False}, True),  # no epoch can be raised: whatever comes, it serves alone
+        ({"busy": frozenset({"database:ledger"})}, True),
+        ({"own": {"trouble_s": {"restarted": 0.3}}}, True),  # perhaps a late look
+        ({"own": {"databases": serving().own.databases}}, True),
+    ],
+)
+def test_alone_too_an_epoch_that_was_used_up_is_followed_by_another(
+    change: dict[str, Any], goes_on: bool
+) -> None:
+    fell = replace(serving(), alone=ORDER)
+    fell = state(fell, writable=False, gate_open=False, followers=())
+    fell = own(fell, **{"trouble_s": {"restarted": 0.4}, **change.get("own", {})})
+    view = replace(fell, **{name: value for name, value in change.items() if name != "own"})
+    assert asked.alone_ordered(view) is goes_on
+    assert (decide(view).rule in (305, 306)) is not goes_on  # relieved, or regained
 
 
 def test_redundancy_is_back_with_the_store_and_a_voter_of_every_database() -> None:

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from bgp.policy import Stance
+from controller.core.alone import NO_LONGER_ALONE
 from controller.core.decide import Decision, decide
+from controller.core.handover import HAND_OVER
 from controller.core.intents import (
     AskSwitchover,
     CloseDatabase,
@@ -22,11 +25,14 @@ from controller.core.intents import (
     SettleRequest,
     name,
 )
+from controller.core.ladder import AnyStep
 from controller.core.model import Durability, Epoch, Role, Seen, SiteName
+from controller.core.reason import Reason
 from controller.core.requests import Kind, State
 from controller.core.rules_asked import RULES_ASKED
+from controller.core.sequences import NOTHING, REJOIN, TAKE_OVER
 from controller.core.view import View
-from controller.core.wants import HOLD, Keep
+from controller.core.wants import HOLD, KEEP, Keep
 from tests.core.turned import (
     climbing,
     copy,
@@ -395,6 +401,7 @@ def test_a_deposed_database_is_not_restarted_while_the_other_one_opens() -> None
     young = state(handed(), writable=True)
     assert decide(young).rule == 110
     assert not closing(young)
+    assert not closing(replace(young, record_unchanged_s=0.37))
     assert closing(replace(young, record_unchanged_s=0.375))
     assert closing(state(young, gate_open=True))
     assert closing(record(young, request=0))
@@ -722,6 +729,193 @@ def test_an_acknowledged_role_change_allows_the_next() -> None:
     assert decide(yielding).rule == 391
     assert decide(replace(yielding, acknowledged=Epoch(1))).rule == 391
     assert decide(replace(yielding, acknowledged=Epoch(2))).rule == 323
+
+
+# --- each row, whatever it is asked for by --------------------------------------------------------
+
+SHORT_OF_BREATH = Seen(control_s=0.6, front_s=0.1, data_s=0.1)
+UNHEARD = other(mine_from_dc1(), DC1, seen=SHORT_OF_BREATH, seen_by={WITNESS: SHORT_OF_BREATH})
+LATE = state(handed(ago_s=1.1), upstream=None, receiving=False, streaming=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a row of the block is, shown at a site that was isolated: does it want any routes?"""
+
+    rule: int
+    view: View
+    role: Role
+    reason: Reason
+    evidence: str
+    ladder: tuple[AnyStep, ...] = NOTHING
+    ladder_name: str = ""
+    stance: Stance = Stance.ISOLATED  # kept
+    traffic: SiteName | Keep | None = KEEP
+
+
+CLIMBS: dict[str, Any] = {"ladder": TAKE_OVER, "ladder_name": "TAKE_OVER"}
+COMES_BACK: dict[str, Any] = {"ladder": REJOIN, "ladder_name": "REJOIN"}
+ROWS = (
+    Row(
+        rule=201,
+        view=asked(serving(), Kind.PAUSE),
+        role=Role.PRIMARY,
+        reason=Reason.PAUSED,
+        evidence="paused own_epoch",
+    ),
+    Row(
+        rule=202,
+        view=asked(dc2_view(seen=GONE, told=GONE), Kind.PAUSE),
+        role=Role.STANDBY,
+        reason=Reason.PAUSED,
+        evidence="paused",
+    ),
+    Row(
+        rule=210,
+        view=to_dc1(serving()),
+        role=Role.HANDING_OVER,
+        reason=Reason.HANDING_OVER,
+        evidence="hand_over_on candidate_ready hand_over_in_time store_answers",
+        ladder=HAND_OVER,
+        ladder_name="HAND_OVER",
+        traffic=HOLD,
+    ),
+    Row(
+        rule=211,
+        view=to_dc1(other(serving(), DC1, seen=GONE), state=State.OPEN),
+        role=Role.PRIMARY,
+        reason=Reason.HAND_OVER_REFUSED,
+        evidence="hand_over_begins not_candidate_ready store_answers",
+        stance=Stance.PREFERRED,
+        traffic=DC2,
+        **CLIMBS,
+    ),
+    Row(
+        rule=212,
+        view=other(handing(), DC1, seen=GONE),
+        role=Role.PRIMARY,
+        reason=Reason.TAKING_BACK,
+        evidence="hand_over_under_way",
+        traffic=HOLD,
+        **CLIMBS,
+    ),
+    Row(
+        rule=213,
+        view=UNHEARD,
+        role=Role.STANDBY,
+        reason=Reason.HOLDER_DIED_HANDING_OVER,
+        evidence="hand_over_to_me holder_controller_silent failover_possible databases_idle",
+        stance=Stance.BACKUP,
+    ),
+    Row(
+        rule=214,
+        view=LATE,
+        role=Role.STANDBY,
+        reason=Reason.RECEIVER_LATE,
+        evidence="other_epoch handed_by_me receiver_late holder_climbing data_eligible "
+        "databases_idle store_answers",
+        stance=Stance.BACKUP,
+    ),
+    Row(
+        rule=220,
+        view=failing_over(),
+        role=Role.STANDBY,
+        reason=Reason.FAILOVER_ASKED,
+        evidence="failover_asked failover_allowed databases_idle",
+        stance=Stance.BACKUP,
+    ),
+    Row(
+        rule=221,
+        view=state(failing_over(), diverged=True),
+        role=Role.STANDBY,
+        reason=Reason.FAILOVER_ASKED_REFUSED,
+        evidence="failover_asked not_failover_allowed store_answers",
+        stance=Stance.BACKUP,
+        traffic=DC1,
+        **COMES_BACK,
+    ),
+    Row(
+        rule=230,
+        view=drained(serving(), DC2),
+        role=Role.PRIMARY,
+        reason=Reason.DRAINING,
+        evidence="established drained_here drain_moves store_answers",
+        stance=Stance.PREFERRED,
+        traffic=DC2,
+        **CLIMBS,
+    ),
+    Row(
+        rule=231,
+        view=drained(dc2_view(), DC2),
+        role=Role.STANDBY,
+        reason=Reason.DRAINED,
+        evidence="drained_here served_elsewhere",
+        stance=Stance.DRAINED,
+        traffic=DC1,
+        **COMES_BACK,
+    ),
+    Row(
+        rule=240,
+        view=state(alone(serving()), alone=True),
+        role=Role.PRIMARY,
+        reason=Reason.REDUNDANCY_BACK,
+        evidence="alone_is_over",
+        ladder=NO_LONGER_ALONE,
+        ladder_name="NO_LONGER_ALONE",
+        stance=Stance.PREFERRED,
+        traffic=DC2,
+    ),
+    Row(
+        rule=241,
+        view=alone(forsaken()),
+        role=Role.PRIMARY,
+        reason=Reason.ALONE,
+        evidence="alone_ordered",
+        stance=Stance.PREFERRED,
+        traffic=DC2,
+        **CLIMBS,
+    ),
+)
+EACH = pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.rule))
+
+
+@EACH
+def test_a_row_says_what_the_site_is_and_why_and_what_it_wants(row: Row) -> None:
+    decision = decide(own(row.view, stance=Stance.ISOLATED))
+    assert (decision.rule, decision.role, decision.reason) == (row.rule, row.role, row.reason)
+    assert " ".join(decision.evidence) == row.evidence
+    assert decision.ladder == row.ladder_name
+    assert {rung.step for rung in decision.rungs} == {step.name for step in row.ladder}
+    assert (decision.stance, decision.traffic) == (row.stance, row.traffic)
+    for intent in decision.intents:
+        assert not isinstance(intent, RaiseEpoch) or intent.reason.startswith(row.reason)
+
+
+@EACH
+def test_only_a_holder_that_serves_as_it_did_yields_meanwhile(row: Row) -> None:
+    troubled = decide(own(row.view, apps_up=0, trouble_s={"apps": 1.0}))
+    assert troubled.rule == row.rule
+    assert bool(troubled.yielding) is (row.rule in (211, 230))
+    if row.rule in (211, 230):
+        assert troubled.stance is Stance.PREFERRED  # nothing is given back
+    if row.rule in (240, 241):
+        assert troubled.stance is Stance.BACKUP
+
+
+@EACH
+def test_a_lease_is_renewed_by_who_serves_on_and_moves_nothing(row: Row) -> None:
+    decision = decide(own(spec(row.view, durability=Durability.LEASE), lease_left_s=0.3))
+    assert decision.rule == row.rule
+    assert ("RenewLease" in names(decision)) is (row.rule in (201, 210))
+
+
+def test_nobody_is_refused_before_it_can_be_written_down() -> None:
+    refused = to_dc1(other(serving(), DC1, seen=GONE), state=State.OPEN)
+    assert decide(replace(refused, store_ok=False)).rule == 401
+
+
+def test_a_drained_holder_opens_before_it_asks_to_hand_over() -> None:
+    assert decide(drained(state(serving(), gate_open=False), DC2)).rule in (310, 311)
 
 
 def test_every_rule_of_the_block_is_met_above() -> None:

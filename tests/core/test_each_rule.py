@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bgp.policy import Stance
+from controller.core import sequences
 from controller.core.decide import Decision, decide
 from controller.core.intents import (
     Announce,
@@ -23,6 +24,7 @@ from controller.core.intents import (
     StartDatabase,
     lane,
 )
+from controller.core.ladder import AnyStep
 from controller.core.model import FOREVER_S, Durability, Epoch, Liveness, Role, Seen, SiteName
 from controller.core.reason import Reason
 from controller.core.requests import Kind, State
@@ -50,6 +52,13 @@ from tests.core.wishes import asked as asked_of
 
 HALF = Seen(control_s=31.0, front_s=0.1, data_s=0.1)  # its controller is gone, its service is not
 UNKNOWN_RECORD = replace(dc2_view(store_ok=False), record=None, record_seen_s=FOREVER_S)
+LADDERS: dict[str, tuple[AnyStep, ...]] = {
+    "": sequences.NOTHING,
+    "TAKE_OVER": sequences.TAKE_OVER,
+    "STEP_DOWN": sequences.STEP_DOWN,
+    "REJOIN": sequences.REJOIN,
+    "STAND_READY": sequences.STAND_READY,
+}
 LOST = "database ledger here is down"
 UNSEEN = "database ledger here does not answer"
 
@@ -70,6 +79,11 @@ def no_epoch(view: View) -> View:
 
 def leased(view: View, left_s: float) -> View:
     return own(spec(view, durability=Durability.LEASE), lease_left_s=left_s)
+
+
+def restarted_without_store(view: View) -> View:
+    """A daemon that has started a moment ago and has never read anything."""
+    return replace(view, record=None, record_seen_s=FOREVER_S, store_ok=False)
 
 
 def fallen() -> View:
@@ -217,6 +231,15 @@ CASES = (
         stance=Stance.PREFERRED,
         traffic=None,
         intents=(RenewLease(expected_revision=7, renewal=1), Direct(site=None)),
+    ),
+    Case(
+        rule=123,
+        view=restarted_without_store(leased(serving(), 0.0)),
+        role=Role.ISOLATED,
+        reason=Reason.LEASE_UNKNOWN,
+        stance=Stance.ISOLATED,
+        traffic=None,
+        intents=(Direct(site=None), Announce(stance=Stance.ISOLATED, epoch=Epoch(2))),
     ),
     Case(
         rule=130,
@@ -555,7 +578,15 @@ def test_a_row_says_all_that_it_is_for(case: Case) -> None:
         not_eligible_because=case.not_eligible,
         refused_because=case.refused,
     )
-    assert bool(decision.rungs) == bool(case.ladder)
+    assert {rung.step for rung in decision.rungs} == {step.name for step in LADDERS[case.ladder]}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.stance is Stance.BACKUP], ids=lambda c: str(c.rule)
+)
+def test_a_site_that_was_isolated_comes_back_as_backup(case: Case) -> None:
+    decision = decide(own(case.view, stance=Stance.ISOLATED))
+    assert (decision.rule, decision.stance) == (case.rule, Stance.BACKUP)
 
 
 def rule_of(number: int) -> Rule:
@@ -633,6 +664,9 @@ NEAR: tuple[tuple[int, str, Turn, int], ...] = (
     (121, "lease_lapsed", lambda v: leased(v, 0.1), 401),
     (122, "own_epoch", lambda v: own(theirs(v), databases=(), stance=Stance.BACKUP), 410),
     (122, "lease_awaited", lambda v: record(v, renewal=3), 121),
+    (123, "record_unknown", lambda v: replace(v, record_seen_s=1.0), 901),
+    (123, "without_lease", lambda v: leased(v, 0.1), 130),
+    (123, "traffic_here", lambda v: own(v, directed_to=frozenset({DC1})), 130),
     (130, "record_unknown", lambda v: replace(v, record_seen_s=1.0), 901),
     (130, "serving_by_evidence", lambda v: own(v, commit_age_s={LEDGER: 1.1}), 131),
     (131, "record_unknown", lambda v: replace(v, record_seen_s=1.0), 901),

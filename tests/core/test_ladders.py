@@ -12,6 +12,7 @@ from controller.core.intents import (
     AssumeAddresses,
     CatchUp,
     CloseDatabase,
+    CommitAlone,
     FenceOthers,
     Follow,
     Intent,
@@ -25,6 +26,7 @@ from controller.core.intents import (
 from controller.core.ladder import AnyStep, DatabaseStep, Rung, Step, climb, climbed, unfinished
 from controller.core.model import DatabaseName, Epoch, Liveness
 from controller.core.raising import next_epoch
+from controller.core.requests import Kind, State
 from controller.core.sequences import (
     REJOIN,
     STAND_READY,
@@ -50,6 +52,7 @@ from tests.core.turned import (
     voter,
 )
 from tests.core.views import DC1, DC2, HERE, LEDGER, WITNESS, dc2_view
+from tests.core.wishes import wish
 
 LADDERS = {"TAKE_OVER": TAKE_OVER, "STEP_DOWN": STEP_DOWN, "REJOIN": REJOIN}
 JOURNAL = DatabaseName("journal")
@@ -447,6 +450,41 @@ def two_databases(view: View) -> View:
     """A second database beside the first; it is as the first was."""
     first = view.own.databases[0]
     return own(view, databases=(first, replace(first, name=JOURNAL)))
+
+
+def test_nothing_is_promised_while_the_log_of_one_database_is_nobodys() -> None:
+    view = by_hand(climbing())
+    first = view.own.databases[0]
+    honest = replace(first, name=JOURNAL, epoch=Epoch(2))
+    assert rung("TAKE_OVER", "promised", own(view, databases=(first, honest))) == (False, None)
+    assert rung("TAKE_OVER", "promised", own(view, databases=(honest,)))[1] == Promise(epoch=THREE)
+
+
+def test_nothing_is_promised_before_there_is_an_epoch() -> None:
+    for step in (step_of("STEP_DOWN", "promised"), step_of("REJOIN", "promised")):
+        assert isinstance(step, Step)
+        assert step.goal(replace(dc2_view(), record=None)) is False
+
+
+def test_a_promotion_lets_in_who_has_promised_whoever_was_let_in_before() -> None:
+    view = state(other(climbing(), DC1, report=None), admitted=frozenset({DC1, WITNESS}))
+    (promote,) = [intent for intent in decide(view).intents if isinstance(intent, Promote)]
+    assert promote.voters == {WITNESS}
+
+
+def test_what_commits_alone_already_is_not_told_to() -> None:
+    order = wish(Kind.FORCE_SINGLE, target="dc2", state=State.RUNNING)
+    view = replace(serving(), alone=order)
+    told = CommitAlone(database=LEDGER, alone=True)
+    assert rung("TAKE_OVER", "committing", view) == (False, told)
+    assert rung("TAKE_OVER", "committing", state(view, alone=True)) == (True, None)
+
+
+def test_every_database_is_verified() -> None:
+    both = two_databases(serving())
+    assert rung("TAKE_OVER", "verified", both)[0] is False
+    proven = own(both, commit_age_s={LEDGER: 0.1, JOURNAL: 0.1})
+    assert rung("TAKE_OVER", "verified", proven)[0] is True
 
 
 def test_databases_climb_side_by_side_and_the_service_waits_for_all() -> None:

@@ -476,6 +476,10 @@ def at_work(view: View, lane: str = "database:ledger") -> View:
     return replace(view, busy=frozenset({lane}))
 
 
+def rejoining(view: View, database: str = "ledger") -> View:
+    return replace(view, rejoining=frozenset({DatabaseName(database)}))
+
+
 @pytest.mark.parametrize(
     ("view", "sealed"),
     [
@@ -484,6 +488,8 @@ def at_work(view: View, lane: str = "database:ledger") -> View:
         (at_work(state(dc2_view(), receiving=False), "database:journal"), True),
         (at_work(replace(state(dc2_view(), receiving=False), record=None)), False),
         (at_work(climbing()), True),  # the holder's own work is part of its climb
+        (rejoining(climbing()), False),  # but not what was begun for somebody else
+        (rejoining(climbing(), "journal"), True),
     ],
 )
 def test_a_copy_that_is_worked_on_is_not_sealed_for_another_site(view: View, sealed: bool) -> None:

@@ -1,5 +1,6 @@
 """What a heartbeat tells of the other sites is read as it was seen, or as never seen."""
 
+import json
 from typing import Any
 
 import pytest
@@ -35,6 +36,18 @@ def test_milliseconds_are_told_and_what_is_older_than_hours_is_all_the_same() ->
     )
 
 
+def test_what_is_seen_this_very_moment_is_seen() -> None:
+    now = Seen(control_s=0.0, front_s=0.0004, data_s=0.0)
+    payload = sightings.tell({DC1: {WALLET: now}})
+    assert sightings.told(payload, DC1, WALLET, (WALLET,)) == Seen(
+        control_s=0.0, front_s=0.0, data_s=0.0
+    )
+
+
+def test_two_versions_know_the_same_services_by_the_same_fingerprint() -> None:
+    assert sightings.tell({DC1: {WALLET: SEEN, LOBBY: SLOW}})["of"] == "832e78ec"
+
+
 def test_a_site_seen_for_no_service_is_told_as_never_seen() -> None:
     assert sightings.told(sightings.tell({DC1: {}}), DC1, WALLET, ()) == NEVER
 
@@ -60,6 +73,18 @@ def test_with_other_services_only_what_is_common_to_all_is_read(services: Any) -
 )
 def test_garbage_is_read_as_never_seen(payload: dict[str, Any]) -> None:
     assert sightings.told(payload, DC1, WALLET, (WALLET,)) == NEVER
+
+
+def test_what_may_have_to_be_told_fits_to_the_byte() -> None:
+    names = [ServiceName(f"service-{number}") for number in range(25)]
+    fitting = []
+    for length in range(1, 64):
+        sites = (DC1, DC2, SiteName("w" * length))
+        worst = sightings.tell({site: dict.fromkeys(names, OLD) for site in sites})
+        size = len(json.dumps(worst, separators=(",", ":")))
+        fitting.append(sightings.fit(sites, names))
+        assert fitting[-1] is (size <= heartbeat.PAYLOAD_BYTES_MAX)
+    assert set(fitting) == {True, False}
 
 
 def test_as_many_services_as_fit_make_a_datagram() -> None:

@@ -40,6 +40,15 @@ def test_order_and_what_each_site_may_choose_are_no_difference() -> None:
     assert len(MINE) == 12
     both = spec(dc2_view(), databases=(LEDGER, JOURNAL)).spec
     assert terms.own_terms(both) == terms.own_terms(replace(both, databases=(JOURNAL, LEDGER)))
+    more = (WITNESS, SiteName("w2"))
+    three = spec(dc2_view(), witnesses=more).spec
+    assert terms.own_terms(three) == terms.own_terms(replace(three, witnesses=more[::-1]))
+
+
+def test_strangers_are_told_by_name() -> None:
+    view = told("x", "x")
+    turned = replace(view, others=dict(list(view.others.items())[::-1]))
+    assert terms.strangers(turned) == terms.strangers(view) == (DC1, WITNESS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from bgp.policy import Stance
 from controller.core import troubles
 from controller.core.health import FailingLink
-from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness
+from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness, SiteName
 from controller.core.troubles import Trouble
 from controller.core.view import View
 from tests.core.turned import (
@@ -18,12 +18,16 @@ from tests.core.turned import (
     record,
     report,
     serving,
+    spec,
     state,
+    timings,
     voter,
 )
-from tests.core.views import DC1, GONE, LEDGER, WITNESS, dc2_view
+from tests.core.views import DC1, DC2, GONE, LEDGER, WITNESS, dc2_view
+from tests.core.wishes import drained
 
 JOURNAL = DatabaseName("journal")
+DC3 = SiteName("dc3")
 FRONT = Trouble(kind="front", text="haproxy here does not answer", patience_s=1.5)
 APPS = Trouble(kind="apps", text="0 of 2 app servers here are up, 1 needed", patience_s=1.0)
 BGP = Trouble(kind="bgp", text="no BGP session here is up", patience_s=8.0)
@@ -114,6 +118,8 @@ def outrun() -> View:
         (state(outrun(), liveness=Liveness.STARTING), ()),
         (record(outrun(), holder=DC1), ()),
         (own(outrun(), databases=()), ()),
+        (state(climbing(), diverged=True, writable=True), ()),  # it is closed first
+        (state(climbing(), diverged=True, liveness=Liveness.DOWN), (DOWN,)),
     ],
 )
 def test_each_trouble_is_named_with_its_patience(view: View, expected: tuple[Trouble, ...]) -> None:
@@ -136,6 +142,20 @@ def test_each_database_has_troubles_of_its_own() -> None:
     second = replace(outrun().own.databases[0], name=JOURNAL, writable=True)
     both = own(outrun(), databases=(second, outrun().own.databases[0]))
     assert troubles.troubles(both) == (BEHIND,)
+    parted = replace(outrun().own.databases[0], name=JOURNAL, diverged=True)
+    both = own(outrun(), databases=(parted, outrun().own.databases[0]))
+    assert [found.kind for found in troubles.troubles(both)] == ["diverged:journal", BEHIND.kind]
+
+
+def test_one_site_that_is_better_off_is_enough() -> None:
+    """However many others are no better, or could not take over."""
+    better = elsewhere()
+    worse = elsewhere("payments").others[DC1]
+    three = spec(better, data_sites=(DC1, DC2, DC3))
+    assert troubles.healthier_elsewhere(replace(three, others={**better.others, DC3: worse}))
+    unfit = report(serving(), DC1, eligible=False).others[DC1]
+    three = spec(serving(), data_sites=(DC1, DC2, DC3))
+    assert troubles.relief_expected(replace(three, others={**three.others, DC3: unfit}))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +166,17 @@ def test_a_trouble_is_borne_for_its_patience(
 ) -> None:
     view = own(serving(), front_ok=False, trouble_s=lasted_s)
     assert troubles.yield_reasons(view) == asked
+
+
+def test_what_has_only_begun_is_borne_unless_nothing_would_mend_it() -> None:
+    assert troubles.yield_reasons(state(serving(), liveness=Liveness.DOWN)) == ()
+    assert troubles.yield_reasons(state(climbing(), diverged=True)) == (PARTED.text,)
+
+
+def test_relief_is_waited_for_from_the_first_trouble_on() -> None:
+    view = timings(serving(), yield_grace_s=0.5)
+    assert troubles.relief_expected(view)
+    assert not troubles.relief_expected(own(view, trouble_s={"front": 0.6}))
 
 
 @pytest.mark.parametrize(
@@ -238,6 +269,20 @@ def test_own_data_may_stand_against_a_takeover(
     assert troubles.ineligible_reasons(view) == reasons
     assert troubles.data_eligible(view) is not bool(reasons)
     assert troubles.fully_eligible(view) is not bool(reasons)
+
+
+def test_a_database_that_is_being_rejoined_stands_against_a_takeover() -> None:
+    view = replace(dc2_view(), rejoining=frozenset({LEDGER}))
+    assert troubles.ineligible_reasons(view) == ("database ledger here is being rejoined",)
+    assert troubles.data_eligible(replace(dc2_view(), rejoining=frozenset({JOURNAL})))
+
+
+def test_an_operators_drain_stands_beside_what_the_data_says() -> None:
+    view = drained(state(dc2_view(), diverged=True), DC2)
+    assert troubles.ineligible_reasons(view) == ("dc2 is drained by ann", PARTED.text)
+    order = view.drains[DC2]
+    proposed = replace(order, request=replace(order.request, approvals_needed=1))
+    assert troubles.ineligible_reasons(replace(dc2_view(), drains={DC2: proposed})) == ()
 
 
 @pytest.mark.parametrize(

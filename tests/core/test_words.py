@@ -40,8 +40,9 @@ from controller.core.model import (
 )
 from controller.core.position import LogFormat, Order
 from controller.core.requests import CLOSED, DRAIN_NUMBER, STANDING, Kind, Request, State
-from controller.core.view import OtherSite, OwnSide, View
+from controller.core.view import OtherSite, OwnSide, ServiceSpec, View
 from controller.core.wants import Keep
+from tests.core.views import dc2_view
 
 
 def words(kind: type[StrEnum]) -> list[str]:
@@ -115,11 +116,16 @@ def test_keys_of_the_store_are_pinned() -> None:
 
 
 DEFAULTS: dict[type, dict[str, Any]] = {
+    ServiceSpec: {"min_healthy": 1, "max_lag_bytes": 0},
     OwnSide: {
         "databases": (),
         "promised": 0,
         "fenced": 0,
         "front_ok": True,
+        "held": False,
+        "held_s": 0.0,
+        "can_hold": True,
+        "in_flight": 0,
         "apps_up": 0,
         "apps_total": 0,
         "stance": None,
@@ -211,3 +217,15 @@ def test_forever_is_infinite_and_no_epoch_is_zero() -> None:
     assert EpochRecord.__dataclass_fields__["kind"].default is MISSING
     assert dict(OwnSide().commit_age_s) == {}
     assert dict(OtherSite(report=None).seen_by) == {}
+    first = dc2_view()
+    alone = View(now=first.now, me=first.me, spec=first.spec, own=first.own)
+    assert (dict(alone.others), dict(alone.drains)) == ({}, {})
+
+
+def test_the_limits_of_records_are_what_two_versions_agree_on() -> None:
+    assert wire.FORMAT == 1
+    assert wire.EPOCH_MAX == 0xFFFFFFFF  # a timeline of PostgreSQL has 32 bits
+    assert wire.STORED_BYTES_MAX == 1 << 20  # the store refuses above 1.5 MiB
+    assert wire.UNPACKED_BYTES_MAX == 8 << 20
+    assert wire.DEFLATED_ABOVE_BYTES == 64 << 10
+    assert wire.SENTENCE_LENGTH_MAX == 1000

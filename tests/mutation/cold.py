@@ -87,8 +87,13 @@ def import_what_is_not_mutated() -> None:
     gc.freeze()
 
 
-def verdict(mutant: Mutant, path: Path, groups: Sequence[Sequence[str]]) -> tuple[int, str]:
-    """How the fork ends that runs these tests, group by group, and the first that fails."""
+def verdict(
+    mutant: Mutant, path: Path, groups: Sequence[Sequence[str]], failing: Sequence[str]
+) -> tuple[int, str]:
+    """How the fork ends that runs these tests, group by group, and the first that fails; but for
+    those that fail anyhow.
+    """
+    options = [*OPTIONS, *(f"--deselect={test}" for test in failing)]
 
     def run(tell: Callable[[str], object]) -> int:
         try:
@@ -97,7 +102,7 @@ def verdict(mutant: Mutant, path: Path, groups: Sequence[Sequence[str]]) -> tupl
             return DIES
         sys.meta_path.insert(0, Planted(f"{PACKAGE}.{mutant.module}", code))
         for group in groups:
-            ended = int(pytest.main([*OPTIONS, *group], plugins=[First(tell)]))
+            ended = int(pytest.main([*options, *group], plugins=[First(tell)]))
             if ended == NOTHING_RUN:
                 return CANNOT
             if ended:
@@ -107,8 +112,10 @@ def verdict(mutant: Mutant, path: Path, groups: Sequence[Sequence[str]]) -> tupl
     return in_a_fork(run, LIMIT_S)
 
 
-def check_that_the_tests_pass(mutant: Mutant, path: Path, groups: Sequence[Sequence[str]]) -> None:
+def check_that_the_tests_pass(
+    mutant: Mutant, path: Path, groups: Sequence[Sequence[str]], failing: Sequence[str]
+) -> None:
     """Else every mutant would seem to be killed."""
     none = replace(mutant, number=-1)
-    if verdict(none, path, groups)[0] != SURVIVES:
+    if verdict(none, path, groups, failing)[0] != SURVIVES:
         raise SystemExit(f"the tests of {mutant.module} fail in a fork without any mutant")

@@ -60,7 +60,6 @@ KINDS: Final = {
     "type": "what the type checker wants to be told, and another condition says already",
     "never": "the two differ only where no view, or no value, can be",
     "same": "another way to the same value",
-    "cost": "it only saves work",
 }
 
 
@@ -176,14 +175,15 @@ def _try(every: list[Mutant], paths: dict[str, Path], until: float) -> None:
     os.waitpid(child, 0)
     _take_up(trial, every)
     if trial.todo and time.monotonic() < until:
-        kept_while_the_copy_is(CHECKED, lambda: _check(every, paths))
+        kept_while_the_copy_is(CHECKED, lambda: _check(every, trial))
         _try_cold(trial)
 
 
-def _check(every: list[Mutant], paths: dict[str, Path]) -> dict[str, float]:
+def _check(every: list[Mutant], trial: _Trial) -> dict[str, float]:
     """The tests pass in a fork that imports everything, those for each kind of module."""
     for mutant in {str(files_for(mutant)): mutant for mutant in every}.values():
-        cold.check_that_the_tests_pass(mutant, paths[mutant.module], files_for(mutant))
+        path = trial.paths[mutant.module]
+        cold.check_that_the_tests_pass(mutant, path, files_for(mutant), trial.reach.failing)
     return {}
 
 
@@ -239,7 +239,8 @@ def _try_cold(trial: _Trial) -> None:
         if not tests:
             trial.found(mutant, NO_TEST)
             continue
-        code, by = cold.verdict(mutant, trial.paths[mutant.module], [g for g in groups if g])
+        path, wanted = trial.paths[mutant.module], [group for group in groups if group]
+        code, by = cold.verdict(mutant, path, wanted, trial.reach.failing)
         trial.found(mutant, VERDICTS[code], by)
 
 

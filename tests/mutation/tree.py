@@ -98,6 +98,7 @@ class Reach:
     """Every test that passes without any mutant, and which of them run which line."""
 
     tests: frozenset[str]
+    failing: tuple[str, ...]
     lines: Lines
 
 
@@ -110,6 +111,7 @@ def tests_by_line() -> Reach:
     names = kept["tests"]
     return Reach(
         tests=frozenset(names) - {""},
+        failing=tuple(kept["failing"]),
         lines={
             module: {int(line): frozenset(names[n] for n in found) for line, found in lines.items()}
             for module, lines in kept["lines"].items()
@@ -143,7 +145,8 @@ def _run_all_tests() -> dict[str, object]:
     )
     if done.returncode not in (0, 1):
         raise SystemExit(f"the tests cannot be run:\n{done.stdout[-4000:]}{done.stderr}")
-    for test in re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE):
+    failing = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    for test in failing:
         say(f"left out, because it fails without any mutant: {test}")
     tests = ["", *sorted(re.findall(r"^PASSED (.+)$", done.stdout, re.MULTILINE))]
     number = {test: n for n, test in enumerate(tests)}
@@ -158,7 +161,7 @@ def _run_all_tests() -> dict[str, object]:
             line: sorted({number[t] for c in contexts if (t := c.rpartition("|")[0]) in number})
             for line, contexts in by_line.items()
         }
-    return {"tests": tests, "lines": lines}
+    return {"tests": tests, "failing": failing, "lines": lines}
 
 
 def reaching(mutant: Mutant, path: Path, reach: Reach) -> frozenset[str]:

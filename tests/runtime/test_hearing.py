@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from controller.core import sightings
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Heard, Sample
-from controller.runtime.hearing import SETTLE_S, Hearing, ProbePace, Watched
+from controller.runtime.hearing import SETTLE_S, STALL_S, Hearing, ProbePace, Watched
 from tests.runtime.clock import HandClock
 
 DC1, WITNESS = SiteName("dc1"), SiteName("witness")
@@ -48,15 +48,33 @@ def hearing(said: Said, clock: HandClock) -> Hearing:
     )
 
 
+def pass_by(clock: HandClock, ears: Hearing, seconds: float) -> None:
+    """The daemon runs: it is asked again and again."""
+    for _ in range(round(seconds * 20)):
+        clock.now += 0.05
+        ears.control_s(DC1)
+
+
 def test_a_fresh_daemon_counts_silence_from_when_it_has_settled() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock)
-    clock.now += SETTLE_S
-    assert ears.seen(DC1, WALLET).control_s == 0
-    clock.now += 0.6
+    pass_by(clock, ears, SETTLE_S)
+    assert round(ears.seen(DC1, WALLET).control_s, 3) == 0
+    pass_by(clock, ears, 0.6)
     seen = ears.seen(DC1, WALLET)
     assert round(seen.control_s, 3) == round(seen.front_s, 3) == round(seen.data_s, 3) == 0.6
     assert ears.late()
+
+
+def test_a_daemon_that_stood_still_counts_silence_from_when_it_has_settled_again() -> None:
+    clock, said = HandClock(), Said()
+    ears = hearing(said, clock)
+    pass_by(clock, ears, SETTLE_S + 1.6)
+    assert round(ears.control_s(DC1), 3) == 1.6
+    clock.now += STALL_S + 0.1
+    assert ears.control_s(DC1) == 0
+    pass_by(clock, ears, SETTLE_S + 0.5)
+    assert round(ears.control_s(DC1), 3) == 0.5
 
 
 def test_what_another_tells_grows_older_with_its_heartbeat() -> None:
@@ -89,7 +107,11 @@ def test_garbage_in_a_heartbeat_counts_as_never_seen() -> None:
 def test_what_it_tells_is_what_it_sees_in_milliseconds() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock)
-    clock.now += SETTLE_S + 0.25
+    clock.now += SETTLE_S / 2
+    ears.control_s(DC1)
+    clock.now += SETTLE_S / 2
+    ears.control_s(DC1)
+    clock.now += 0.25
     assert sightings.told(ears.tell(), DC1, WALLET, (WALLET,)) == Seen(
         control_s=0.25, front_s=0.25, data_s=0.25
     )

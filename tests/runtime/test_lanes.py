@@ -2,7 +2,7 @@
 
 import asyncio
 
-from controller.core.intents import Intent, Rejoin, SealDatabase, lane
+from controller.core.intents import Follow, Intent, Rejoin, SealDatabase, lane
 from controller.core.model import DatabaseName, Epoch, Outcome, SiteName
 from controller.runtime.act import OK, Result
 from controller.runtime.lanes import Done, Lanes
@@ -84,12 +84,42 @@ async def test_what_succeeds_without_effect_is_asked_for_ever_more_seldom() -> N
         assert lanes.start(SEAL)
 
 
-async def test_a_rejoin_of_an_older_epoch_is_given_up_for_a_newer_one() -> None:
-    clock, done = HandClock(), list[Done]()
-    rejoin = Rejoin(database=SEAL.database, upstream=SiteName("dc1"), epoch=Epoch(2))
+REJOIN = Rejoin(database=SEAL.database, upstream=SiteName("dc1"), epoch=Epoch(2))
+
+
+async def test_a_rejoin_of_an_older_epoch_goes_on_because_its_host_agent_does() -> None:
+    ended = asyncio.Event()
 
     async def carry_out(intent: Intent) -> Result:
-        if intent == rejoin:
+        await ended.wait()
+        return OK
+
+    async with asyncio.TaskGroup() as tasks:
+        lanes = Lanes(
+            carry_out=carry_out,
+            on_done=lambda done: None,
+            tasks=tasks,
+            clock=HandClock(),
+            longest_rest_s=2.0,
+        )
+        assert lanes.rejoining() == frozenset()
+        lanes.start(REJOIN)
+        await asyncio.sleep(0)
+        lanes.new_epoch(Epoch(3))
+        await asyncio.sleep(0)
+        assert lanes.busy() == {lane(SEAL)}
+        assert lanes.rejoining() == {SEAL.database}
+        ended.set()
+
+
+async def test_following_under_an_older_epoch_is_given_up_for_a_newer_one() -> None:
+    clock, done = HandClock(), list[Done]()
+    follow = Follow(
+        database=SEAL.database, upstream=SiteName("dc1"), epoch=Epoch(2), quarantine=False
+    )
+
+    async def carry_out(intent: Intent) -> Result:
+        if intent == follow:
             await asyncio.Event().wait()  # the upstream has died, and nobody says so
         return OK
 
@@ -101,7 +131,7 @@ async def test_a_rejoin_of_an_older_epoch_is_given_up_for_a_newer_one() -> None:
             clock=clock,
             longest_rest_s=2.0,
         )
-        lanes.start(rejoin)
+        lanes.start(follow)
         await asyncio.sleep(0)
         lanes.new_epoch(Epoch(2))
         await asyncio.sleep(0)

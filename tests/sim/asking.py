@@ -51,8 +51,11 @@ class Asking(Linking):
             loop.dies()
 
     def tell_restored(self) -> None:
-        """The store holds what it held."""
+        """The store holds what it held; a pause that it does not hold any more is over."""
         for name in self.specs:
+            newest = self._newest(name)
+            if newest is None or newest.request.kind is not Kind.PAUSE or closed(newest.request):
+                self.tell(truth.PauseCleared(self.now, name))
             record = self.record_of(name)
             if record is not None:
                 self.tell(

@@ -67,6 +67,7 @@ class Committer(Copy):
         self.hung = False  # sessions are taken and never answered
         self.apply_lag_s = 0.0
         self.ready_at = 0.0  # it replays its log until then
+        self.told_up = True  # as the probes of the other sites last found it
         self.promoted_at = float("-inf")
         self._forget()
         process.begin()

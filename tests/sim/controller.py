@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 
-LOOK_S = 0.01  # what a turn waits for looks, at most; what else comes meanwhile is seen by it
+LOOK_S = 0.025  # what a turn waits for looks, at most; what else comes meanwhile is seen by it
 
 
 class Controller:

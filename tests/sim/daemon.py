@@ -35,7 +35,7 @@ PATIENCE_S = 0.3
 PROOF_S = 0.3
 CALM_PROOF_S = 0.7  # while nothing happens; no limit on a proof's age is shorter
 REST_S = 4.0
-CLIMB_S = 0.3
+CLIMB_S = 0.5
 LONGEST_REST_S = 4.0
 NAMES = {rule.number: rule for rule in RULES}
 
@@ -163,6 +163,7 @@ class ServiceLoop:
             own.promised,
             own.held,
             own.in_flight,
+            own.failing,
             own.databases,
             view.busy,
             self.knowledge.news(),
@@ -193,8 +194,13 @@ class ServiceLoop:
         self.newest = epoch
         self.restraint.new_epoch()
         for run in list(self.running.values()):
-            if isinstance(run.intent, Follow | Rejoin) and run.intent.epoch < epoch:
+            if isinstance(run.intent, Follow) and run.intent.epoch < epoch:
                 self._end(run, Outcome.UNKNOWN, "given up for a newer epoch", given_up=True)
+
+    def rejoining(self) -> frozenset[DatabaseName]:
+        """Databases that a host agent is at work on, to make them follow somebody."""
+        intents = [run.intent for run in self.running.values()]
+        return frozenset(found.database for found in intents if isinstance(found, Rejoin))
 
     def _note(self, view: View, decision: Decision) -> None:
         before = self.decision

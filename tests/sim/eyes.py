@@ -158,6 +158,7 @@ class Eyes:
             changed_s=0.0 if knowledge.recent(service) else FOREVER_S,
             raised_here=record is not None and record.epoch == loop.raised,
             busy=busy | self.unseen() if self._late else busy,
+            rejoining=loop.rejoining(),
         )
         lasted.update(self._troubles(view))
         return view

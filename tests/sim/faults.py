@@ -24,19 +24,13 @@ class Faults(Damage):
         """All packets of `site` are dropped; its sessions end when the hold time is over."""
         self.broke("cut_site", site)
         me = self.site(site)
-        for other in self.sites:
-            if other != me:
-                self.network.cut(me, other, EVERYTHING)
-                self.network.cut(other, me, EVERYTHING)
+        self.network.cut(EVERYTHING, *self.network.all_links(me))
         self.network.cut_internet(me)
 
     def heal_site(self, site: str) -> None:
         """They pass again."""
         me = self.site(site)
-        for other in self.sites:
-            if other != me:
-                self.network.heal(me, other, EVERYTHING)
-                self.network.heal(other, me, EVERYTHING)
+        self.network.heal(EVERYTHING, *self.network.all_links(me))
         self.network.heal_internet(me)
         self.mended("cut_site", site)
 
@@ -44,24 +38,22 @@ class Faults(Damage):
         """Nothing of `traffic` passes between the two."""
         self.broke("cut_link", one, other, traffic)
         a, b = self.site(one), self.site(other)
-        self.network.cut(a, b, _classes(traffic))
-        self.network.cut(b, a, _classes(traffic))
+        self.network.cut(_classes(traffic), (a, b), (b, a))
 
     def heal_link(self, one: str, other: str, traffic: str = "all") -> None:
         """It passes again."""
         a, b = self.site(one), self.site(other)
-        self.network.heal(a, b, _classes(traffic))
-        self.network.heal(b, a, _classes(traffic))
+        self.network.heal(_classes(traffic), (a, b), (b, a))
         self.mended("cut_link", one, other, traffic)
 
     def cut_one_way(self, sender: str, receiver: str, traffic: str = "all") -> None:
         """What `sender` sends to `receiver` is dropped; the other way it passes."""
         self.broke("cut_one_way", sender, receiver, traffic)
-        self.network.cut(self.site(sender), self.site(receiver), _classes(traffic))
+        self.network.cut(_classes(traffic), (self.site(sender), self.site(receiver)))
 
     def heal_one_way(self, sender: str, receiver: str, traffic: str = "all") -> None:
         """It passes again."""
-        self.network.heal(self.site(sender), self.site(receiver), _classes(traffic))
+        self.network.heal(_classes(traffic), (self.site(sender), self.site(receiver)))
         self.mended("cut_one_way", sender, receiver, traffic)
 
     def degrade(self, one: str, other: str, loss: float, delay_s: float) -> None:

@@ -47,7 +47,9 @@ class Linking(Telling):
                 loop = controller.loops[copy.service]
                 loop.poke(loop.eyes.database_changed(copy.name))
             self.review_streams(copy.name)
-            self._signs_of(copy.site)
+            if copy.up != copy.told_up:
+                copy.told_up = copy.up
+                self._signs_of(copy.site)
         elif isinstance(copy, Keeper):
             daemon = self.witness_daemons.get(copy.site)
             if daemon is not None:

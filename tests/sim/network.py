@@ -89,18 +89,24 @@ class Network:
 
     # --- what breaks it ----------------------------------------------------------------------
 
-    def cut(self, sender: SiteName, receiver: SiteName, classes: frozenset[Traffic]) -> None:
-        """Nothing of `classes` arrives in this direction any more."""
-        link = (sender, receiver)
-        self._cut[link] = self._cut.get(link, frozenset()) | classes
+    def cut(self, classes: frozenset[Traffic], *links: Link) -> None:
+        """Nothing of `classes` arrives any more, from the first of each link to the second."""
+        for link in links:
+            self._cut[link] = self._cut.get(link, frozenset()) | classes
         self.tell()
 
-    def heal(self, sender: SiteName, receiver: SiteName, classes: frozenset[Traffic]) -> None:
+    def heal(self, classes: frozenset[Traffic], *links: Link) -> None:
         """`classes` arrive again."""
-        left = self._cut.pop((sender, receiver), frozenset()) - classes
-        if left:
-            self._cut[(sender, receiver)] = left
+        for link in links:
+            left = self._cut.pop(link, frozenset()) - classes
+            if left:
+                self._cut[link] = left
         self.tell()
+
+    def all_links(self, site: SiteName) -> tuple[Link, ...]:
+        """Both directions to every other place."""
+        others = [other for other in self.places if other != site]
+        return tuple(link for other in others for link in ((site, other), (other, site)))
 
     def cut_internet(self, site: SiteName) -> None:
         """The site's providers carry nothing."""

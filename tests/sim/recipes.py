@@ -82,10 +82,12 @@ def thin(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     ]
     at += 0.5 + dice.random()
     faults.extend(seesaw(dice, shape, at))
-    if dice.random() < 0.4:
+    if dice.random() < 0.5:
         site = str(dice.choice(shape.data_names[1:]))
-        intent = dice.choice(("RaiseEpoch", "SealDatabase", "CatchUp"))
-        moment = Moment(site, intent, 1, after=dice.random() < 0.5)
+        intent, after = dice.choice(
+            (("RaiseEpoch", True), ("SealDatabase", True), ("CatchUp", False))
+        )
+        moment = Moment(site, intent, 1, after)
         faults.append(Fault("crash", ("controller", site), round(at, 3), on=moment))
     return faults
 
@@ -315,11 +317,21 @@ def unheard(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     return faults
 
 
+def unpaid(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """What every site depends on fails for a while; now and then a site is lost meanwhile."""
+    lasts = dice.choice((2.0, 5.0, 10.0)) * (0.5 + dice.random())
+    faults = _lasting("unhealthy_everywhere", "healthy_everywhere", (), at, lasts)
+    if dice.random() < 0.4:
+        site, later = str(dice.choice(shape.data_names)), at + lasts * dice.random()
+        faults.append(_lost(dice, shape, site, later, lasts * dice.random()))
+    return faults
+
+
 # How often, of a cluster with databases and of one without.
 RECIPES: dict[Recipe, tuple[int, int]] = {
     paused: (3, 3),
     seesaw: (16, 8),
-    thin: (12, 0),
+    thin: (14, 0),
     mute: (8, 5),
     two_lost: (5, 2),
     no_store: (3, 3),
@@ -333,6 +345,7 @@ RECIPES: dict[Recipe, tuple[int, int]] = {
     restless: (8, 3),
     headless: (7, 4),
     unheard: (9, 25),
+    unpaid: (4, 4),
 }
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, Seen, ServiceName, SiteName
+from controller.runtime.hearing import SETTLE_S, STALL_S
 from tests.sim.engine import Process
 from tests.sim.network import Traffic
 
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-SETTLE_S = 1.0
 NEWS_S = 3.0
 REST_PROBE_S = 1.0
 ECHOES = 64  # a heartbeat is believed that echoes one of the last so many that we sent
@@ -94,6 +94,8 @@ class Senses:
     def awoke(self) -> None:
         """It was frozen: what came meanwhile is read now, or a moment later."""
         now = self._engine.now
+        if now - self._froze_at > STALL_S:
+            self._settled = now + SETTLE_S
         for sign in self.control.values():
             if sign.flows and self._engine.chance(0.5):
                 sign.last, sign.since = self._froze_at, now + self._engine.draw(0.0, 0.02)

@@ -9,6 +9,7 @@ session that holds what the former one said, and an answer that is not for it.
 While nothing is amiss the harmless question for the sessions is asked every few seconds only.
 """
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from bgp.dialogue import ASK_S, Dialogue
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 HOLD_S: Final = 9.0
 PERMIT_S: Final = 10.0
 CALM_S: Final = 5.0  # between two questions while nothing is amiss
-RESTLESS_S: Final = 10.0  # after something was
+RESTLESS_S: Final = 4.0  # after something was: longer than it waits before it says a thing again
 
 Epochs = dict[str, int]  # in whose name each service's route is said
 
@@ -100,7 +101,7 @@ class Speaker:
         if left_s <= ASK_S and now > self._restless_until:
             left_s = min(CALM_S, self.dialogue.permit.changes_at(now) - now)
         self._waked += 1
-        if left_s < RESTLESS_S * 10:
+        if left_s < math.inf:
             self.process.after(left_s + 0.001, self._wake, self._waked)
 
     def _wake(self, number: int) -> None:

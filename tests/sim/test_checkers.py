@@ -22,6 +22,7 @@ from tests.sim.checkers.promises import PromisesKept
 from tests.sim.checkers.promotions import PromotionsProved
 from tests.sim.checkers.reads import STALE_S, ReadsSeeWrites
 from tests.sim.checkers.reasons import ReasonsGiven
+from tests.sim.checkers.relief import ReliefHelps
 from tests.sim.checkers.routes import LEFT_S, RoutesFollowTheHolder
 from tests.sim.checkers.voters import VotersHold
 from tests.sim.truth import (
@@ -41,6 +42,7 @@ from tests.sim.truth import (
     Following,
     GateSet,
     IntentBegan,
+    LogCut,
     LossStated,
     PauseCleared,
     PauseSet,
@@ -149,11 +151,18 @@ CLOSE = ask.CloseDatabase(database=DB)
 NEWER = promoted(2.0, B, 3, (1,))
 ATTRACTING = RouteSeen(1.0, S, "isp1", A, Stance.PREFERRED, 2)
 OPENED = GateSet(1.5, S, DB, A, True)
+WIPED = LogCut(1.5, S, DB, W, frozenset({1, 2}), saved=False, why="wiped")
 DEAF = [FaultBegan(9, "cut_link", ("dc1", s, "all")) for s in (B, W)]
 WAITS = ClientTold(9 + REFUSES_S + 1, S, "c", 7, False, A, A)
 
+UNPAID = FaultBegan(1, "unhealthy_everywhere", ())
+RELIEF = EpochChanged(
+    9, S, 3, B, "handover", B, 323, "the holder asks to be relieved: payments: refused"
+)
+
 # A checker, a good history, the bad end of it, what the violation says.
 BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
+    (ReliefHelps, [UNPAID], RELIEF, "has failed at every site for 8.0 s"),
     (NothingLost, [promoted(0, A, 2), acked(1, 1)], promoted(2, B, 3), "without 1 acknowledged"),
     (NothingLost, [acked(1, 1), NEWER], acked(3, 2), "promoted without it"),
     (NothingLost, [acked(1, 1), acked(1, 9)], final(), "in the end dc1 has"),
@@ -260,6 +269,7 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (VotersHold, [acked(1, 1)], acked(2, 2, held=frozenset({A})), "which does not hold it"),
     (VotersHold, [acked(1, 1)], acked(2, 2, held=frozenset({W})), "which it does not hold"),
     (VotersHold, [acked(1, 1)], acked(2, 2, by=frozenset()), "no other voter confirmed"),
+    (VotersHold, [WIPED], acked(2, 3, held=frozenset({A})), "which does not hold it"),
     (VotersHold, [], Following(1, S, DB, A, B, 3, voter=True, prefix=False), "as a voter"),
     (RoutesFollowTheHolder, [changed(0.5, 2, B)], ATTRACTING, "which it never held"),
     (
@@ -467,6 +477,7 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     ),
     (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, epoch=3, intents=(CLOSE,))], None),
     (VotersHold, [acked(1, 1), Following(1, S, DB, A, B, 3, voter=False, prefix=False)], None),
+    (VotersHold, [WIPED, acked(2, 2, held=frozenset({A}))], None),
     (
         RoutesFollowTheHolder,
         [
@@ -485,6 +496,12 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (LaddersEnd, [decided(1, climbed=False, waiting=("x",))], final(paused=True)),
     (Heals, [changed(1, 2, A), AllHealed(2), changed(3, 3, B)], final()),
     (Heals, [], final(paused=True, writable={})),
+    (ReliefHelps, [UNPAID, FaultEnded(5, "unhealthy", ("dc2",)), RELIEF], None),
+    (ReliefHelps, [UNPAID, FaultEnded(8, "unhealthy_everywhere", ()), RELIEF], None),
+    (ReliefHelps, [UNPAID, AllHealed(8), RELIEF], None),
+    (ReliefHelps, [UNPAID, FaultBegan(2, "slow_etcd", ("2.0",)), RELIEF], None),
+    (ReliefHelps, [replace(UNPAID, at=8), RELIEF], None),
+    (ReliefHelps, [UNPAID, replace(RELIEF, reason="0 of 2 app servers here are up")], None),
     (ReasonsGiven, [IntentBegan(1, S, B, 321, RAISE, 1), changed(2, 3, B), decided(3)], final()),
     (
         PausesHold,

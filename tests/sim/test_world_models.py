@@ -394,9 +394,9 @@ def test_a_task_ends_with_its_process() -> None:
 
 def test_links_are_cut_by_class_and_direction() -> None:
     network = World(1).network
-    network.cut(DC1, DC2, EVERYTHING)
+    network.cut(EVERYTHING, (DC1, DC2))
     assert not any(network.hears(DC2, DC1, traffic) for traffic in EVERYTHING)
     assert all(network.hears(DC1, DC2, traffic) for traffic in EVERYTHING)
     assert not any(network.path(DC1, DC2, traffic) for traffic in EVERYTHING)
-    network.heal(DC1, DC2, EVERYTHING)
+    network.heal(EVERYTHING, (DC1, DC2))
     assert all(network.path(DC1, DC2, traffic) for traffic in EVERYTHING)

@@ -43,9 +43,10 @@ Kinder than reality: no page is torn and no bit flips (a keeper has a torn tail,
 memory and file descriptors never run short; all of a site is one host; a statement is carried out
 whole or not at all; MariaDB's keeper has no relay log of its own; heartbeats are not forged;
 haproxy keeps its directions over a restart; an operator acts by the runbook, soon after all is
-mended. Harsher: looks are as stale as polling allows; the host agent works on when its caller is
-dead; a frozen process does late everything it was asked; an unanswered store request may be
-applied later.
+mended; clients and the daemons write seldom while nothing happens (`stir`), and at their full pace
+from shortly before each fault of a plan. Harsher: looks are as stale as polling allows; the host
+agent works on when its caller is dead; a frozen process does late everything it was asked; an
+unanswered store request may be applied later.
 """
 
 from collections.abc import Iterable

@@ -13,6 +13,7 @@ from tests.sim.checkers.promises import PromisesKept
 from tests.sim.checkers.promotions import PromotionsProved
 from tests.sim.checkers.reads import ReadsSeeWrites
 from tests.sim.checkers.reasons import ReasonsGiven
+from tests.sim.checkers.relief import ReliefHelps
 from tests.sim.checkers.routes import RoutesFollowTheHolder
 from tests.sim.checkers.violation import Violation
 from tests.sim.checkers.voters import VotersHold
@@ -32,6 +33,7 @@ KINDS: tuple[type[Checker], ...] = (
     ReasonsGiven,
     PausesHold,
     CutOffRefuses,
+    ReliefHelps,
 )
 
 

@@ -22,6 +22,7 @@ SILENT = frozenset({320, 321})  # rules that say: silent to this site and to the
 RELIEVED = frozenset({323, 324})  # rules that the flap window holds back
 WITNESSED_S = 2.0  # heard for so long without a break is not silent
 TOLD_S = 4.0  # the record of the last move has reached the store
+NEVER = float("inf")
 UNTOUCHED_S = 5.0  # nothing that carries requests was broken or mended for so long
 
 
@@ -39,7 +40,7 @@ class MovesNeeded(Checker):
         self.disturbed = Disturbed()
         self.path = Disturbed(_only_decides)
         self.asked: set[ServiceName] = set()
-        self.open: dict[tuple[ServiceName, SiteName], dict[DatabaseName, bool]] = {}
+        self.open: dict[tuple[ServiceName, SiteName], dict[DatabaseName, float]] = {}
 
     def see(self, event: Event) -> None:
         match event:
@@ -47,19 +48,20 @@ class MovesNeeded(Checker):
                 self._changed(event)
             case RequestMade(service=service):
                 self.asked.add(service)
-            case GateSet(service=service, site=site, database=database, opened=opened):
-                self.open.setdefault((service, site), {})[database] = opened
+            case GateSet(service=service, site=site, database=database, opened=opened, at=at):
+                self.open.setdefault((service, site), {})[database] = at if opened else NEVER
             case Closed(service=service, site=site, database=database):
-                self.open.setdefault((service, site), {})[database] = False
+                self.open.setdefault((service, site), {})[database] = NEVER
             case _:
                 self.disturbed.see(event)
                 self.path.see(event)
 
     def _serves(self, service: ServiceName, site: SiteName, at: float) -> bool:
-        """Its databases are open, and nothing on their way to clients has been touched."""
+        """Its databases are open, and nothing on their way to clients was touched, for a while."""
         gates = self.open.get((service, site), {})
         untouched = not any(at - UNTOUCHED_S <= when for when in self.path.times(at))
-        return bool(gates) and all(gates.values()) and untouched and self.path.quiet()
+        served = all(at - opened > UNTOUCHED_S for opened in gates.values())
+        return bool(gates) and served and untouched and self.path.quiet()
 
     def _changed(self, event: EpochChanged) -> None:
         last = self.last.get(event.service)

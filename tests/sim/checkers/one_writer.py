@@ -4,8 +4,20 @@ from typing import ClassVar, TypeAlias
 
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
-from tests.sim.truth import Acknowledged, Event, LeaseServed, LossStated, Promoted
+from tests.sim.checkers.disturbed import Disturbed
+from tests.sim.truth import (
+    Acknowledged,
+    AllHealed,
+    Event,
+    FaultBegan,
+    FaultEnded,
+    LeaseServed,
+    LossStated,
+    Promoted,
+)
 
+STOPS = ("freeze", "kill", "freeze_site", "power_off")
+NOTICES_S = 1.0
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
@@ -18,15 +30,17 @@ class OneWriter(Checker):
     """
 
     name: ClassVar[str] = "one writer"
-    sees = (Acknowledged, Promoted, LeaseServed, LossStated)
+    sees = (Acknowledged, Promoted, LeaseServed, LossStated, FaultBegan, FaultEnded, AllHealed)
 
     def __init__(self) -> None:
         self.writers: dict[tuple[Name, int], SiteName] = {}
         self.newest: dict[Name, Promoted] = {}
         self.served: dict[ServiceName, LeaseServed] = {}
         self.forced: set[tuple[Name, int]] = set()
+        self.stopped = Disturbed(lambda fault, what: fault not in STOPS)
 
     def see(self, event: Event) -> None:
+        self.stopped.see(event)
         match event:
             case Acknowledged():
                 self._acknowledged(event)
@@ -62,10 +76,16 @@ class OneWriter(Checker):
             )
 
     def _served(self, event: LeaseServed) -> None:
-        """Durability `lease`: no request is served under an older lease than the newest seen."""
+        """Durability `lease`: no request is served under an older lease than the newest seen.
+
+        haproxy serves on while there is nobody to tell it: a frozen or dead controller, or one that
+        has just come back, is the stated limit of this durability.
+        """
         newest = self.served.get(event.service)
         if newest is None or event.epoch >= newest.epoch:
             self.served[event.service] = event
+            return
+        if event.at <= self.stopped.until(event.site, event.at) + NOTICES_S:
             return
         self.broken(
             event.at,

@@ -2,28 +2,33 @@
 
 from typing import ClassVar, TypeAlias
 
-from controller.core.model import DatabaseName, ServiceName
+from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
-from tests.sim.truth import Acknowledged, Event, Following, LossStated
+from tests.sim.truth import Acknowledged, Event, Following, LogCut, LossStated, Write
 
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
 class VotersHold(Checker):
     """An acknowledged write is durable at its primary and at each voter that confirmed it, and at
-    one other voter at least, unless an operator has said that nobody else is needed.
+    one other voter at least, unless an operator has said that nobody else is needed. What a voter
+    confirmed before its log was destroyed it had.
     """
 
     name: ClassVar[str] = "voters hold"
-    sees = (Acknowledged, Following, LossStated)
+    sees = (Acknowledged, Following, LossStated, LogCut)
 
     def __init__(self) -> None:
         self.alone: set[Name] = set()
+        self.destroyed: dict[tuple[Name, SiteName], frozenset[Write]] = {}
 
     def see(self, event: Event) -> None:
         match event:
             case LossStated():
                 self.alone.add((event.service, event.database))
+            case LogCut(service=service, database=database, site=site, lost=lost, why="wiped"):
+                key = ((service, database), site)
+                self.destroyed[key] = lost | self.destroyed.get(key, frozenset())
             case Following(voter=True, prefix=False):
                 self.broken(
                     event.at,
@@ -39,7 +44,10 @@ class VotersHold(Checker):
         what = f"{event.site} acknowledged write {event.write} of {event.database}"
         if event.site not in event.held_by:
             self.broken(event.at, f"{what}, which it does not hold")
+        name = (event.service, event.database)
         for voter in sorted(event.by - event.held_by):
+            if event.write in self.destroyed.get((name, voter), ()):
+                continue
             self.broken(event.at, f"{what} on the word of {voter}, which does not hold it")
-        if not event.by and (event.service, event.database) not in self.alone:
+        if not event.by and name not in self.alone:
             self.broken(event.at, f"{what}, and no other voter confirmed it")

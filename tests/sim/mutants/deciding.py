@@ -235,6 +235,11 @@ DECIDING: tuple[Mutant, ...] = (
         "the speaker says for ever what it was told last",
         ("bgp.permit:Permit.in_force", "lapsed = now >= self.until", "lapsed = False"),
     ),
+    mutant(
+        "relieved_of_what_fails_everywhere",
+        "a link of the health chain is down here: let the other site try",
+        ("controller.core.troubles:_failing", "if not healthier_elsewhere(view):", "if False:"),
+    ),
     # --- the speaker's dialogue -------------------------------------------------------------------
     mutant(
         "plan_outlives_its_wishes",

@@ -1,0 +1,50 @@
+"""A lab daemon that runs with a changed file finds a right one, and means what was meant."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller.config.cluster import Cluster
+from controller.config.load import inspect_text
+from controller.config.services import ProbeKind, ProbeScope
+from controller.core.model import Durability
+from controller.core.requests import Kind
+from controller.core.terms import own_terms
+from controller.daemon.wiring import chain_probe, service_spec
+from lab.scenario.settings import Change, depends_on_payments, leased_wallet, needs_approval
+
+TRUE = (Path(__file__).parents[2] / "lab/containerlab/nodes/tricast.yml").read_text()
+
+
+def changed(*changes: Change) -> Cluster:
+    """The lab's cluster with these changes."""
+    whole = yaml.safe_load(TRUE)
+    for change in changes:
+        change(whole)
+    found = inspect_text(yaml.safe_dump(whole), "tricast.yml")
+    assert found.problems == ()
+    assert found.cluster is not None
+    return found.cluster
+
+
+def test_moves_may_need_approvals() -> None:
+    cluster = changed(needs_approval("switchover"), needs_approval("failover"))
+    assert cluster.requests.approvals == {Kind.SWITCHOVER: 1, Kind.FAILOVER: 1}
+    assert changed().requests.approvals == {}
+
+
+@pytest.mark.parametrize("scope", ProbeScope)
+def test_every_service_may_depend_on_payments(scope: ProbeScope) -> None:
+    for service in changed(depends_on_payments(scope.value)).services:
+        link = service.probes[-1]
+        assert (link.name, link.kind, link.scope) == ("payments", ProbeKind.EXEC, scope)
+        assert chain_probe(link, "payments", 0.2) is not None
+
+
+def test_a_leased_wallet_has_other_terms_and_the_lobby_the_same() -> None:
+    true, other = changed(), changed(leased_wallet)
+    (wallet, lobby), (leased, same) = true.services, other.services
+    assert leased.durability is Durability.LEASE
+    assert own_terms(service_spec(true, wallet)) != own_terms(service_spec(other, leased))
+    assert own_terms(service_spec(true, lobby)) == own_terms(service_spec(other, same))

@@ -1,0 +1,96 @@
+"""A keeper whose holder refuses asks again ever more seldom, and is free for a newer epoch."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from controller.core.model import Epoch, Report, SiteName, VoterState
+from controller.core.position import LogFormat, Position
+from controller.ports import Flow, Refused, Store
+from controller.runtime.promises import Promises
+from controller.runtime.records import Records
+from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
+from tests.runtime.clock import HandClock
+from witness.loop import LONGEST_REST_S, KeeperLoop
+
+END = Position(epoch=1, format=LogFormat.LSN, text="0/10")
+
+
+@dataclass
+class RefusedKeeper:
+    """Its holder admits nobody: each attempt leaves it unsealed."""
+
+    sealed: bool = True
+    attempts: int = 0
+
+    async def observe(self, deadline_s: float) -> VoterState:
+        return VoterState(database=LEDGER, promised=Epoch(0), sealed=self.sealed, position=END)
+
+    async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
+        self.sealed = True
+        return END
+
+    async def follow(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> None:
+        self.attempts += 1
+        self.sealed = False
+        raise Refused(f"{upstream} does not admit the witness")
+
+    async def aclose(self) -> None:
+        pass
+
+
+class NoFirewall:
+    async def block(self, flows: frozenset[Flow]) -> None:
+        pass
+
+
+def keeper_loop(port: RefusedKeeper, clock: HandClock, directory: Path) -> KeeperLoop:
+    records = Records(store=cast("Store", None), prefix="", clock=clock, deadline_s=1.0)
+    report = report_of_dc1()
+    records.epochs[report.service] = RECORD
+    records.reports[DC1] = Report(site=DC1, boot="1", version="1", at="", services=(report,))
+    return KeeperLoop(
+        service=report.service,
+        database=LEDGER,
+        port=port,
+        fence={},
+        firewall=NoFirewall(),
+        records=records,
+        promises=Promises(directory),
+        clock=clock,
+        rest_s=0.0,
+        observe_s=1.0,
+        seal_s=1.0,
+        changed=asyncio.Event(),
+        data_sites=(DC1, DC2),
+    )
+
+
+async def turns(loop: KeeperLoop, clock: HandClock, seconds: float) -> None:
+    """As many turns as there are in `seconds` at one in ten milliseconds."""
+    for _ in range(round(seconds / 0.01)):
+        await loop._turn()
+        clock.now += 0.01
+
+
+def test_a_refused_keeper_asks_ever_more_seldom(tmp_path: Path) -> None:
+    port, clock = RefusedKeeper(), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+    asyncio.run(turns(loop, clock, 1.0))
+    first = port.attempts
+    assert 3 <= first <= 6
+    asyncio.run(turns(loop, clock, 3 * LONGEST_REST_S))
+    assert port.attempts - first <= 3
+    assert port.sealed
+
+
+def test_a_refused_keeper_promises_a_newer_epoch_at_once_and_asks_anew(tmp_path: Path) -> None:
+    port, clock = RefusedKeeper(), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+    asyncio.run(turns(loop, clock, 1.0))
+    newer = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
+    loop.records.epochs[loop.service] = newer
+    asyncio.run(turns(loop, clock, 0.01))
+    assert loop.promises.of(loop.service) == newer.epoch
+    assert not loop.restraint.resting(clock.monotonic())
