@@ -86,6 +86,12 @@ class Senses:
         self._hasty: set[SiteName] = set()
         self._lossy: set[SiteName] = set()
         self._told: dict[SiteName, dict[tuple[SiteName, ServiceName], Seen]] = {}
+        self._listen_anew()
+
+    def _listen_anew(self) -> None:
+        """Whoever has not been heard by then is late."""
+        for other in self._others:
+            self._process.after(SETTLE_S + self.late_after_s, self._newly_late, other)
 
     def froze(self) -> None:
         """It stands still."""
@@ -96,6 +102,7 @@ class Senses:
         now = self._engine.now
         if now - self._froze_at > STALL_S:
             self._settled = now + SETTLE_S
+            self._listen_anew()
         for sign in self.control.values():
             if sign.flows and self._engine.chance(0.5):
                 sign.last, sign.since = self._froze_at, now + self._engine.draw(0.0, 0.02)

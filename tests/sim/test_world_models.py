@@ -170,6 +170,7 @@ def test_a_voter_that_was_not_rewound_is_heard_if_it_is_admitted() -> None:
     world.promote_by_hand("ledger", DC2)
     for number in range(9100, 9120):
         other.commit(number, lambda _: None)
+    world.run(0.1)  # all of it is flushed
     other.close()
     other.boot()
     world.run(1.0)
@@ -240,6 +241,7 @@ def test_postgres_rewinds_and_mariadb_refuses_what_was_received_and_lost() -> No
         mine.seal()
         mine.promote(7)
         mine.commit(9001, lambda _: None)
+        world.run(0.1)  # it is flushed
         mine.close()
         if shape == "mariadb":
             mine.firm = mine.log.end  # type: ignore[attr-defined]

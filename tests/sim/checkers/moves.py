@@ -60,7 +60,7 @@ class MovesNeeded(Checker):
         """Its databases are open, and nothing on their way to clients was touched, for a while."""
         gates = self.open.get((service, site), {})
         untouched = not any(at - UNTOUCHED_S <= when for when in self.path.times(at))
-        served = all(at - opened > UNTOUCHED_S for opened in gates.values())
+        served = all(opened < at for opened in gates.values())
         return bool(gates) and served and untouched and self.path.quiet()
 
     def _changed(self, event: EpochChanged) -> None:
