@@ -5,11 +5,15 @@ from typing import ClassVar, TypeAlias
 
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
+from tests.sim.checkers.disturbed import Disturbed
 from tests.sim.checkers.pauses import CHANGING
 from tests.sim.truth import (
     Acknowledged,
+    AllHealed,
     Decided,
     Event,
+    FaultBegan,
+    FaultEnded,
     Following,
     PromiseKept,
     PromiseRead,
@@ -22,18 +26,31 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
-    on the receiver is being ended; it may go on, or connect again, for `ENDING_S`. A record below
-    the promise, of a store that was set back, moves nothing.
+    on the receiver is being ended; it may go on, or connect again, for `ENDING_S`, and for as long
+    as there is nobody to end it. A record below the promise, of a store that was set back, moves
+    nothing.
     """
 
     name: ClassVar[str] = "promises kept"
-    sees = (PromiseKept, PromiseRead, Sealed, Following, Acknowledged, Decided)
+    sees = (
+        PromiseKept,
+        PromiseRead,
+        Sealed,
+        Following,
+        Acknowledged,
+        Decided,
+        FaultBegan,
+        FaultEnded,
+        AllHealed,
+    )
 
     def __init__(self) -> None:
         self.kept: dict[tuple[ServiceName, SiteName], PromiseKept] = {}
+        self.disturbed = Disturbed()
         self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
 
     def see(self, event: Event) -> None:
+        self.disturbed.see(event)
         match event:
             case PromiseKept():
                 self._kept(event)
@@ -95,7 +112,8 @@ class PromisesKept(Checker):
         if kept is None or not 0 < event.epoch < kept.epoch:
             return
         sealed = self._sealed_before((event.service, event.database), event.site, event.at)
-        if event.epoch < sealed or event.at - kept.at > ENDING_S:
+        since = max(kept.at, self.disturbed.until(event.site, event.at))
+        if event.epoch < sealed or event.at - since > ENDING_S:
             self.broken(
                 event.at,
                 f"{event.database} at {event.site} follows {event.upstream} of epoch "

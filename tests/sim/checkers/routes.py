@@ -1,5 +1,6 @@
 """(e) Only the holder attracts, and some site always announces. As the providers see it."""
 
+import math
 from typing import ClassVar
 
 from bgp.policy import Stance
@@ -13,6 +14,8 @@ from tests.sim.truth import (
     FaultBegan,
     FaultEnded,
     Final,
+    PauseCleared,
+    PauseSet,
     PromiseKept,
     RouteSeen,
 )
@@ -25,17 +28,28 @@ class RoutesFollowTheHolder(Checker):
     """A route attracts only in the name of its site's own epoch, and at most `LEFT_S` beyond it.
 
     While a fault disturbs the site or keeps its routes at a provider, the time does not run. That
-    its controller is gone is no excuse: the permit of its speaker lapses.
+    its controller is gone is no excuse: the permit of its speaker lapses. What is paused stays as
+    it is.
     """
 
     name: ClassVar[str] = "routes follow the holder"
-    sees = (RouteSeen, EpochChanged, PromiseKept, FaultBegan, FaultEnded, AllHealed)
+    sees = (
+        RouteSeen,
+        EpochChanged,
+        PromiseKept,
+        PauseSet,
+        PauseCleared,
+        FaultBegan,
+        FaultEnded,
+        AllHealed,
+    )
 
     def __init__(self) -> None:
         self.holder: dict[ServiceName, tuple[SiteName, float]] = {}
         self.holders: dict[tuple[ServiceName, int], set[SiteName]] = {}
         self.routes: dict[tuple[ServiceName, str, SiteName], RouteSeen] = {}
         self.disturbed = Disturbed(_leaves_the_speaker)
+        self.paused: dict[ServiceName, float] = {}  # until when: for ever, until it is cleared
 
     def see(self, event: Event) -> None:
         self.disturbed.see(event)
@@ -44,6 +58,10 @@ class RoutesFollowTheHolder(Checker):
                 self._overdue(at)
                 self.holder[service] = (holder, at)
                 self.holders.setdefault((service, epoch), set()).add(holder)
+            case PauseSet(service=service):
+                self.paused[service] = math.inf
+            case PauseCleared(service=service, at=at):
+                self.paused[service] = at
             case PromiseKept(service=service, epoch=epoch, site=site):
                 # Nobody has written this epoch: an operator's order to serve alone assumes it.
                 if (service, epoch) not in self.holders:
@@ -71,7 +89,8 @@ class RoutesFollowTheHolder(Checker):
             holder = self.holder.get(service)
             if route.stance not in ATTRACTING or holder is None or holder[0] == site:
                 continue
-            since = max(route.at, holder[1], self.disturbed.until(site, at))
+            paused = self.paused.get(service, 0.0)
+            since = max(route.at, holder[1], paused, self.disturbed.until(site, at))
             if at - since > LEFT_S:
                 self.broken(
                     at,
