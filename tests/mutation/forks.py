@@ -41,7 +41,7 @@ def in_a_fork(run: Run, limit_s: float) -> tuple[int, str]:
 
 def _only_for_so_long(limit_s: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, limit_s)  # nobody catches it: the process ends
-    signal.alarm(int(limit_s) * 60)  # and so does one that waits for what never comes
+    signal.alarm(int(limit_s) * 240)  # and so does one that waits for what never comes
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)

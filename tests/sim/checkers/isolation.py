@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from controller.core.model import ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
+from tests.sim.checkers.disturbed import Disturbed
 from tests.sim.checkers.epochs import RESTORED
 from tests.sim.truth import (
     AllHealed,
@@ -22,7 +23,8 @@ LINKS = frozenset({"cut_link", "cut_one_way"})
 
 class CutOffRefuses(Checker):
     """No request that comes in at a data site is directed to its own servers `REFUSES_S` after all
-    packets of all other sites began to be lost there, unless an operator has it serve alone.
+    packets of all other sites began to be lost there, unless an operator has it serve alone, or its
+    controller is not there to say so.
     """
 
     name: ClassVar[str] = "cut off refuses"
@@ -33,8 +35,10 @@ class CutOffRefuses(Checker):
         self.cut: dict[tuple[str, str], int] = {}  # sender and receiver: how many faults cut all
         self.touched: dict[str, float] = {}  # when anything at a site was broken or mended
         self.excused: set[ServiceName] = set()
+        self.silenced = Disturbed(_leaves_the_controller)
 
     def see(self, event: Event) -> None:
+        self.silenced.see(event)
         match event:
             case ClientTold(ok=False):
                 self._refused_late(event)
@@ -57,12 +61,16 @@ class CutOffRefuses(Checker):
         for site in self.sites:
             if not args or any(site in arg for arg in args):
                 self.touched[site] = at
-        if fault in LINKS and args[2] == "all":
-            pairs = [(args[0], args[1])]
-            if fault == "cut_link":
-                pairs.append((args[1], args[0]))
-            for pair in pairs:
+        if fault not in LINKS:
+            return
+        pairs = [(args[0], args[1])]
+        if fault == "cut_link":
+            pairs.append((args[1], args[0]))
+        for pair in pairs:
+            if args[2] == "all":
                 self.cut[pair] = max(0, self.cut.get(pair, 0) + change)
+            elif change < 0:  # what was mended passes, whatever else was cut
+                self.cut[pair] = 0
 
     def _cut_off(self, site: SiteName) -> bool:
         return all(self.cut.get((other, site), 0) for other in self.sites - {site})
@@ -73,10 +81,15 @@ class CutOffRefuses(Checker):
             return
         if not self.sites or not self._cut_off(site):
             return
-        waited_s = event.at - self.touched.get(site, event.at)
+        since = max(self.touched.get(site, event.at), self.silenced.until(site, event.at))
+        waited_s = event.at - since
         if waited_s > REFUSES_S:
             self.broken(
                 event.at,
                 f"{event.client} waits for an answer of {site}, which nobody has reached for "
                 f"{waited_s:.1f} s",
             )
+
+
+def _leaves_the_controller(fault: str, what: str) -> bool:
+    return fault not in ("kill", "freeze", "hang") or what != "controller"
