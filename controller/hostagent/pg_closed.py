@@ -93,7 +93,7 @@ def drop_unreached_timelines(server: Server) -> LogEnd | None:
     """
     held = wal.holdings(p.name for p in server.wal_dir.iterdir())
     newest = max([*held.histories, *(s.timeline for s in held.segments)], default=1)
-    if newest <= max(_control_timelines(server)):
+    if newest <= max(control_timelines(server)):
         return None
     end = log_reader(server).log_end()
     if end is None:
@@ -117,7 +117,8 @@ def control(server: Server) -> dict[str, str]:
     return found
 
 
-def _control_timelines(server: Server) -> tuple[int, int]:
+def control_timelines(server: Server) -> tuple[int, int]:
+    """Of its last checkpoint, and of the end that its recovery has to reach (0: none)."""
     found = control(server)
     return (
         int(found["Latest checkpoint's TimeLineID"]),

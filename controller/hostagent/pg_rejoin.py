@@ -168,6 +168,10 @@ def rewind(source: Source, end: LogEnd, fork: wal.Fork) -> str:
         return copy_afresh(source) + f" (pg_rewind: {done.stderr.strip()[-200:]})"
     if "no rewind required" in done.stderr:
         # No page holds anything beyond the fork, but the log does.
+        asked = max(pg_closed.control_timelines(server))
+        if asked > fork.timeline:
+            # It would look for that timeline's log for ever: no primary has it.
+            return copy_afresh(source) + f" (its control file asks for timeline {asked})"
         cut_log(server, end, fork)
         return "cut"
     return "rewind"
