@@ -25,7 +25,7 @@ class Profile(StrEnum):
 class Timings(Record):
     """Every wait of a daemon, in seconds. The defaults here are those of the profile `fast`."""
 
-    tick_s: Seconds = 0.25
+    tick_s: Seconds = 0.4
     observe_deadline_s: Seconds = 0.2
     heartbeat_s: Seconds = 0.1
     suspect_after_s: Seconds = 0.5
@@ -37,7 +37,7 @@ class Timings(Record):
     commit_stale_s: Seconds = 1.0
     probe_s: Seconds = 0.2
     probe_timeout_s: Seconds = 0.2
-    report_s: Seconds = 1.5
+    report_s: Seconds = 1.8
     report_fresh_s: Seconds = 5.0
     report_lease_s: Seconds = 10.0
     permit_s: Seconds = 10.0

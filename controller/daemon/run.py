@@ -138,7 +138,7 @@ async def _keep_house(
     site: Site, loops: list[ServiceLoop], recorder: Recorder, metrics: Metrics
 ) -> None:
     """Permits, history, metrics: nothing that a role change waits for."""
-    leader_every, turn = 10, 0
+    leader_every, turn = 5, 0
     while True:
         await site.routes.renew()
         changes = [loop.progress.finished for loop in loops if loop.progress.finished]
@@ -162,7 +162,7 @@ async def _keep_house(
             except PortError:
                 site.leader = ""
         turn += 1
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.0)
 
 
 async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], key: str) -> None:

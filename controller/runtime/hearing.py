@@ -16,6 +16,7 @@ from controller.ports import Clock, Heartbeats, Prober
 
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
+REST_PROBE_S = 1.5  # between two probes of a data path while its site is heard
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
 STALL_S = 0.5  # nor what one has not seen that stood still: it is asked ten times a second
 

@@ -32,8 +32,8 @@ class Pace:
     alert_s: float = 0.03  # somebody is late
     climb_s: float = 0.02  # a rung waits for something outside
     patience_s: float = 0.05  # for a port that is late
-    proof_s: float = 0.4  # between our own writes
-    service_proof_s: float = 2.0  # between requests of ours through the service address
+    proof_s: float = 0.6  # between our own writes
+    service_proof_s: float = 3.0  # between requests of ours through the service address
     store_patience_s: float = 0.3
     store_s: float = 0.05  # between reads of the store while its answer matters; watches hint
 
@@ -188,6 +188,9 @@ class ServiceLoop:
             timeout = self.pace.alert_s
         else:
             timeout = self.pace.rest_s
+        lease_s = self.hands.lease_until - self.clock.monotonic()
+        if 0 < lease_s < timeout:
+            timeout = lease_s  # its end is not seen a turn late
         alarm = asyncio.get_running_loop().call_later(timeout, self.wake.set)
         try:
             await self.wake.wait()

@@ -29,8 +29,8 @@ from controller.runtime.sampled import Sampled
 
 POLL_S = 0.015
 HASTY_S = 0.1
-SELDOM_S = 0.5
-CALM_S = 1.0  # our own writes tell of a database's fall sooner than another look would
+SELDOM_S = 1.0
+CALM_S = 1.5  # our own writes tell of a database's fall sooner than another look would
 RARELY_S = 10.0
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HASTE_S = 3.0
 PATIENCE_S = 0.3
-PROOF_S = 0.3
+PROOF_S = 0.6
 CALM_PROOF_S = 0.7  # while nothing happens; no limit on a proof's age is shorter
 REST_S = 4.0
 CLIMB_S = 0.5
@@ -185,7 +185,7 @@ class ServiceLoop:
 
     def _lateness(self) -> float:
         """How much later than it could be a turn comes at most: polling."""
-        return 0.02 if self.climbing() else 0.03 if self.controller.senses.late() else 0.25
+        return 0.02 if self.climbing() else 0.03 if self.controller.senses.late() else 0.4
 
     def heard_epoch(self, epoch: Epoch) -> None:
         """What was begun under an older epoch and may wait long for another site is given up."""

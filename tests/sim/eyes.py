@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from tests.sim.daemon import ServiceLoop
 
 OBSERVE_S = 0.2
-CALM_S = 0.8
-SELDOM_S = 0.5
-TICK_S = 0.25
+CALM_S = 1.5
+SELDOM_S = 1.0
+TICK_S = 0.4
 
 
 class Eyes:

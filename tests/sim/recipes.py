@@ -169,10 +169,13 @@ def cold_start(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
 
 
 def own_clock(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
-    """A controller's clock runs slow or fast while sites are lost: leases must not overlap."""
+    """A controller's clock runs slow or fast while sites are lost: leases must not overlap.
+
+    By no more than the margin makes up for: beyond it they may.
+    """
     faults = []
     for site in shape.data_names:
-        rate = dice.choice((0.9, 0.95, 1.0, 1.05, 1.1))
+        rate = dice.choice((0.94, 0.97, 1.0, 1.03, 1.06))
         faults.append(Fault("drift", ("controller", str(site), rate), round(at - 0.5, 3)))
     return [*faults, *seesaw(dice, shape, at)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, Seen, ServiceName, SiteName
-from controller.runtime.hearing import SETTLE_S, STALL_S
+from controller.runtime.hearing import REST_PROBE_S, SETTLE_S, STALL_S
 from tests.sim.engine import Process
 from tests.sim.network import Traffic
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 NEWS_S = 3.0
-REST_PROBE_S = 1.0
 ECHOES = 64  # a heartbeat is believed that echoes one of the last so many that we sent
 
 
