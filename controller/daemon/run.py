@@ -17,6 +17,7 @@ from controller.daemon.desk import DaemonDesk
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
 from controller.ports import PortError, Prober
+from controller.runtime import beat
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.publish import Publisher, news, service_report
 from controller.runtime.recorder import Recorder
@@ -162,14 +163,14 @@ async def _keep_house(
             except PortError:
                 site.leader = ""
         turn += 1
-        await asyncio.sleep(1.0)
+        await beat.rest(1.0)
 
 
 async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], key: str) -> None:
     while True:
         sample = await prober.sample()
         verdicts[key] = heard(verdicts[key], ok=sample.ok, detail=sample.detail)
-        await asyncio.sleep(every_s)
+        await beat.rest(every_s)
 
 
 async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from controller.core import sightings
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Clock, Heartbeats, Prober
+from controller.runtime import beat
 
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
@@ -171,7 +172,7 @@ class Hearing:
         """Long at rest. Short when the site has just become late, and for as long as it is late
         but its data path answers: then only fresh answers keep it from being given up.
         """
-        rest_until = self._clock.monotonic() + self._pace.rest_s
+        rest_until = self._clock.monotonic() + beat.left_s(self._pace.rest_s)
         while (left_s := rest_until - self._clock.monotonic()) > 0:
             await asyncio.sleep(min(left_s, self._pace.busy_s))
             if self._newly_late(site) or (ok and self.control_s(site) > self._pace.late_after_s):

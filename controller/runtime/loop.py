@@ -12,6 +12,7 @@ from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcom
 from controller.core.view import View
 from controller.core.wants import HOLD, Keep
 from controller.ports import Clock, Database, PortError, Prober
+from controller.runtime import beat
 from controller.runtime.act import Hands
 from controller.runtime.hearing import Hearing
 from controller.runtime.lanes import Done, Lanes
@@ -21,6 +22,7 @@ from controller.runtime.progress import Progress
 log = structlog.get_logger()
 
 HASTE_S = 3.0
+PROOF_CLIMBING_S = 0.05
 COMMIT_FOREVER_S = 24 * 3600.0  # a waiting commit is never cancelled: cancelling would show it
 
 
@@ -187,7 +189,7 @@ class ServiceLoop:
         elif self.hearing.late():
             timeout = self.pace.alert_s
         else:
-            timeout = self.pace.rest_s
+            timeout = beat.left_s(self.pace.rest_s)
         lease_s = self.hands.lease_until - self.clock.monotonic()
         if 0 < lease_s < timeout:
             timeout = lease_s  # its end is not seen a turn late
@@ -223,7 +225,10 @@ class ServiceLoop:
                     if known is None or known[0] != epoch:
                         self.wake.set()
                         continue
-            await asyncio.sleep(self.pace.climb_s if self._climbing() else self.pace.proof_s)
+            if self._climbing():
+                await asyncio.sleep(self.pace.climb_s)
+            else:
+                await beat.rest(self.pace.proof_s)
 
     async def _prove_service(self, canary: Prober) -> None:
         """While this site should serve, a request through the service address is answered."""
@@ -234,7 +239,10 @@ class ServiceLoop:
                 began = self.clock.monotonic()
                 if (await canary.sample()).ok:
                     self.observer.proofs.canary = (epoch, began)
-            await asyncio.sleep(0.05 if self._climbing() else self.pace.service_proof_s)
+            if self._climbing():
+                await asyncio.sleep(PROOF_CLIMBING_S)
+            else:
+                await beat.rest(self.pace.service_proof_s)
 
 
 def _standing(decision: Decision) -> tuple[int, tuple[bool, ...]]:

@@ -34,16 +34,21 @@ class App:
         self.name, self.port = name, port
         self.held = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._door: web.TCPSite
 
     async def start(self) -> None:
         app = web.Application()
         app.add_routes([web.get("/slow", self._slow), web.get("/{path:.*}", self._answer)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
+        self._door = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        await self._door.start()
 
     async def stop(self) -> None:
         if self._runner is not None:
+            await self._door.stop()
+            for _ in range(5):  # who has just been let in is known, and so closed, only then
+                await asyncio.sleep(0)
             await self._runner.cleanup()
             self._runner = None
 
