@@ -25,7 +25,7 @@ class Profile(StrEnum):
 class Timings(Record):
     """Every wait of a daemon, in seconds. The defaults here are those of the profile `fast`."""
 
-    tick_s: Seconds = 0.4
+    tick_s: Seconds = 0.25
     observe_deadline_s: Seconds = 0.2
     heartbeat_s: Seconds = 0.1
     suspect_after_s: Seconds = 0.5

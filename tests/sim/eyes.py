@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 OBSERVE_S = 0.2
 CALM_S = 1.5
 SELDOM_S = 1.0
-TICK_S = 0.4
+TICK_S = 0.25
 
 
 class Eyes:
