@@ -85,7 +85,7 @@ CASES = [
     ("suspicion too quick", "timings:", "timings:\n  suspect_after_s: 0.2", "timings.suspect_after_s = 0.2", "must be at least 3 * heartbeat_s = 0.3"),
     ("grace too short", "  controller_grace_s: 20", "  controller_grace_s: 0.5", "timings.controller_grace_s = 0.5", "must be greater than suspect_after_s = 0.5"),
     ("permit too short", "timings:", "timings:\n  permit_s: 0.4", "timings.permit_s = 0.4", "must be greater than 2 * tick_s + observe_deadline_s = 0.7"),
-    ("report lease too short", "timings:", "timings:\n  report_lease_s: 4", "timings.report_lease_s = 4", "must be greater than 3 * report_s = 4.5"),
+    ("report lease too short", "timings:", "timings:\n  report_lease_s: 4", "timings.report_lease_s = 4", "must be greater than 3 * report_s = 5.4"),
     ("lease too short", "timings:", "timings:\n  lease_s: 2.2", "timings.lease_s = 2.2", "must be at least lease_margin_s + 2 * lease_renew_s + etcd.deadline_s = 2.5"),
     ("lease margin too small", "timings:", "timings:\n  lease_margin_s: 0.1", "timings.lease_margin_s = 0.1", "must be at least 2 * tick_s = 0.5"),
     ("flap window too short", "timings:", "timings:\n  flap_window_s: 5", "timings.flap_window_s = 5", "must be 0 (off: every move is automatic) or greater than controller_grace_s = 20"),
