@@ -24,7 +24,6 @@ def fingerprint(
     )
 
 
-@cache
 def _hashed(durability: Durability, *names: tuple[str, ...]) -> str:
     text = "\n".join((durability.value, *(" ".join(found) for found in names)))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

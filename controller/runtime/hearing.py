@@ -19,7 +19,7 @@ NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
 REST_PROBE_S = 1.5  # between two probes of a data path while its site is heard
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
-STALL_S = 0.5  # nor what one has not seen that stood still: it is asked ten times a second
+STALL_BEATS = 5  # nor what one has not seen that stood still: it is asked at every heartbeat
 
 
 @dataclass(slots=True)
@@ -39,6 +39,7 @@ class ProbePace:
     late_after_s: float
     busy_s: float
     rest_s: float
+    stall_s: float  # not asked for so long, the daemon stood still
 
 
 class Hearing:
@@ -65,7 +66,7 @@ class Hearing:
     def _since(self, at: Instant | None) -> float:
         """An age; never older than this daemon's start, or its last standstill, and settling."""
         now = self._clock.monotonic()
-        if now - self._asked > STALL_S:
+        if now - self._asked > self._pace.stall_s:
             self._settled = Instant(now + SETTLE_S)
         self._asked = now
         return max(0.0, now - max(at or self._settled, self._settled))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from controller.core import sightings
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Heard, Sample
-from controller.runtime.hearing import SETTLE_S, STALL_S, Hearing, ProbePace, Watched
+from controller.runtime.hearing import SETTLE_S, Hearing, ProbePace, Watched
 from tests.runtime.clock import HandClock
 
 DC1, WITNESS = SiteName("dc1"), SiteName("witness")
@@ -38,13 +38,13 @@ class Silent:
         return Sample(ok=False, detail="", took_s=0)
 
 
-def hearing(said: Said, clock: HandClock) -> Hearing:
+def hearing(said: Said, clock: HandClock, stall_s: float = 0.5) -> Hearing:
     return Hearing(
         heartbeats=said,
         watched={DC1: Watched(front=Silent(), data={WALLET: (Silent(),)})},
         services=[WALLET],
         clock=clock,
-        pace=ProbePace(late_after_s=0.25, busy_s=0.1, rest_s=1.0),
+        pace=ProbePace(late_after_s=0.25, busy_s=0.1, rest_s=1.0, stall_s=stall_s),
     )
 
 
@@ -71,10 +71,19 @@ def test_a_daemon_that_stood_still_counts_silence_from_when_it_has_settled_again
     ears = hearing(said, clock)
     pass_by(clock, ears, SETTLE_S + 1.6)
     assert round(ears.control_s(DC1), 3) == 1.6
-    clock.now += STALL_S + 0.1
+    clock.now += 0.6
     assert ears.control_s(DC1) == 0
     pass_by(clock, ears, SETTLE_S + 0.5)
     assert round(ears.control_s(DC1), 3) == 0.5
+
+
+def test_a_daemon_with_slow_heartbeats_does_not_stand_still_between_them() -> None:
+    clock = HandClock()
+    ears = hearing(Said(), clock, stall_s=2.5)  # heartbeats every half a second
+    for _ in range(10):
+        clock.now += 0.55
+        ears.control_s(DC1)
+    assert round(ears.control_s(DC1), 3) == round(5.5 - SETTLE_S, 3)
 
 
 def test_what_another_tells_grows_older_with_its_heartbeat() -> None:

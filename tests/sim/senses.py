@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, Seen, ServiceName, SiteName
-from controller.runtime.hearing import REST_PROBE_S, SETTLE_S, STALL_S
+from controller.runtime.hearing import REST_PROBE_S, SETTLE_S, STALL_BEATS
 from tests.sim.engine import Process
 from tests.sim.network import Traffic
 
@@ -99,7 +99,7 @@ class Senses:
     def awoke(self) -> None:
         """It was frozen: what came meanwhile is read now, or a moment later."""
         now = self._engine.now
-        if now - self._froze_at > STALL_S:
+        if now - self._froze_at > STALL_BEATS * self._beat_s:
             self._settled = now + SETTLE_S
             self._listen_anew()
         for sign in self.control.values():

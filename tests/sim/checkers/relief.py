@@ -8,7 +8,7 @@ from tests.sim.truth import AllHealed, EpochChanged, Event, FaultBegan, FaultEnd
 RELIEVED: Final = 323
 EVERYWHERE: Final = "unhealthy_everywhere"
 ALONE: Final = "unhealthy"
-FOUND_S: Final = 2.0  # by then every site has found it, and told the others
+FOUND_S: Final = 1.0  # by then every site has found it
 SILENCING: Final = ("cut", "degrade", "slow_etcd", "silence", "restore", "kill", "crash", "freeze",
                     "power", "drift")  # fmt: skip
 REASON: Final = ": payments: refused"  # and nothing else
