@@ -20,11 +20,14 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.terms import own_terms
+from controller.daemon.audit import AuditAnswers, build_auditor
+from controller.daemon.deeds import Deeds
 from controller.daemon.logs import set_up_log
 from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
 from controller.daemon.run import Stop, until_signal
 from controller.daemon.wiring import Node, SharedFirewall, build_node, service_spec, split
 from controller.ports import Flow, PortError
+from controller.runtime import beat
 from controller.runtime.promises import Promises
 from controller.runtime.publish import Publisher
 from controller.runtime.records import Records
@@ -41,6 +44,7 @@ from witness.vantage import Vantage
 log = structlog.get_logger()
 
 LEADER_S = 5.0
+NOTE_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class Witness:
     keepers: tuple[KeeperLoop, ...]
     vantages: Mapping[ServiceName, Vantage]
     teller: Teller
+    deeds: Deeds
     runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     leader: str = ""
 
@@ -100,6 +105,8 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
             tasks.create_task(witness.teller.run())
             tasks.create_task(_lead(witness))
             tasks.create_task(_answer(witness))
+            tasks.create_task(_note_forever(witness))
+            tasks.create_task(witness.deeds.auditor.run())
             for keeper in witness.keepers:
                 tasks.create_task(keeper.run())
             for run in witness.runs:
@@ -108,6 +115,7 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
                 tasks.create_task(vantage.run())
     finally:
         # The keepers' receivers go on without us: a restart of this daemon costs no voter.
+        await witness.deeds.auditor.aclose()
         await witness.node.store.aclose()
 
 
@@ -203,6 +211,7 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
         keepers=keepers,
         vantages=vantages,
         teller=teller,
+        deeds=Deeds(auditor=build_auditor(node)),
         runs=tuple(found.run for found in built.values() if found.run is not None),
     )
 
@@ -221,7 +230,7 @@ async def _watch_store(witness: Witness) -> None:
     async for _ in witness.node.store.watch(witness.node.cluster.etcd.prefix):
         await witness.records.refresh()
         for keeper in witness.keepers:
-            keeper.wake.set()
+            keeper.news()
 
 
 async def _poll_store(witness: Witness) -> None:
@@ -233,7 +242,7 @@ async def _poll_store(witness: Witness) -> None:
         if late or witness.records.silent_s() > 1.0:
             await witness.records.refresh()
             for keeper in witness.keepers:
-                keeper.wake.set()
+                keeper.news()
         await asyncio.sleep(0.02 if late else 0.1)
 
 
@@ -254,10 +263,20 @@ async def _lead(witness: Witness) -> None:
         await asyncio.sleep(LEADER_S)
 
 
+async def _note_forever(witness: Witness) -> None:
+    """What changes in the store goes into this node's audit log too."""
+    while True:
+        for service, record in witness.records.epochs.items():
+            witness.deeds.saw(service, record)
+        witness.deeds.looked(witness.records, witness.teller.services)
+        await beat.rest(NOTE_S)
+
+
 async def _answer(witness: Witness) -> None:
     cluster = witness.node.cluster
     source = WitnessStatus(witness)
-    app = build_app(source, Metrics())
+    audit = AuditAnswers(auditor=witness.deeds.auditor, cluster=cluster)
+    app = build_app(source, Metrics(), audit=audit)
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(witness.node.site)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from controller.core.model import ServiceName, SiteName
+from controller.daemon.audit import audit_view
 from controller.daemon.status import drained, recorded, requested, site_view, store_view
 from controller.version import VERSION
 from controller.web.schema import (
@@ -45,6 +46,7 @@ class WitnessStatus:
             services=tuple(self._service(service) for service in self._witness.teller.services),
             drains=drained(records),
             history=recorded(records, None, HISTORY_SHOWN),
+            audit=audit_view(self._witness.deeds.auditor),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
@@ -89,7 +91,7 @@ class WitnessStatus:
             ),
             guarantee="ask a data site",
             paused=records.pauses.get(name, ""),
-            warnings=own.warnings,
+            warnings=(*own.warnings, *self._witness.deeds.auditor.alarms()),
             sites=tuple(self._site(site, name) for site in node.cluster.sites),
         )
 

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ValidationError
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.config import Cluster, ConfigError, inspect
-from controller.web.schema import FORMAT
+from controller.web.answer import FORMAT
 
 DEFAULT_SOCKET: Final = Path("/run/tricast/tricast.sock")
 DEADLINE_S: Final = 3.0
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -93,6 +94,22 @@ def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
         ) from None
 
 
+def fetch(endpoint: Endpoint, path: str) -> bytes:
+    """What the daemon has at `path`, byte for byte. Raises CliError when there is none."""
+    status, body = _exchange(endpoint, path, limit=FILE_BYTES_MAX)
+    if status == http.client.OK and len(body) < FILE_BYTES_MAX:
+        return body
+    if status == http.client.OK:
+        raise CliError(
+            ExitCode.FAILED, f"{path} at {endpoint} has more than {FILE_BYTES_MAX} bytes"
+        )
+    try:
+        said = _sentence(json.loads(body))
+    except ValueError:
+        said = "no reason given"
+    raise CliError(ExitCode.UNAVAILABLE, f"the daemon at {endpoint} answered {status}: {said}")
+
+
 REFUSALS: Final = {
     400: ExitCode.USAGE,
     403: ExitCode.REFUSED,
@@ -125,7 +142,9 @@ def _sentence(answer: object) -> str:
     return str(answer.get("error", "no reason given")) if isinstance(answer, dict) else "no reason"
 
 
-def _exchange(endpoint: Endpoint, path: str, body: str | None = None) -> tuple[int, bytes]:
+def _exchange(
+    endpoint: Endpoint, path: str, body: str | None = None, limit: int = ANSWER_BYTES_MAX
+) -> tuple[int, bytes]:
     connection = _connection(endpoint)
     sent = False
     try:
@@ -133,7 +152,7 @@ def _exchange(endpoint: Endpoint, path: str, body: str | None = None) -> tuple[i
         sent = body is not None
         connection.request("GET" if body is None else "POST", path, body=body)
         response = connection.getresponse()
-        return response.status, response.read(ANSWER_BYTES_MAX)
+        return response.status, response.read(limit)
     except (OSError, http.client.HTTPException) as error:
         if sent:
             raise CliError(

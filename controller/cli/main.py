@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from controller.cli.audit import audit
 from controller.cli.check import config
 from controller.cli.docs import docs
 from controller.cli.errors import CliError
@@ -31,9 +32,9 @@ INTERRUPTED = 130
 def tricast() -> None:
     """One service on one address when a datacenter dies.
 
-    Ask: status, explain, history, requests, proposals. Move: switchover, failover, drain, undrain.
-    Hold: pause, resume, ack. Agree: approve, decline. The last survivor: force-single.
-    Prepare: config check, render. Daemons: run, witness, speaker.
+    Ask: status, explain, history, requests, proposals. Look back: audit.
+    Move: switchover, failover, drain, undrain. Hold: pause, resume, ack. Agree: approve, decline.
+    The last survivor: force-single. Prepare: config check, render. Daemons: run, witness, speaker.
     """
 
 
@@ -44,6 +45,7 @@ for _verb in (
     status,
     explain,
     history,
+    audit,
     switchover,
     failover,
     force_single,

@@ -12,12 +12,15 @@ from controller.core.decide import Decision
 from controller.core.health import Verdict, heard
 from controller.core.model import SiteName
 from controller.core.view import View
+from controller.daemon.audit import AuditAnswers, audit_view, build_auditor
 from controller.daemon.crash_aid import crash_aid
+from controller.daemon.deeds import AuditedDesk, Deeds
 from controller.daemon.desk import DaemonDesk
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
-from controller.ports import PortError, Prober
+from controller.ports import PortError, Prober, Strays
 from controller.runtime import beat
+from controller.runtime.auditor import Auditor
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.publish import Publisher, news, service_report
 from controller.runtime.recorder import Recorder
@@ -30,6 +33,7 @@ from controller.web.serve import serve
 log = structlog.get_logger()
 
 APP_PROBE_S = 1.0
+STRAYS_AGAIN_S = 5.0
 
 
 class Stop(Exception):
@@ -43,20 +47,23 @@ async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
     async with asyncio.TaskGroup() as tasks:
         site = build_site(cluster, name, lambda: _wake(loops), tasks)
         publisher = _publisher(site, boot)
+        deeds = Deeds(auditor=build_auditor(site.node))
         for service in site.services:
-            loops.append(service.loop(tasks, _reporter(publisher)))
+            loops.append(service.loop(tasks, _reporter(publisher, deeds)))
         try:
             async with asyncio.timeout(None), asyncio.TaskGroup() as inner:
-                _start(inner, site, loops, publisher)
+                _start(inner, site, loops, publisher, deeds)
         finally:
+            await deeds.auditor.aclose()
             await site.aclose()
 
 
-def _reporter(publisher: Publisher) -> Callable[[View, Decision], None]:
+def _reporter(publisher: Publisher, deeds: Deeds) -> Callable[[View, Decision], None]:
     after_turn = crash_aid()
 
     def report(view: View, decision: Decision) -> None:
         publisher.update(service_report(view, decision))
+        deeds.turned(view, decision)
         after_turn(view, decision)
 
     return report
@@ -78,7 +85,11 @@ def _publisher(site: Site, boot: str) -> Publisher:
 
 
 def _start(
-    tasks: asyncio.TaskGroup, site: Site, loops: list[ServiceLoop], publisher: Publisher
+    tasks: asyncio.TaskGroup,
+    site: Site,
+    loops: list[ServiceLoop],
+    publisher: Publisher,
+    deeds: Deeds,
 ) -> None:
     recorder = Recorder(
         store=site.node.store,
@@ -99,13 +110,31 @@ def _start(
         )
     )
     tasks.create_task(publisher.run())
-    tasks.create_task(_keep_house(site, loops, recorder, metrics))
-    tasks.create_task(_answer(site, loops, metrics))
+    tasks.create_task(_keep_house(site, loops, recorder, metrics, deeds))
+    tasks.create_task(_answer(site, loops, metrics, deeds.auditor))
+    tasks.create_task(deeds.auditor.run())
+    if site.strays is not None:
+        tasks.create_task(_know_strays(site.strays))
     for service in site.services:
         for key, (prober, every_s) in service.probes.items():
             tasks.create_task(_probe(prober, every_s, service.verdicts, key))
     for loop in loops:
         tasks.create_task(loop.run())
+
+
+async def _know_strays(strays: Strays) -> None:
+    """The host tells strays from its own connections, also after somebody flushed its rules."""
+    said = ""
+    while True:
+        if not strays.ready:
+            try:
+                await strays.prepare()
+                said = ""
+            except PortError as error:
+                if said != str(error):
+                    said = str(error)
+                    log.warning("strays_unknown", error=said)
+        await asyncio.sleep(STRAYS_AGAIN_S)
 
 
 async def until_signal() -> None:
@@ -136,14 +165,18 @@ def _wake(loops: list[ServiceLoop]) -> None:
 
 
 async def _keep_house(
-    site: Site, loops: list[ServiceLoop], recorder: Recorder, metrics: Metrics
+    site: Site, loops: list[ServiceLoop], recorder: Recorder, metrics: Metrics, deeds: Deeds
 ) -> None:
     """Permits, history, metrics: nothing that a role change waits for."""
     leader_every, turn = 5, 0
     while True:
         await site.routes.renew()
         changes = [loop.progress.finished for loop in loops if loop.progress.finished]
+        services = [loop.hands.service for loop in loops]
+        deeds.looked(site.records, services)
+        deeds.alone(site.services[0].hands.orders, services)
         for change in changes:
+            deeds.moved(change)
             metrics.role_changed(change.service, change.kind, change.rule)
             for step in change.steps:
                 metrics.step_done(change.service, "TAKE_OVER", step.name, step.took_s)
@@ -173,7 +206,7 @@ async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], k
         await beat.rest(every_s)
 
 
-async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics) -> None:
+async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics, auditor: Auditor) -> None:
     """The API answers for as long as the daemon runs."""
     cluster = site.node.cluster
     source = DaemonStatus(
@@ -190,8 +223,10 @@ async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics) -> Non
             for database in service.databases
         },
         leader=lambda: site.leader,
+        audit=lambda: audit_view(auditor),
     )
-    app = build_app(source, metrics, _desk(site, loops))
+    desk = AuditedDesk(desk=_desk(site, loops), auditor=auditor)
+    app = build_app(source, metrics, desk, AuditAnswers(auditor=auditor, cluster=cluster))
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(site.node.site)

@@ -22,6 +22,7 @@ from controller.runtime.loop import ServiceLoop
 from controller.runtime.progress import evidence
 from controller.runtime.publish import service_report
 from controller.runtime.records import Records
+from controller.web.audit_schema import AuditView
 from controller.web.schema import (
     Apps,
     DatabaseView,
@@ -191,6 +192,7 @@ class DaemonStatus:
     site_kinds: Mapping[SiteName, SiteKind]
     database_kinds: Mapping[str, str]
     leader: Callable[[], str]
+    audit: Callable[[], AuditView]
 
     async def status(self) -> Status:
         """Everything this site knows now."""
@@ -203,6 +205,7 @@ class DaemonStatus:
             services=tuple(self._service(loop) for loop in self.loops),
             drains=drained(self.records),
             history=recorded(self.records, None, HISTORY_SHOWN),
+            audit=self.audit(),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
@@ -248,7 +251,7 @@ class DaemonStatus:
             ),
             guarantee=outlook.guarantee(view),
             paused=guards.pause_reason(view),
-            warnings=outlook.warnings(view),
+            warnings=(*outlook.warnings(view), *self.audit().alarms),
             open_change=self._open_change(loop, decision),
             request=None
             if view.request is None or closed(view.request.request)

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from controller.web.audit import add_audit
 from controller.web.metrics import CONTENT_TYPE, Metrics
 from controller.web.peer import who_asks
 from controller.web.schema import (
@@ -22,7 +23,7 @@ from controller.web.schema import (
     Verdict,
     explain,
 )
-from controller.web.source import Desk, NotAsked, Pulse, StatusSource
+from controller.web.source import AuditSource, Desk, NotAsked, Pulse, StatusSource
 
 ANSWER_DEADLINE_S: Final = 2.0
 HISTORY_LIMIT: Final = 1000
@@ -36,10 +37,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(
-    source: StatusSource, metrics: Metrics | None = None, desk: Desk | None = None
+    source: StatusSource,
+    metrics: Metrics | None = None,
+    desk: Desk | None = None,
+    audit: AuditSource | None = None,
 ) -> web.Application:
     """An application that answers for `source`; `metrics` is the one the daemon counts in. Without
-    a `desk` nothing can be asked here.
+    a `desk` nothing can be asked here, without `audit` its log is not shown.
     """
     app = web.Application(middlewares=[_bounded], client_max_size=4096)
     app[SOURCE] = source
@@ -51,6 +55,8 @@ def build_app(
     app.router.add_get("/api/v1/explain", _explain)
     app.router.add_get("/api/v1/history", _history)
     app.router.add_get("/api/v1/requests", _requests)
+    if audit is not None:
+        add_audit(app, audit)
     if desk is not None:
         app[DESK] = desk
         app.router.add_post("/api/v1/requests", _ask)
@@ -74,6 +80,8 @@ async def _bounded(request: web.Request, handler: Handler) -> web.StreamResponse
         return _error(405, f"{refused}: this API only reads, but for requests")
     except NotAsked as error:
         return _error(error.status, str(error))
+    except OSError as error:
+        return _error(503, f"{error.filename or 'a file'}: {error.strerror or error}")
 
 
 def _error(status: int, sentence: str) -> web.Response:

@@ -84,6 +84,13 @@ class Metrics:
 
     def _make_daemon_metrics(self) -> None:
         self._store_ok = self._gauge("store_ok", "1 when the store's majority answers.")
+        self._audit_ok = self._gauge(
+            "audit_ok", "1 while the audit log is written, whole and anchored as known.", "site"
+        )
+        self._audit_waiting = self._gauge(
+            "audit_waiting", "Entries of the audit log that are not written yet.", "site"
+        )
+        self._audit_seq = self._gauge("audit_entries", "Number of the newest entry.", "site")
         self._build = self._gauge("build_info", "Always 1.", "cluster", "site", "version")
         self._step = Histogram(
             "step_duration_seconds",
@@ -148,6 +155,10 @@ class Metrics:
         self._clear()
         self.store_ok(ok=status.store.ok)
         self._build.labels(status.cluster, status.site, status.version).set(1)
+        if status.audit is not None:
+            self._audit_ok.labels(status.site).set(status.audit.ok)
+            self._audit_waiting.labels(status.site).set(status.audit.waiting)
+            self._audit_seq.labels(status.site).set(status.audit.seq)
         for service in status.services:
             self._apply_service(service)
 

@@ -5,17 +5,12 @@ Format 1. Fields are only ever added; a reader ignores those it does not know, s
 """
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT: Final = 1
-
-
-class Answer(BaseModel):
-    """Frozen; unknown fields of a newer daemon are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
+from controller.web.answer import FORMAT, Answer
+from controller.web.audit_schema import AuditAnchors, AuditLog, AuditVerdict, AuditView
 
 
 class StoreView(Answer):
@@ -217,6 +212,7 @@ class Status(Answer):
     services: tuple[ServiceView, ...] = ()
     drains: tuple[RequestView, ...] = ()  # orders in force
     history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
+    audit: AuditView | None = None
 
 
 class SiteExplanation(Answer):
@@ -307,7 +303,10 @@ def _explain_service(service: ServiceView) -> ServiceExplanation:
 
 def json_schema() -> str:
     """The JSON schema of every answer and every body, as kept in docs/api/status.v1.json."""
-    answers: tuple[type[Answer], ...] = (Status, Explanation, History, RequestAnswer, Requests)
+    answers: tuple[type[Answer], ...] = (
+        *(Status, Explanation, History, RequestAnswer, Requests),
+        *(AuditLog, AuditAnchors, AuditVerdict),
+    )
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers
     }

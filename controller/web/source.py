@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from controller.web.audit_schema import AuditAnchors, AuditLog
 from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
 
 
@@ -52,3 +53,16 @@ class Desk(Protocol):
 
     async def decline(self, verdict: Verdict, who: str) -> RequestView:
         """The request, ended by `who`."""
+
+
+class AuditSource(Protocol):
+    """The audit log of a daemon, as far as it can be asked."""
+
+    async def entries(self, service: str | None, since: str, limit: int) -> AuditLog:
+        """The newest entries, the oldest of them first. Raises OSError."""
+
+    async def raw(self) -> bytes:
+        """The log, byte for byte, for whoever wants to verify it. Raises OSError."""
+
+    async def anchors(self) -> AuditAnchors:
+        """What this node and the store know of every chain. Raises OSError."""

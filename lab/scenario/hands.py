@@ -12,6 +12,7 @@ from lab.netns.lab import Lab
 from lab.netns.topology import Direction, Scope
 from lab.rehearsal.eyes import EDGE
 from lab.scenario.arguments import DATA_SITES, WITNESS
+from lab.scenario.audits import Audits
 from lab.scenario.matching import Phrase
 from lab.scenario.places import (
     ADDRESS,
@@ -45,10 +46,12 @@ class Hands:
     refusal: str = ""  # of the last thing asked, when it became no request at all
     newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
     settings: Settings = field(init=False)
+    audits: Audits = field(init=False)
     objection: str = ""  # to the last approval, decline or withdrawal
 
     def __post_init__(self) -> None:
         self.settings = Settings(self.lab)
+        self.audits = Audits(self.lab)
 
     async def mend(self) -> None:
         """Nothing is cut, frozen, switched off or paused any more."""
@@ -75,6 +78,7 @@ class Hands:
         for site in DATA_SITES:
             self.set_payments(site, up=True)
         await self.settings.restore()
+        await self.audits.restore()
         for orders in list(self.standing):
             await self.tricast(*self.standing.pop(orders))
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from lab.scenario.arguments import ARGUMENTS, Argument
 from lab.scenario.words import (
+    AUDIT,
     CONDITIONS,
     GIVENS,
     NETWORK,
@@ -21,6 +22,7 @@ PARTS: Final = (
     ("Links", "at, after, then", NETWORK),
     ("Processes and power", "at, after, then", PROCESSES),
     ("Disks", "at, after, then", STORAGE),
+    ("Audit logs", "at, after, then", AUDIT),
     ("Operators", "at, after, then", PEOPLE),
     ("Routes, clocks, the store, a database by hand", "at, after, then", OTHERS),
     ("What is looked at", "expect, never, finally", CONDITIONS),

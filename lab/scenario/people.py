@@ -14,6 +14,7 @@ from lab.scenario.matching import Phrase
 from lab.scenario.places import ADDRESS
 from lab.scenario.play import StageError
 from lab.scenario.settings import leased_wallet
+from lab.scenario.tampering import TAMPERING
 
 WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
 COLLEAGUE: Final = "daemon"  # an account that every node has
@@ -118,6 +119,21 @@ async def _correct(hands: Hands, phrase: Phrase) -> None:
     await hands.settings.restore(phrase.text("DC"))
 
 
+def _tamper(how: str) -> Act:
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        hands.audits.tamper(phrase.text("SITE"), how)
+
+    return act
+
+
+async def _audit_full(hands: Hands, phrase: Phrase) -> None:
+    await hands.audits.fill(phrase.text("SITE"))
+
+
+async def _audit_room(hands: Hands, phrase: Phrase) -> None:
+    await hands.audits.free(phrase.text("SITE"))
+
+
 # --- the store, a database by hand ---------------------------------------------------------------
 
 
@@ -211,6 +227,9 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "approve_other": _verdict("approve", "--plan", "another-plan"),
     "decline": _verdict("decline"),
     "withdraw": _verdict("decline", by="root"),
+    **{how: _tamper(how) for how in TAMPERING},
+    "audit_full": _audit_full,
+    "audit_room": _audit_room,
     "misconfigure": _misconfigure,
     "correct": _correct,
     "remember": _remember,

@@ -61,6 +61,7 @@ class LabStage:
             await self.crowd.start(self.lab, *CLIENTS, timeout_s=timeout_s)
         except LabError as error:
             raise StageError(f"it cannot begin: {error}") from error
+        self.hands.audits.begin()
         self._began = time.monotonic()
         self.sight.began_at = self.sight.acted_at = self._began
         self.sight.holders.clear()

@@ -255,6 +255,22 @@ async def _objected(sight: Sight, phrase: Phrase) -> Look:
     return Look(phrase.text("TEXT") in said, f"was told {said!r}")
 
 
+async def _audit_whole(sight: Sight, phrase: Phrase) -> Look:
+    return await sight.hands.audits.is_whole(phrase.text("SITE"))
+
+
+async def _audit_finds(sight: Sight, phrase: Phrase) -> Look:
+    return await sight.hands.audits.finds(phrase.text("SITE"), phrase.text("TEXT"))
+
+
+async def _audit_has(sight: Sight, phrase: Phrase) -> Look:
+    return sight.hands.audits.has(phrase.text("SITE"), phrase.text("TEXT"))
+
+
+async def _audit_waits(sight: Sight, phrase: Phrase) -> Look:
+    return sight.hands.audits.waits(await sight.eyes.status(phrase.text("SITE")))
+
+
 async def _runs(sight: Sight, phrase: Phrase) -> Look:
     node, name = program_at(phrase.text("PROGRAM"), phrase.text("SITE"))
     found = sight.lab.processes(node, name)
@@ -295,6 +311,10 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Awaitable[Look]]]] = {
     "waits": _of_newest("waits_for"),
     "why": _of_newest("state_why"),
     "objected": _objected,
+    "audit_whole": _audit_whole,
+    "audit_finds": _audit_finds,
+    "audit_has": _audit_has,
+    "audit_waits": _audit_waits,
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

@@ -184,6 +184,15 @@ STORAGE: Final = (
     ),
 )
 
+AUDIT: Final = (
+    _act("audit_cut", "cut audit log of SITE", "somebody removes its last two entries"),
+    _act("audit_edit", "edit audit log of SITE", "somebody changes what an entry of it says"),
+    _act("audit_delete", "delete from audit log of SITE", "somebody removes an entry of it"),
+    _act("audit_reorder", "reorder audit log of SITE", "somebody lets two entries change places"),
+    _act("audit_full", "fill disk of audit log at SITE", "no entry of it can be written any more"),
+    _act("audit_room", "free disk of audit log at SITE", "there is room again"),
+)
+
 PEOPLE: Final = (
     _act("pause", "pause SERVICE", "an operator freezes the automation of the service"),
     _act("resume", "resume SERVICE", "the operator lets it go on"),
@@ -283,7 +292,7 @@ OTHERS: Final = (
     ),
 )
 
-ACTS: Final = (*NETWORK, *PROCESSES, *STORAGE, *OTHERS, *PEOPLE)
+ACTS: Final = (*NETWORK, *PROCESSES, *STORAGE, *OTHERS, *AUDIT, *PEOPLE)
 
 CONDITIONS: Final = (
     _condition(
@@ -332,6 +341,20 @@ CONDITIONS: Final = (
         "objected",
         "operator is refused because TEXT",
         "what was said to the last approval, decline or withdrawal",
+    ),
+    _condition("audit_whole", "audit log of SITE is whole", "`tricast audit verify` says so"),
+    _condition(
+        "audit_finds",
+        "audit verify at SITE finds TEXT",
+        "the first bad entry that it names is the one that was touched, and it says these words",
+    ),
+    _condition(
+        "audit_has", "audit log of SITE has TEXT", "an entry since the start has these words"
+    ),
+    _condition(
+        "audit_waits",
+        "audit log of SITE waits for room",
+        "entries wait in its daemon's memory, and an alarm says so",
     ),
     _condition("runs", "PROGRAM runs at SITE", "its process is there"),
     _condition("lands", "CLIENT lands at DC", "the client's packets end at its app servers"),

@@ -73,7 +73,7 @@ class SimStage:
         holders = {g.text("SERVICE"): g.text("DC") for g in scenario.givens if g.key == "holds"}
         self.world = World(self.seed, shape(holders), (*self.checkers, self.chronicle))
         self.acts = Acts(self.world, self._run)
-        self.sight = Sight(self.world, self.chronicle)
+        self.sight = Sight(self.world, self.chronicle, self.acts.audits)
         for phrase in scenario.givens:
             self._given(phrase)
         self._until_whole(BEGIN_WITHIN_S)

@@ -9,6 +9,7 @@ from lab.scenario.arguments import RUNS_AT, SITES, WITNESS
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
 from tests.sim.keeper import Keeper
+from tests.sim.scenario_audit import Audits
 from tests.sim.world import World
 
 LOOK_S: Final = 0.002  # how often somebody looks whether a step is reached
@@ -38,6 +39,10 @@ class Acts:
     paused: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
     misconfigured: set[str] = field(default_factory=set)
+    audits: Audits = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.audits = Audits(self.world)
 
     def cut(self, *owners: str, make: Callable[[World], None]) -> None:
         """It is in force until one of its owners is healed."""
@@ -69,6 +74,7 @@ class Acts:
             self.configure(site, right=True)
         self.world.without_payments.clear()
         self.world.heal_everything()
+        self.audits.mend()
 
     def configure(self, site: str, *, right: bool) -> None:
         """The controller is restarted, with the wallet's true terms or with others."""

@@ -8,6 +8,7 @@ from controller.core.model import EpochRecord
 from controller.core.requests import Kind
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
+from lab.scenario.tampering import TAMPERING
 from tests.sim.asking import COLLEAGUE, OPERATOR
 from tests.sim.scenario_acts import LINKS_AND_PROCESSES, Act, Acts
 
@@ -86,6 +87,20 @@ def _verdict(do: str, *more: str) -> Act:
     return act
 
 
+def _tamper(how: str) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        acts.audits.tamper(phrase.text("SITE"), how)
+
+    return act
+
+
+def _audit_disk(*, full: bool) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        acts.audits.fill(phrase.text("SITE"), full=full)
+
+    return act
+
+
 def _order(do: str) -> Act:
     def act(acts: Acts, phrase: Phrase) -> None:
         getattr(acts.world, do)(phrase.text("DC"))
@@ -128,6 +143,9 @@ ACTS: Final[Mapping[str, Act]] = {
     "approve_other": _verdict("approve", COLLEAGUE, "another plan"),
     "decline": _verdict("decline"),
     "withdraw": _verdict("withdraw"),
+    **{how: _tamper(how) for how in TAMPERING},
+    "audit_full": _audit_disk(full=True),
+    "audit_room": _audit_disk(full=False),
     "misconfigure": _misconfigure,
     "correct": _correct,
     "drain": _drain,

@@ -17,6 +17,7 @@ from tests.sim.checkers.healing import Heals
 from tests.sim.daemon import ServiceLoop
 from tests.sim.network import Traffic
 from tests.sim.scenario_acts import PROGRAM
+from tests.sim.scenario_audit import Audits
 from tests.sim.world import World
 
 SILENT: Final = Look(true=False, seen="its daemon says nothing")
@@ -83,6 +84,7 @@ class Sight:
 
     world: World
     chronicle: Chronicle
+    audits: Audits
     began_at: float = 0.0
     acted_at: float = 0.0
     ended_at: float = float("inf")  # when the clients were stopped
@@ -358,6 +360,15 @@ def _runs(sight: Sight, phrase: Phrase) -> Look:
     return Look(process is not None and process.alive, f"{name} is {process and process.alive}")
 
 
+def _audit(what: str, *arguments: str) -> Callable[[Sight, Phrase], Look]:
+    def look(sight: Sight, phrase: Phrase) -> Look:
+        said = [phrase.text(name) for name in ("SITE", *arguments)]
+        found: Look = getattr(sight.audits, what)(*said)
+        return found
+
+    return look
+
+
 def _lost(sight: Sight, _: Phrase) -> Look:
     missing = sight.lost()
     return Look(bool(missing), f"missing: {missing[:5] or 'none'}")
@@ -393,6 +404,10 @@ CONDITIONS: Final[Mapping[str, Callable[[Sight, Phrase], Look]]] = {
     "waits": _waits,
     "why": _why,
     "objected": _objected,
+    "audit_whole": _audit("is_whole"),
+    "audit_finds": _audit("finds", "TEXT"),
+    "audit_has": _audit("has", "TEXT"),
+    "audit_waits": _audit("waits"),
     "runs": _runs,
     "lands": _lands,
     "lost": _lost,

@@ -23,7 +23,7 @@ from controller.web.schema import (
     StoreView,
 )
 from controller.web.serve import serve
-from controller.web.source import Desk, Pulse
+from controller.web.source import AuditSource, Desk, Pulse
 
 PRIMARY = DatabaseView(
     name="ledger", kind="postgres", liveness="running", writable=True, epoch=7,
@@ -173,14 +173,16 @@ class Told:
 
 
 @contextmanager
-def daemon(source: Told, socket: Path, desk: Desk | None = None) -> Iterator[int]:
+def daemon(
+    source: Told, socket: Path, desk: Desk | None = None, audit: AuditSource | None = None
+) -> Iterator[int]:
     """A daemon's web room in a thread, for clients that block. Yields the TCP port."""
     started, failed = Event(), list[BaseException]()
     box: dict[str, object] = {}
 
     async def live() -> None:
         stop = asyncio.Event()
-        app = build_app(source, Metrics(), desk)
+        app = build_app(source, Metrics(), desk, audit)
         async with serve(app, socket, "127.0.0.1", 0) as port:
             box.update(loop=asyncio.get_running_loop(), stop=stop, port=port)
             started.set()
