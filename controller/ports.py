@@ -273,6 +273,21 @@ class Firewall(Protocol):
         """Exactly these flows are rejected, forwarded or local."""
 
 
+class Strays(Protocol):
+    """TCP connections to the service addresses of which this host has not seen the beginning."""
+
+    ready: bool  # this host knows them for what they are
+
+    async def prepare(self) -> None:
+        """It does from now on, and none is sent anywhere."""
+
+    def sends_to(self, addresses: frozenset[str]) -> SiteName | None:
+        """To whose edge those of `addresses` go now; None when nowhere."""
+
+    async def send(self, addresses: frozenset[str], site: SiteName | None) -> None:
+        """They go to the edge of `site`, for a bounded time; nowhere when None."""
+
+
 class Addresses(Protocol):
     """The service addresses of this host, and its links."""
 

@@ -8,6 +8,7 @@ import structlog
 
 from controller.core.model import (
     DatabaseName,
+    Epoch,
     Instant,
     Role,
     ServiceName,
@@ -65,6 +66,7 @@ class KeeperLoop:
     error: str = ""
     restraint: Restraint = field(default_factory=lambda: Restraint(LONGEST_REST_S))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _attempt: tuple[Epoch, asyncio.Timeout] | None = None  # to follow the holder of that epoch
 
     async def run(self) -> None:
         """Turns for ever."""
@@ -133,9 +135,32 @@ class KeeperLoop:
                 await self.port.seal(epoch, self.seal_s)
             case FollowHolder(upstream=upstream, epoch=epoch):
                 await self._fence()
-                await self.port.follow(upstream, epoch, self.seal_s)
+                await self._follow(upstream, epoch)
             case None:
                 pass
+
+    async def _follow(self, upstream: SiteName, epoch: Epoch) -> None:
+        """It receives, or the attempt failed, or was given up for a newer epoch."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._attempt = (epoch, limit)
+                await self.port.follow(upstream, epoch, self.seal_s)
+        except TimeoutError:
+            log.info("keeper", database=self.database, given_up=f"following {upstream} of {epoch}")
+        finally:
+            self._attempt = None
+
+    def news(self) -> None:
+        """The store says something new. An attempt to follow the holder of an older epoch is given
+        up: the seal that a takeover waits for must not wait for a holder that does not answer.
+        """
+        self.wake.set()
+        record = self.records.epochs.get(self.service)
+        if self._attempt is None or record is None:
+            return
+        epoch, limit = self._attempt
+        if record.epoch > epoch:
+            limit.reschedule(asyncio.get_running_loop().time())
 
     async def _prune(self) -> None:
         """Now and then, what no site can need any more is gone."""

@@ -72,6 +72,7 @@ class PostgresKeeper:
         self._scanned_at = float("-inf")
         self._damage: list[str] = []
         self._trouble = ""
+        self._asking: asyncio.Timeout | None = None  # a primary that may never answer
 
     async def observe(self, deadline_s: float) -> VoterState:
         """One look, of what `run` last saw."""
@@ -100,6 +101,8 @@ class PostgresKeeper:
         """Receives from nobody; the true end of its log."""
         deadline = _now() + deadline_s
         self._wanted, self._trouble = None, ""
+        if self._asking is not None:
+            self._asking.reschedule(_now())
         async with self._turn:
             await self._receiver.kill(deadline)
             await self._scan()
@@ -221,7 +224,7 @@ class PostgresKeeper:
             "keepalives_count": "3",
             "tcp_user_timeout": "5000",
         }
-        ancestry = await self._ancestry_of(wanted, target, deadline)
+        ancestry = await self._asked(wanted, target, deadline)
         try:
             self._files.make_ready(wanted.epoch, ancestry, self._end)
             self._write_password()
@@ -238,6 +241,19 @@ class PostgresKeeper:
         except OSError as error:
             full = "the disk is full: " if error.errno == errno.ENOSPC else ""
             raise Refused(f"{full}cannot make the log ready: {error.strerror}") from None
+
+    async def _asked(
+        self, wanted: Following, target: Mapping[str, str], deadline: float
+    ) -> wal.Ancestry:
+        """Its ancestry, unless a seal comes first."""
+        try:
+            async with asyncio.timeout(None) as self._asking:
+                return await self._ancestry_of(wanted, target, deadline)
+        except TimeoutError:
+            name = self._spec.database
+            raise Refused(f"{name}: sealed before {wanted.upstream} answered") from None
+        finally:
+            self._asking = None
 
     async def _ancestry_of(
         self, wanted: Following, target: Mapping[str, str], deadline: float

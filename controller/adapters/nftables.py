@@ -35,7 +35,7 @@ class Nftables:
             if flows == self._standing and now < self._set_at + REFRESH_S:
                 return
             self._standing = None
-            await _run_nft(script)
+            await run_nft(script)
             self._standing, self._set_at = flows, now
 
 
@@ -79,7 +79,8 @@ def _element(flow: Flow, version: int) -> str:
     return f"{source} . {destination} . {flow.port}" if source.version == version else ""
 
 
-async def _run_nft(script: str) -> None:
+async def run_nft(script: str) -> None:
+    """The kernel has taken `script`, as one transaction."""
     try:
         process = await asyncio.create_subprocess_exec(
             "nft",

@@ -75,6 +75,12 @@ def bounds(timings: Timings, store_deadline_s: float) -> tuple[Bound, ...]:
             why="else a hand-over is taken back while requests under way still end",
         ),
         Bound(
+            key="linger_s",
+            formula="hand_over_s",
+            limit_s=t.hand_over_s,
+            why="else connections at the old edge are reset before the move is over",
+        ),
+        Bound(
             key="promote_deadline_s",
             formula="observe_deadline_s",
             limit_s=t.observe_deadline_s,

@@ -99,6 +99,24 @@ def _check_sites(cluster: Cluster, findings: Findings) -> None:
         if name not in cluster.data_sites:
             _unknown_site(cluster, findings, ("haproxy", "alive_url", name), str(name))
 
+    _check_strays(cluster, findings)
+
+
+def _check_strays(cluster: Cluster, findings: Findings) -> None:
+    """Each data site is reached in each address family of the services."""
+    if cluster.strays is None:
+        return
+    at: Path = ("strays", "via")
+    for name in cluster.strays.via:
+        if name not in cluster.data_sites:
+            _unknown_site(cluster, findings, (*at, name), str(name))
+    wanted = {ip_address(a).version for service in cluster.services for a in service.addresses}
+    for name in cluster.data_sites:
+        ways = cluster.strays.via.get(name, ())
+        for version in sorted(wanted - {ip_address(way).version for way in ways}):
+            found = ", ".join(ways) or None
+            findings.add((*at, name), found, f"must have an IPv{version} address as well")
+
 
 def _unknown_site(cluster: Cluster, findings: Findings, path: Path, name: str) -> None:
     findings.add(path, name, f"must be one of the data sites: {', '.join(cluster.data_sites)}")

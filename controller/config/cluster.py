@@ -91,6 +91,13 @@ class AddressesConf(Record):
     device: str = Field(default="lo", pattern=r"^[A-Za-z0-9_.-]{1,15}$")
 
 
+class StraysConf(Record):
+    """The operator's own routing between the edges, for connections that outlive a planned move."""
+
+    interface: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,15}\*?$")
+    via: dict[SiteKey, tuple[Address, ...]]
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -131,6 +138,7 @@ class Cluster(Record):
     bgp: Routes = Routes()
     haproxy: HaproxyConf = HaproxyConf()
     addresses: AddressesConf = AddressesConf()
+    strays: StraysConf | None = None
     services: tuple[Service, ...] = Field(min_length=1)
 
     @property

@@ -33,6 +33,7 @@ class Timings(Record):
     yield_grace_s: Seconds = 2.0
     hand_over_s: Seconds = 1.5
     drain_s: Seconds = 0.5
+    linger_s: Seconds = 15.0
     withdraw_after_s: Seconds = 60.0
     commit_stale_s: Seconds = 1.0
     probe_s: Seconds = 0.2

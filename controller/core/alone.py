@@ -7,12 +7,13 @@ says so, and the order is refused where anything less would do.
 """
 
 from controller.core import asked, copies, guards, troubles
-from controller.core.intents import CommitAlone, EndAlone, Intent
+from controller.core.intents import CommitAlone, Intent
 from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, Epoch, EpochRecord, SiteName
 from controller.core.quorum import voters_of
 from controller.core.raising import next_epoch
 from controller.core.requests import Request
+from controller.core.sequences import end_order, order_ended
 from controller.core.view import View
 
 GAP = 10  # below an assumed epoch: numbers that the others may use meanwhile
@@ -111,15 +112,7 @@ def _guard(view: View, state: DatabaseState) -> Intent:
     return CommitAlone(database=state.name, alone=False)
 
 
-def _order_ended(view: View) -> bool:
-    return view.alone is None
-
-
-def _end_order(view: View) -> Intent:
-    return EndAlone()
-
-
 NO_LONGER_ALONE: tuple[AnyStep, ...] = (
     DatabaseStep(name="guarded", goal=_guarded, apply=_guard),
-    Step(name="order_ended", goal=_order_ended, apply=_end_order, needs=("guarded",)),
+    Step(name="order_ended", goal=order_ended, apply=end_order, needs=("guarded",)),
 )

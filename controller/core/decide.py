@@ -5,10 +5,18 @@ Pure: the same view gives the same decision. The last rule fits everything.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from bgp.policy import Stance
-from controller.core import asked, troubles
-from controller.core.intents import Announce, Direct, HoldTraffic, Intent, lane
+from controller.core import asked, strays, troubles
+from controller.core.intents import (
+    Announce,
+    Direct,
+    ForwardStrays,
+    HoldTraffic,
+    Intent,
+    lane,
+)
 from controller.core.ladder import Rung, climb
 from controller.core.model import Role, SiteName
 from controller.core.reason import Reason
@@ -16,6 +24,8 @@ from controller.core.rule import Guard, Rule
 from controller.core.rules import RULES
 from controller.core.view import View
 from controller.core.wants import HOLD, KEEP, Keep
+
+Row: TypeAlias = tuple[Rule, tuple[tuple[Guard, int], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +63,8 @@ def decide(view: View) -> Decision:
         wanted.append(Direct(site=traffic))
     if stance is not None and _announce_due(view, stance):
         wanted.append(Announce(stance=stance, epoch=view.own.promised))
+    if view.own.can_forward and view.own.strays_to != (edge := strays.other_edge(view)):
+        wanted.append(ForwardStrays(site=edge))
     if (settled := asked.settlement(view)) is not None:
         wanted.append(settled)
     because = troubles.ineligible_reasons(view) + troubles.service_reasons(view)
@@ -73,17 +85,39 @@ def decide(view: View) -> Decision:
     )
 
 
+def _with_leaps(rules: tuple[Rule, ...]) -> tuple[Row, ...]:
+    """Each row with its guards, and for each guard the next row that does not ask it."""
+    return tuple(
+        (rule, tuple((guard, _beyond(rules, number, guard)) for guard in rule.when))
+        for number, rule in enumerate(rules)
+    )
+
+
+def _beyond(rules: tuple[Rule, ...], number: int, guard: Guard) -> int:
+    while guard in rules[number].when:
+        number += 1
+    return number
+
+
+ROWS: Final = _with_leaps(RULES)  # the last rule has no guard
+
+
 def _first_that_fits(view: View) -> Rule:
-    """The first rule whose guards all hold. Many rules share a guard: each is asked once."""
+    """The first rule whose guards all hold.
+
+    Many rules share a guard: each is asked once, and one that does not hold rules out at one go
+    all the rows in succession that ask it.
+    """
     known: dict[Guard, bool] = {}
-    rules = iter(RULES)  # the last one fits everything
+    number = 0
     while True:
-        rule = next(rules)
-        for guard in rule.when:
+        rule, guards = ROWS[number]
+        for guard, beyond in guards:
             held = known.get(guard)
             if held is None:
                 held = known[guard] = guard(view)
             if not held:
+                number = beyond
                 break
         else:
             return rule

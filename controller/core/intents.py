@@ -132,6 +132,15 @@ class HoldTraffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardStrays:
+    """Packets of TCP connections to the service that are unknown on this host go on to the edge of
+    `site`; with None they are answered with a reset.
+    """
+
+    site: SiteName | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitAlone:
     """Whether commits of this primary are acknowledged without any other voter."""
 
@@ -200,6 +209,7 @@ Intent: TypeAlias = (
     | Follow
     | Direct
     | HoldTraffic
+    | ForwardStrays
     | CommitAlone
     | SettleRequest
     | AskSwitchover
@@ -214,6 +224,7 @@ PROMISE_LANE = "promise"
 TRAFFIC_LANE = "traffic"
 ROUTES_LANE = "routes"
 ADDRESS_LANE = "addresses"
+STRAYS_LANE = "strays"
 FENCE_LANE = "fence"
 REQUEST_LANE = "request"
 ORDER_LANE = "order"
@@ -244,6 +255,7 @@ _LANES: Final[dict[type, str]] = {
     Announce: ROUTES_LANE,
     FenceOthers: FENCE_LANE,
     AssumeAddresses: ADDRESS_LANE,
+    ForwardStrays: STRAYS_LANE,
 }
 
 

@@ -58,7 +58,7 @@ def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
             ready = not reached and all(whole[need] for need in step.needs)
             intent = step.apply(view) if ready else None
             whole[step.name] = reached
-            rungs.append(_rung(step.name, None, intent, done=reached))
+            rungs.append(_done(step.name, None) if reached else _rung(step.name, None, intent))
             continue
         for state in view.own.databases:
             reached = step.goal(view, state)
@@ -66,14 +66,13 @@ def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
             if not reached and _ready(step, state.name, done, whole):
                 intent = step.apply(view, state)
             done[(step.name, state.name)] = reached
-            rungs.append(_rung(step.name, state.name, intent, done=reached))
+            name = state.name
+            rungs.append(_done(step.name, name) if reached else _rung(step.name, name, intent))
         whole[step.name] = all(done[(step.name, state.name)] for state in view.own.databases)
     return tuple(rungs)
 
 
-def _rung(step: str, database: DatabaseName | None, intent: Intent | None, *, done: bool) -> Rung:
-    if done:
-        return _done(step, database)
+def _rung(step: str, database: DatabaseName | None, intent: Intent | None) -> Rung:
     return Rung(step=step, database=database, done=False, intent=intent)
 
 

@@ -9,6 +9,7 @@ from controller.core.intents import (
     CatchUp,
     CloseDatabase,
     CommitAlone,
+    EndAlone,
     FenceOthers,
     Follow,
     Intent,
@@ -215,17 +216,27 @@ TAKE_OVER: tuple[AnyStep, ...] = (
 
 
 def _close_deposed(view: View, state: DatabaseState) -> Intent | None:
-    """At once; after a hand-over, with the gate closed, not before the other site had the first
-    moments to itself: a restart here would only slow it down.
+    """At once; after a hand-over, with the gate closed, not before the other site has had its time:
+    nothing is acknowledged here, and a restart would only slow it down.
     """
-    young = view.record_unchanged_s < view.spec.timings.hand_over_s / 4
+    young = view.record_unchanged_s < view.spec.timings.hand_over_s
     if young and not state.gate_open and guards.handed_over(view):
-        return None if not guards.holder_opened(view) else _close(view, state)
+        return None
     return _close(view, state)
 
 
 def _not_writable(view: View, state: DatabaseState) -> bool:
     return not state.writable and not state.gate_open
+
+
+def order_ended(view: View) -> bool:
+    """No order to serve alone is in force here."""
+    return view.alone is None
+
+
+def end_order(view: View) -> Intent:
+    """It was for an epoch of this site: under a newer one of another it must not live again."""
+    return EndAlone()
 
 
 def _honest(view: View, state: DatabaseState) -> bool:
@@ -297,6 +308,7 @@ STEP_DOWN: tuple[AnyStep, ...] = (
 REJOIN: tuple[AnyStep, ...] = (
     DatabaseStep(name="honest", goal=_honest, apply=_rewind),
     Step(name="promised", goal=_epoch_promised, apply=_promise),
+    Step(name="order_ended", goal=order_ended, apply=end_order, needs=("promised",)),
     Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
     DatabaseStep(name="started", goal=_started, apply=_start_again, needs=("promised",)),
     DatabaseStep(

@@ -13,6 +13,7 @@ from controller.core.view import View
 
 RESTARTED_PATIENCE_S = 0.2
 UNSEEN_PATIENCE_S = 0.5
+TELLING_S = 1.0  # what a site has found is decided there, put into the store and read, by then
 UNPROVEN_PATIENCE_S = 2.0  # no write of ours yet: a controller that has just started may be slow
 OTHER_TERMS = "sites, databases or durability of the service differ"
 
@@ -85,15 +86,15 @@ def failing_links(view: View) -> tuple[str, ...]:
 def _failing(view: View) -> list[Trouble]:
     """Failing links, where another data site has only some of them: else moving would not help.
 
-    Borne until the other site has had the time to find the same.
+    Borne until the other site has had the time to find the same, and to tell it.
     """
-    if not healthier_elsewhere(view):
+    if not view.own.failing or not healthier_elsewhere(view):
         return []
     return [
         Trouble(
             kind=f"link:{found.link}",
             text=f"{found.link}: {found.detail}",
-            patience_s=found.settles_s,
+            patience_s=found.settles_s + TELLING_S,
         )
         for found in view.own.failing
         if not found.shared

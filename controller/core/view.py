@@ -38,6 +38,7 @@ class Timings:
     hand_over_s: float = 1.5  # a hand-over that is not through by then is taken back
     drain_s: float = 0.5  # of it, for requests under way to end
     hold_s: float = 5.0  # traffic is held no longer; each request waits less, as its gate says
+    linger_s: float = 15.0  # after a planned move, connections at the other edge live on so long
     withdraw_after_s: float = 60.0  # a drained site keeps its least preferred routes so long
 
 
@@ -79,6 +80,8 @@ class OwnSide:
     sessions_up: int = 0
     sessions_total: int = 0
     addresses_missing: bool = False
+    can_forward: bool = False  # this host can send packets of strays on to another edge
+    strays_to: SiteName | None = None  # and sends them to this one's
     canary_age_s: float = FOREVER_S  # last success through the service address, under `promised`
     lease_left_s: float = 0.0  # durability lease: this site's own authority, monotonic
     failing: tuple[FailingLink, ...] = ()  # debounced verdicts of the local health chain

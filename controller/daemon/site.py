@@ -9,6 +9,7 @@ from pathlib import Path
 from controller.adapters.haproxy import Haproxy
 from controller.adapters.netlink import Netlink
 from controller.adapters.nftables import Nftables
+from controller.adapters.nftables_strays import NftablesStrays
 from controller.adapters.probe import build_probe
 from controller.adapters.probe_look import ProbeSpec
 from controller.adapters.speaker import Speaker
@@ -36,10 +37,12 @@ from controller.daemon.wiring import (
 from controller.ports import (
     AnnouncerState,
     BackendState,
+    Clock,
     Database,
     Flow,
     PortError,
     Prober,
+    Strays,
 )
 from controller.runtime.act import Deadlines, Hands
 from controller.runtime.loop import Pace, ServiceLoop
@@ -92,6 +95,7 @@ class Site:
     records: Records
     routes: Routes
     services: tuple[ServiceParts, ...]
+    strays: Strays | None = None
     leader: str = ""
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -139,6 +143,7 @@ def build_site(
         ),
         netlink=Netlink(cluster.addresses.device),
         firewall=SharedFirewall(Nftables()),
+        strays=_strays(cluster, node.clock),
         tasks=tasks,
     )
     site = Site(
@@ -146,6 +151,7 @@ def build_site(
         records=records,
         routes=routes,
         services=tuple(shared.service(service) for service in cluster.services),
+        strays=shared.strays,
     )
     for service in site.services:
         for database in service.hands.databases.values():
@@ -167,6 +173,7 @@ class _Shared:
     balancer: Haproxy
     netlink: Netlink
     firewall: SharedFirewall
+    strays: Strays | None
     tasks: asyncio.TaskGroup
     _balancer_look: Sampled[Mapping[str, BackendState] | None] | None = None
     _announcer_look: Sampled[AnnouncerState | None] | None = None
@@ -200,6 +207,7 @@ class _Shared:
             records=self.records,
             promises=self.promises,
             orders=self.orders,
+            strays=self.strays,
         )
         assert len(apps) == len(conf.apps_of(me))
         return ServiceParts(
@@ -250,6 +258,7 @@ class _Shared:
             ),
             flap_window_s=timings.flap_window_s,
             lease_s=timings.lease_s,
+            strays=self.strays,
         )
 
     def _database_looks(
@@ -329,6 +338,20 @@ class _Shared:
                 slowest_s = every_s + (link.timeout_s or timings.probe_timeout_s)
                 verdicts[key] = Verdict(rise=link.rise, fall=link.fall, every_s=slowest_s)
         return probes, verdicts
+
+
+def _strays(cluster: Cluster, clock: Clock) -> NftablesStrays | None:
+    """What forwards strays, where the operator has laid a way for them."""
+    if cluster.strays is None:
+        return None
+    addresses = (address for service in cluster.services for address in service.addresses)
+    return NftablesStrays(
+        addresses=frozenset(str(address) for address in addresses),
+        interface=cluster.strays.interface,
+        via=cluster.strays.via,
+        longest_s=2 * cluster.timings.linger_s,
+        clock=clock,
+    )
 
 
 def _flows(conf: Service, me: SiteName, other: SiteName) -> frozenset[Flow]:

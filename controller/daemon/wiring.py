@@ -98,6 +98,7 @@ def service_spec(cluster: Cluster, service: Service) -> ServiceSpec:
             yield_grace_s=timings.yield_grace_s,
             hand_over_s=timings.hand_over_s,
             drain_s=timings.drain_s,
+            linger_s=timings.linger_s,
             withdraw_after_s=timings.withdraw_after_s,
         ),
     )

@@ -17,6 +17,7 @@ from controller.core.intents import (
     EndAlone,
     FenceOthers,
     Follow,
+    ForwardStrays,
     HoldTraffic,
     Intent,
     Promise,
@@ -50,6 +51,7 @@ from controller.ports import (
     LoadBalancer,
     PortError,
     Store,
+    Strays,
     TimedOut,
 )
 from controller.runtime.orders import Orders
@@ -116,6 +118,7 @@ class Hands:
     deadlines: Deadlines
     flap_window_s: float
     lease_s: float
+    strays: Strays | None = None
     fences: Mapping[str, Fence] = field(default_factory=dict)  # by what they close, for humans
     fenced: Epoch = Epoch(0)
     remembered: Epoch = Epoch(0)  # the last change that is marked for the flap window
@@ -157,6 +160,9 @@ class Hands:
                 await self.routes.announce(self.service, stance, epoch)
             case FenceOthers(epoch=epoch):
                 return await self._fence_others(epoch)
+            case ForwardStrays(site=site):
+                assert self.strays is not None
+                await self.strays.send(self.service_addresses, site)
             case AssumeAddresses():
                 await self.addresses.ensure(self.service_addresses)
             case StartDatabase(database=name):

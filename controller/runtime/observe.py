@@ -20,7 +20,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.view import OtherSite, OwnSide, ServiceSpec, View
-from controller.ports import AnnouncerState, BackendState, Clock
+from controller.ports import AnnouncerState, BackendState, Clock, Strays
 from controller.runtime.hearing import Hearing
 from controller.runtime.orders import Order, Orders
 from controller.runtime.promises import Promises
@@ -80,6 +80,7 @@ class Observer:
     records: Records
     promises: Promises
     orders: Orders
+    strays: Strays | None = None
     proofs: Proofs = field(default_factory=Proofs)
     dirty: dict[str, Instant] = field(default_factory=dict)  # by lane: older looks are no good
     troubles_since: dict[str, Instant] = field(default_factory=dict)
@@ -205,6 +206,8 @@ class Observer:
             sessions_up=0 if announcer is None else sum(announcer.sessions.values()),
             sessions_total=0 if announcer is None else len(announcer.sessions),
             addresses_missing=bool(self.looks.missing_addresses.value & self.addresses),
+            can_forward=self.strays is not None and self.strays.ready,
+            strays_to=None if self.strays is None else self.strays.sends_to(self.addresses),
             canary_age_s=now - canary[1] if canary and canary[0] == promised else FOREVER_S,
             lease_left_s=self.lease_until - now,
             failing=(*self._failing("site"), *self._failing("shared")),

@@ -30,8 +30,8 @@ from controller.ports import Clock, PortError, Store
 from controller.runtime.records import Records
 
 
-def service_report(view: View, decision: Decision) -> ServiceReport:
-    """What this site says of itself and one service."""
+def service_report(view: View, decision: Decision, *, warned: bool = True) -> ServiceReport:
+    """What this site says of itself and one service; the warnings are for people."""
     return ServiceReport(
         service=view.spec.name,
         role=decision.role,
@@ -39,7 +39,7 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
         stance=view.own.stance,
         rule=decision.rule,
         reason=decision.reason.value,
-        healthy=not troubles.troubles(view) and not troubles.failing_links(view),
+        healthy=not view.own.trouble_s and not troubles.failing_links(view),
         eligible=decision.eligible,
         not_eligible_because=decision.not_eligible_because,
         yielding=decision.yielding,
@@ -54,7 +54,7 @@ def service_report(view: View, decision: Decision) -> ServiceReport:
             for state in view.own.databases
         ),
         seen={site: other.seen for site, other in view.others.items()},
-        warnings=outlook.warnings(view)[:20],
+        warnings=outlook.warnings(view)[:20] if warned else (),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +134,30 @@ async def test_only_the_primary_of_its_epoch_is_followed() -> None:
         w.dc1.signal(signal.SIGKILL)
         with pytest.raises(PortError):
             await w.keeper.follow(DC1, Epoch(2), 5)
+
+
+async def test_a_seal_does_not_wait_for_a_primary_that_does_not_answer() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.keeper.seal(Epoch(2), 5)
+        w.dc1.signal(signal.SIGSTOP)
+        began = now()
+        async with asyncio.TaskGroup() as group:
+            attempt = group.create_task(refusal(w.keeper.follow(DC1, Epoch(2), 5)))
+            await asyncio.sleep(0.2)
+            assert not attempt.done()
+            await w.keeper.seal(Epoch(3), 5)
+        assert now() - began < 2.0
+        assert "sealed before dc1 answered" in attempt.result()
+        assert (await w.keeper.observe(1)).sealed
+        w.dc1.signal(signal.SIGCONT)
+
+
+async def refusal(attempt: Coroutine[None, None, None]) -> str:
+    """Why it was refused."""
+    with pytest.raises(Refused) as refused:
+        await attempt
+    return str(refused.value)
 
 
 async def test_it_is_started_again_when_it_ends() -> None:

@@ -13,6 +13,7 @@ from controller.core.intents import (
     CatchUp,
     CloseDatabase,
     CommitAlone,
+    EndAlone,
     FenceOthers,
     Follow,
     Intent,
@@ -112,6 +113,7 @@ def banned(view: View) -> View:
 
 
 WAITING = None
+ORDER = wish(Kind.FORCE_SINGLE, target="dc2", state=State.RUNNING, reason="both burnt down")
 NOT_ASKED = None
 
 GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
@@ -376,6 +378,8 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         Follow(database=LEDGER, upstream=DC1, epoch=Epoch(2), quarantine=False),
     ),
     ("REJOIN", "voting", banned(state(dc2_view(), quarantined=True)), False, WAITING),
+    ("REJOIN", "order_ended", dc2_view(), True, EndAlone()),
+    ("REJOIN", "order_ended", replace(dc2_view(), alone=ORDER), False, EndAlone()),
     ("REJOIN", "forwarding", dc2_view(), True, WAITING),
     ("REJOIN", "forwarding", dc2_view(directed="dc2"), False, WAITING),
     ("REJOIN", "forwarding", replace(dc2_view(), record=None), False, WAITING),
@@ -419,6 +423,7 @@ def test_the_ladders_are_these() -> None:
     assert [(step.name, step.needs) for step in REJOIN] == [
         ("honest", ()),
         ("promised", ()),
+        ("order_ended", ("promised",)),
         ("addressed", ()),
         ("started", ("promised",)),
         ("sealed", ("promised", "started")),

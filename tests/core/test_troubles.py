@@ -49,8 +49,8 @@ PARTED = Trouble(
 
 PAYMENTS = FailingLink(link="payments", detail="refused", settles_s=3.6)
 NAMES = FailingLink(link="names", detail="timed out", settles_s=2.0)
-UNPAID = Trouble(kind="link:payments", text="payments: refused", patience_s=3.6)
-NAMELESS = Trouble(kind="link:names", text="names: timed out", patience_s=2.0)
+UNPAID = Trouble(kind="link:payments", text="payments: refused", patience_s=4.6)
+NAMELESS = Trouble(kind="link:names", text="names: timed out", patience_s=3.0)
 
 
 def elsewhere(*failing: str) -> View:

@@ -15,6 +15,7 @@ from pathlib import Path
 from controller.core.decide import decide
 from tests.sim.draw import drawn
 from tests.sim.history import play
+from tests.sim.soak import collect_by_hand
 from tests.sim.world import World
 
 OUT = Path("build/bench/sim.json")
@@ -53,6 +54,7 @@ def machine() -> dict[str, object]:
 def measure(count: int) -> dict[str, object]:
     """So many histories, one after the other."""
     play(drawn(0))  # imports, caches
+    collect_by_hand()
     lengths: list[float] = []
     faults = events = violations = 0
     began = time.process_time()
@@ -62,8 +64,7 @@ def measure(count: int) -> dict[str, object]:
         faults += told.faults
         events += len(told.events)
         violations += told.violation is not None
-        if number % 20 == 0:
-            gc.collect()
+        gc.collect()
     took = time.process_time() - began
     return {
         "histories": count,
@@ -80,7 +81,6 @@ def measure(count: int) -> dict[str, object]:
 
 def main(count: int) -> int:
     """Plays and measures; the exit code."""
-    gc.disable()
     found = {**machine(), **measure(count)}
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(found, indent=2) + "\n")

@@ -70,6 +70,8 @@ class ServiceLoop:
         self.raised = self.fenced = self.newest = self.remembered = 0
         self.lease_until = float("-inf")
         self.moved_at = float("-inf")
+        self.unfinished = False  # a rung of the ladder is not reached
+        self._stood: tuple[bool, ...] = ()
         self.decision: Decision | None = None
         self.last_view: View | None = None
         self.running: dict[str, Run] = {}
@@ -110,8 +112,7 @@ class ServiceLoop:
         decision = self.decision
         if decision is None or decision.rule >= 420:
             return decision is None
-        moving = self.process.clock.now() - self.moved_at < HASTE_S
-        return moving and any(not rung.done for rung in decision.rungs)
+        return self.unfinished and self.process.clock.now() - self.moved_at < HASTE_S
 
     # --- a turn ------------------------------------------------------------------------------
 
@@ -170,7 +171,7 @@ class ServiceLoop:
         )
         if built_of != self._built_of:
             self._built_of = built_of
-            self.controller.publisher.update(service_report(view, decision))
+            self.controller.publisher.update(service_report(view, decision, warned=False))
 
     def _plan_next(self, view: View) -> None:
         draw, climbing, late = self.engine.draw, self.climbing(), self._lateness()
@@ -205,29 +206,30 @@ class ServiceLoop:
     def _note(self, view: View, decision: Decision) -> None:
         before = self.decision
         self.decision, self.last_view = decision, view
-        standing = (decision.rule, tuple(rung.done for rung in decision.rungs))
-        if before is None or standing != (before.rule, tuple(r.done for r in before.rungs)):
+        stands = tuple([rung.done for rung in decision.rungs])
+        if before is None or decision.rule != before.rule or stands != self._stood:
             self.moved_at = self.process.clock.now()
+            self._stood, self.unfinished = stands, not all(stands)
         if before is None or (before.rule, before.role) != (decision.rule, decision.role):
             self.poke(self.engine.draw(0.0, 0.02))
-        waiting = tuple(
-            f"{rung.step} {rung.database}" if rung.database else rung.step
-            for rung in decision.rungs
-            if not rung.done
-        )
         said = (
             decision.rule,
             decision.role,
             decision.ladder,
             decision.refused_because,
             decision.yielding,
-            not waiting,
+            self.unfinished,
         )
         if decision.intents or said != self._told:
             self._told = said
-            self._tell(view, decision, waiting)
+            self._tell(view, decision)
 
-    def _tell(self, view: View, decision: Decision, waiting: tuple[str, ...]) -> None:
+    def _tell(self, view: View, decision: Decision) -> None:
+        waiting = tuple(
+            f"{rung.step} {rung.database}" if rung.database else rung.step
+            for rung in decision.rungs
+            if not rung.done
+        )
         self.world.rules.add(decision.rule)
         self.world.tell(
             truth.Decided(

@@ -23,22 +23,22 @@ class Engine:
         self.now = 0.0
         self.dice = dice
         self.steps = 0
-        self._heap: list[tuple[float, int, Call, tuple[Any, ...]]] = []
-        self._asked = 0
+        self.heap: list[tuple[float, int, Call, tuple[Any, ...]]] = []
+        self.asked = 0
 
     def at(self, when: float, call: Call, *args: Any) -> None:
         """`call(*args)` at `when`, or now if that is over."""
-        self._asked += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._asked, call, args))
+        self.asked += 1
+        heapq.heappush(self.heap, (max(when, self.now), self.asked, call, args))
 
     def after(self, seconds: float, call: Call, *args: Any) -> None:
         """`call(*args)` in `seconds` of true time."""
-        self._asked += 1
-        heapq.heappush(self._heap, (self.now + seconds, self._asked, call, args))
+        self.asked += 1
+        heapq.heappush(self.heap, (self.now + seconds, self.asked, call, args))
 
     def run_until(self, when: float) -> None:
         """Everything before `when` has happened."""
-        heap, pop = self._heap, heapq.heappop
+        heap, pop = self.heap, heapq.heappop
         while heap and heap[0][0] <= when:
             self.now, _, call, args = pop(heap)
             self.steps += 1
@@ -124,7 +124,10 @@ class Process:
 
     def after(self, seconds: float, call: Call, *args: Any) -> None:
         """`call(*args)` in `seconds` of its own clock, if it lives that long."""
-        self.engine.after(seconds / self.clock.rate, self._fire, self.life, call, args)
+        engine = self.engine
+        engine.asked += 1
+        when = engine.now + seconds / self.clock.rate
+        heapq.heappush(engine.heap, (when, engine.asked, self._fire, (self.life, call, args)))
 
     def _fire(self, life: int, call: Call, args: tuple[Any, ...]) -> None:
         if life != self.life or not self.alive:

@@ -114,9 +114,14 @@ class Faults(Damage):
         if what in self.things_at(site):
             self.broke("crash", what, site)
             self._kill(what, site)
-            if what not in self.servers:
-                self.engine.after(self.engine.draw(*RESTART_S), self._start, what, site)
-            self.mended("crash", what, site)
+            if what in self.servers:
+                self.mended("crash", what, site)
+            else:
+                self.engine.after(self.engine.draw(*RESTART_S), self._start_again, what, site)
+
+    def _start_again(self, what: str, site: str) -> None:
+        self._start(what, site)
+        self.mended("crash", what, site)
 
     def start(self, what: str, site: str) -> None:
         """It runs."""

@@ -76,6 +76,8 @@ class Hands:
             case ask.AssumeAddresses():
                 yield draw(0.001, 0.01)
                 self._world.addresses[self._site] = True
+            case ask.ForwardStrays():
+                raise Refused("the simulated hosts forward nothing")
             case ask.StartDatabase(database=name):
                 yield from self._agent(_started(self._server(name)))
             case ask.CloseDatabase(database=name):

@@ -47,6 +47,7 @@ class Keeper(Copy):
         self.about: tuple[SiteName, int] | None = None  # of the last receiver, on its disk
         self.upstream: SiteName | None = None  # of the receiver that lives
         self.wanted: tuple[SiteName, int] | None = None  # in the daemon's memory only
+        self.fenced: frozenset[SiteName] = frozenset()  # its host lets nothing out to them
         self.wiped = self.gap = False
 
     # --- as the daemon sees it ---------------------------------------------------------------
@@ -100,6 +101,8 @@ class Keeper(Copy):
         primary = self.world.servers[self.name][upstream]
         if self.disk.full:
             raise Refused(f"{self.name} keeper: the disk is full")
+        if upstream in self.fenced:
+            raise Unreachable(f"{self.name} at {upstream}: reset by the firewall of {self.site}")
         if not self.world.reaches(self.site, primary):
             raise TimedOut(f"{self.name} at {upstream} does not answer")
         if not self.check_epoch(primary.log.epoch, epoch):
@@ -180,7 +183,7 @@ class Keeper(Copy):
                     self.engine.now, self.service, self.name, self.site, lost, False, "a torn tail"
                 )
             )
-        self.wanted = None
+        self.wanted, self.fenced = None, frozenset()
 
     def ran_full(self) -> None:
         """The receiver ends without having confirmed."""

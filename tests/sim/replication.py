@@ -134,10 +134,13 @@ class Stream:
     def connected(self) -> bool:
         """Packets pass now, and somebody works at both ends."""
         receiver, sender = self.receiver, self.sender
+        here, there = receiver.process, sender.process
         return (
-            self.alive
-            and sender.process.works
-            and receiver.process.works
+            self.open_here
+            and self.open_there
+            and here.alive
+            and there.alive
+            and not (here.frozen or there.frozen)
             and self.network.path(receiver.site, sender.site, Traffic.REPLICATION)
         )
 

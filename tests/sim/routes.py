@@ -6,6 +6,7 @@ silently is noticed after the hold time; a stuck provider keeps what it was told
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bgp.policy import Stance
@@ -64,15 +65,22 @@ class Table:
             said = self.routes.get((service, site))
             if said is None:
                 continue
-            attributes = POLICY.attributes(said[0])
-            if attributes is None:
+            asns = _asns(said[0])
+            if asns is None:
                 continue
-            length = 2 * len(attributes.as_path.asns) + (0 if site == self.home else 1)
+            length = 2 * asns + (0 if site == self.home else 1)
             if self.local_pref and site == self.home:
                 length = 0
             if length < shortest:
                 best, shortest = site, length
         return best
+
+
+@cache
+def _asns(stance: Stance) -> int | None:
+    """How long the AS path of a stance is; None: no route."""
+    attributes = POLICY.attributes(stance)
+    return None if attributes is None else len(attributes.as_path.asns)
 
 
 class Balancer:

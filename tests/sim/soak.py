@@ -23,7 +23,6 @@ from tests.sim.tally import Tally
 
 BUILD = Path("build/sim")
 CHUNK = 50  # histories
-HISTORIES_KEPT = 10  # in memory, at most
 GIVE_UP = 10  # violations
 SHORTENED = 5  # violations that are made short and explained
 
@@ -33,15 +32,23 @@ def seed_of(seed: int, number: int) -> int:
     return seed * 10_000_000 + number
 
 
+def collect_by_hand() -> None:
+    """A history is one knot of references: it is let go of as a whole, at its end. What is there
+    already stays, and is not looked through each time.
+    """
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+
+
 def work(seed: int, first: int, count: int) -> Tally:
     """`count` histories, in this process."""
     tally = Tally()
     began = time.process_time()
-    gc.disable()  # a history is one knot of references: it is let go of as a whole
+    collect_by_hand()
     for number in range(first, first + count):
         tally.add(play(drawn(seed_of(seed, number))))
-        if number % HISTORIES_KEPT == 0:
-            gc.collect()
+        gc.collect()
     tally.core_s = time.process_time() - began
     return tally
 

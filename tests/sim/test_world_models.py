@@ -278,6 +278,9 @@ def test_a_keeper_follows_only_the_epoch_it_was_told() -> None:
     keeper.wanted = (DC1, 1)
     with pytest.raises(Refused, match="is on 2, not 1"):
         keeper.try_attach()
+    with pytest.raises(Unreachable, match="dc2: reset by the firewall of witness"):
+        keeper.attach(DC2, 2)
+    keeper.fenced = frozenset()  # as after its host has started anew
     with pytest.raises((Refused, TimedOut)):
         keeper.attach(DC2, 2)
 

@@ -54,6 +54,8 @@ class KeeperLoop:
         self.state: VoterState | None = None
         self._due = float("inf")
         self._acting = False
+        self._attempt: tuple[int, Epoch] | None = None  # to follow the holder of that epoch
+        self._attempts = 0
         self._pause = 0.05
         self._trying = False
         self._restraint = Restraint(LONGEST_REST_S)
@@ -72,10 +74,12 @@ class KeeperLoop:
 
     def turn(self) -> None:
         """One look, one decision, at most one intent."""
-        if self._acting:
-            return
         daemon = self._daemon
         promised = self._world.promise_of(daemon.site, self._service)
+        if self._attempt is not None and self._outdated(self._attempt[1], promised):
+            self._attempt, self._acting = None, False
+        if self._acting:
+            return
         state = self.keeper.observe(Epoch(promised))
         if state != self.state:
             self.state = state
@@ -91,6 +95,11 @@ class KeeperLoop:
             return
         self._keep_running()
         self.poke(self._engine.draw(0.6, 1.0) * REST_S)
+
+    def _outdated(self, epoch: Epoch, promised: int) -> bool:
+        """A newer epoch is known than the one whose holder it tries to follow."""
+        record = self._daemon.knowledge.record(self._service)
+        return max(promised, 0 if record is None else record.epoch) > epoch
 
     def _rests(self) -> bool:
         """The holder refused a short while ago."""
@@ -113,19 +122,25 @@ class KeeperLoop:
         if isinstance(decision.intent, FollowHolder):
             reached = self.keeper.finds(decision.intent.upstream)
             took = draw(0.01, 0.08) if reached else draw(0.5, ATTACH_S)
-        self._daemon.process.after(took, self._act, decision)
+            self._attempts += 1
+            self._attempt = (self._attempts, decision.intent.epoch)
+        self._daemon.process.after(took, self._act, decision, self._attempt)
 
-    def _act(self, decision: KeeperDecision) -> None:
-        """The effect; what fails is tried again a little later."""
-        self._acting = False
+    def _act(self, decision: KeeperDecision, attempt: tuple[int, Epoch] | None) -> None:
+        """The effect, unless it was given up; what fails is tried again a little later."""
+        if attempt != self._attempt:
+            return
+        self._attempt, self._acting = None, False
         try:
             match decision.intent:
                 case PromiseEpoch(epoch=epoch):
                     self._restraint.new_epoch()
                     self._world.save_promise(self._daemon.site, self._service, epoch)
                 case SealKeeper(epoch=epoch):
+                    self._fence()
                     self.keeper.seal(epoch)
                 case FollowHolder(upstream=upstream, epoch=epoch):
+                    self._fence()
                     self.keeper.attach(upstream, epoch)
                 case None:
                     pass
@@ -137,6 +152,13 @@ class KeeperLoop:
             self.poke(0.05)
             return
         self.poke(0.0)
+
+    def _fence(self) -> None:
+        """No replication from here reaches a data site that does not hold the epoch."""
+        record = self._daemon.knowledge.record(self._service)
+        if record is not None:
+            sites = self._world.data_sites
+            self.keeper.fenced = frozenset(site for site in sites if site != record.holder)
 
     def _keep_running(self) -> None:
         """A receiver that ended is started again, ever more patiently."""

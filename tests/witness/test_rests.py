@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from controller.core.model import Epoch, Report, SiteName, VoterState
 from controller.core.position import LogFormat, Position
 from controller.ports import Flow, Refused, Store
@@ -94,3 +96,56 @@ def test_a_refused_keeper_promises_a_newer_epoch_at_once_and_asks_anew(tmp_path:
     asyncio.run(turns(loop, clock, 0.01))
     assert loop.promises.of(loop.service) == newer.epoch
     assert not loop.restraint.resting(clock.monotonic())
+
+
+class SilentKeeper(RefusedKeeper):
+    """Its holder answers nothing at all."""
+
+    given_up: bool = False
+
+    async def follow(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> None:
+        self.sealed = False
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.given_up = True
+
+
+def test_an_attempt_nobody_answers_is_given_up_for_a_newer_epoch(tmp_path: Path) -> None:
+    """The seal of that epoch is what a takeover waits for."""
+    port, clock = SilentKeeper(), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+
+    async def scene() -> None:
+        await loop._turn()  # promises
+        async with asyncio.timeout(1.0), asyncio.TaskGroup() as group:
+            attempt = group.create_task(loop._turn())
+            await asyncio.sleep(0)
+            loop.news()  # of something else
+            await asyncio.sleep(0)
+            assert not port.given_up
+            loop.records.epochs[loop.service] = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
+            loop.news()
+        assert attempt.result()
+        assert port.given_up
+        assert loop.wake.is_set()
+        await loop._turn()
+        await loop._turn()
+
+    asyncio.run(scene())
+    assert port.sealed
+    assert loop.promises.of(loop.service) == RECORD.epoch + 1
+
+
+def test_an_attempt_ends_with_the_daemon(tmp_path: Path) -> None:
+    port = SilentKeeper()
+    loop = keeper_loop(port, HandClock(), tmp_path)
+
+    async def scene() -> None:
+        await loop._turn()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await loop._turn()
+
+    asyncio.run(scene())
+    assert port.given_up

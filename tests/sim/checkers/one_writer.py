@@ -26,7 +26,8 @@ class OneWriter(Checker):
 
     An acknowledgement counts from the moment its confirmation left the voter: what was on the wire
     while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so. Where an
-    operator has asserted that nobody else acknowledges, that is the operator's word.
+    operator has asserted that nobody else acknowledges, that is the operator's word, also when a
+    newer epoch was open by then.
     """
 
     name: ClassVar[str] = "one writer"
@@ -36,7 +37,7 @@ class OneWriter(Checker):
         self.writers: dict[tuple[Name, int], SiteName] = {}
         self.newest: dict[Name, Promoted] = {}
         self.served: dict[ServiceName, LeaseServed] = {}
-        self.forced: set[tuple[Name, int]] = set()
+        self.forced: dict[tuple[Name, int], float] = {}
         self.stopped = Disturbed(lambda fault, what: fault not in STOPS)
 
     def see(self, event: Event) -> None:
@@ -49,7 +50,7 @@ class OneWriter(Checker):
                 if name not in self.newest or event.epoch > self.newest[name].epoch:
                     self.newest[name] = event
             case LossStated():
-                self.forced.add(((event.service, event.database), event.epoch))
+                self.forced[(event.service, event.database), event.epoch] = event.at
             case LeaseServed():
                 self._served(event)
             case _:
@@ -67,6 +68,8 @@ class OneWriter(Checker):
             self.broken(event.at, f"{event.site} acknowledged {what}, and so did {writer}")
         newest = self.newest.get(name)
         if newest is None or newest.epoch <= event.epoch or (name, newest.epoch) in self.forced:
+            return
+        if self.forced.get((name, event.epoch), float("-inf")) >= newest.at:
             return
         if event.confirmed_at > newest.at:
             self.broken(

@@ -238,7 +238,11 @@ DECIDING: tuple[Mutant, ...] = (
     mutant(
         "relieved_of_what_fails_everywhere",
         "a link of the health chain is down here: let the other site try",
-        ("controller.core.troubles:_failing", "if not healthier_elsewhere(view):", "if False:"),
+        (
+            "controller.core.troubles:_failing",
+            "if not view.own.failing or not healthier_elsewhere(view):",
+            "if False:",
+        ),
     ),
     # --- the speaker's dialogue -------------------------------------------------------------------
     mutant(
