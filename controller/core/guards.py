@@ -202,9 +202,11 @@ def controller_silent_for(view: View, limit: float) -> bool:
 
 
 def holder_yields(view: View) -> bool:
-    """The holder asks to be relieved, and is heard saying so."""
+    """The holder asks to be relieved, and is heard saying so; by a lease it has let go as well."""
     report = holder_report(view)
     if report is None or not report.yielding:
+        return False
+    if lease_durability(view) and report.role is not Role.ISOLATED:
         return False
     assert view.record is not None
     age_s = view.others[view.record.holder].report_age_s

@@ -26,6 +26,9 @@ class Reason(StrEnum):
     ISOLATED = "this site reaches neither the store nor any other site, and nothing is acknowledged"
     LEASE_LAPSED = "the lease was not renewed in time"
     LEASE_AWAITED = "this site was handed the epoch, and takes its lease before it serves"
+    LEASE_LET_GO = (
+        "something keeps this site from serving: it stops, so that another may relieve it"
+    )
     LEASE_UNKNOWN = "the store is unreachable, and whether this site still has its lease is unknown"
     BOOTSTRAP = "no epoch exists yet and this site is the configured first holder"
     NO_EPOCH_YET = "no epoch exists yet; the configured first holder creates it"

@@ -71,6 +71,15 @@ RULES: tuple[Rule, ...] = (
         traffic=wants.to_nobody,
     ),
     Rule(
+        number=124,
+        when=(guards.own_epoch, no(guards.paused), troubles.lets_lease_go),
+        role=wants.isolated_once_let_go,
+        reason=Reason.LEASE_LET_GO,
+        traffic=wants.to_nobody,
+        intent=raising.renew,
+        may_yield=True,
+    ),
+    Rule(
         number=130,
         when=(guards.record_unknown, guards.serving_by_evidence),
         role=wants.acting_as(Role.PRIMARY),

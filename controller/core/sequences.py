@@ -216,11 +216,13 @@ TAKE_OVER: tuple[AnyStep, ...] = (
 
 
 def _close_deposed(view: View, state: DatabaseState) -> Intent | None:
-    """At once; after a hand-over, with the gate closed, not before the other site has had its time:
-    nothing is acknowledged here, and a restart would only slow it down.
+    """At once; after a hand-over, with the gate closed, not before the other site has had its time,
+    if its controller lives: nothing is acknowledged here, and a restart would only slow it down.
     """
-    young = view.record_unchanged_s < view.spec.timings.hand_over_s
-    if young and not state.gate_open and guards.handed_over(view):
+    other, timings = guards.holder(view), view.spec.timings
+    heard = other is not None and other.seen.control_s <= timings.suspect_after_s
+    young = view.record_unchanged_s < timings.hand_over_s
+    if heard and young and not state.gate_open and guards.handed_over(view):
         return None
     return _close(view, state)
 

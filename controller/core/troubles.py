@@ -215,6 +215,11 @@ def fully_eligible(view: View) -> bool:
     return not ineligible_reasons(view) and not service_reasons(view)
 
 
+def lets_lease_go(view: View) -> bool:
+    """This holder by a lease asks to be relieved: nobody else may serve while it still does."""
+    return guards.lease_durability(view) and bool(yield_reasons(view)) and relief_expected(view)
+
+
 def relief_due(view: View) -> bool:
     """This holder was primary, cannot serve now, and another site may still relieve it."""
     assert view.record is not None

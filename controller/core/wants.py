@@ -39,6 +39,11 @@ def primary_once_serving(view: View) -> Role:
     return Role.PRIMARY if serving else Role.TAKING_OVER
 
 
+def isolated_once_let_go(view: View) -> Role:
+    """The others may take over from a holder by a lease that is isolated."""
+    return Role.PRIMARY if guards.traffic_here(view) else Role.ISOLATED
+
+
 # --- routes --------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,11 @@ class Segment:
         """The first byte of the log that it holds."""
         return self.number * SEGMENT_BYTES
 
+    @property
+    def end(self) -> int:
+        """The first byte beyond it."""
+        return self.start + SEGMENT_BYTES
+
 
 def segment_of(timeline: int, position: int) -> Segment:
     """The segment that holds the byte at `position`."""

@@ -2,7 +2,8 @@
 
 pg_waldump checks every record's checksum, so a torn tail ends the log before it. It refuses files
 called `.partial`, and stumbles over files that were made in advance, so it is shown a directory of
-links to those that were written. A log that is there and cannot be read is an error, never an
+links to those that were written; and it waits for seconds for a segment that is not there, so it is
+told where the last of them ends. A log that is there and cannot be read is an error, never an
 empty log.
 """
 
@@ -21,7 +22,9 @@ from controller.hostagent.contract import Account, Failed, run
 
 _LAST_RECORD = re.compile(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+)")
 _END = re.compile(r"invalid record length at ([0-9A-F]+/[0-9A-F]+)")
-_RECORD = re.compile(r"len \(rec/tot\):\s*\d+/\s*(\d+),.*?lsn: ([0-9A-F]+/[0-9A-F]+),")
+_RECORD = re.compile(
+    r"len \(rec/tot\):\s*\d+/\s*(\d+),.*?lsn: ([0-9A-F]+/[0-9A-F]+),.*?desc: (SWITCH\b)?"
+)
 _HEADER = struct.Struct("<HHIQ")  # of a page: magic, flags, timeline, position
 _BACK_SEGMENTS = 5  # a record may span this many segments before we give up
 
@@ -100,35 +103,43 @@ class Reader:
     def _end_of(
         self, segments: Sequence[wal.Segment], timeline: int, start: int | None
     ) -> LogEnd | None:
+        if not segments:
+            return None
+        beyond = segments[-1].end
         with self._links(segments) as shown:
-            found = self._scan(shown, timeline, start) if start is not None else None
+            found = self._scan(shown, timeline, (start, beyond)) if start is not None else None
             for segment in reversed(segments):
                 if found is not None:
                     break
-                found = self._scan(shown, timeline, segment.start)
+                found = self._scan(shown, timeline, (segment.start, beyond))
         if found is None:
             return None
         last, end = found
         ancestry = wal.read_ancestry(self.directory, timeline)
         return LogEnd(wal.timeline_at(timeline, ancestry, end), end, timeline, last)
 
-    def _scan(self, shown: Path, timeline: int, start: int) -> tuple[int, int] | None:
-        """Start and end of the last whole record at or after `start`."""
-        quiet = self._waldump(shown, timeline, start, "--quiet")
+    def _scan(self, shown: Path, timeline: int, span: tuple[int, int]) -> tuple[int, int] | None:
+        """Start and end of the last whole record within `span`."""
+        start, beyond = span
+        quiet = self._waldump(shown, timeline, span, "--quiet")
         last = _LAST_RECORD.search(quiet)
         end = _END.search(quiet)
         if last and end:
             return wal.to_bytes(last[1]), wal.to_bytes(end[1])
         # The tail is not plain zeros: a record that was cut, or the end of the last file.
         begin = wal.to_bytes(last[1]) if last else start
-        records = _RECORD.findall(self._waldump(shown, timeline, begin))
+        records = _RECORD.findall(self._waldump(shown, timeline, (begin, beyond)))
         if not records:
             return None
-        length, lsn = records[-1]
-        return wal.to_bytes(lsn), wal.record_end(wal.to_bytes(lsn), int(length))
+        length, lsn, switch = records[-1]
+        last_start = wal.to_bytes(lsn)
+        if switch:  # the rest of the segment is part of it
+            return last_start, wal.segment_of(timeline, last_start).end
+        return last_start, wal.record_end(last_start, int(length))
 
-    def _waldump(self, shown: Path, timeline: int, start: int, *options: str) -> str:
-        where = ["-p", str(shown), "-t", str(timeline), "-s", wal.to_lsn(start)]
+    def _waldump(self, shown: Path, timeline: int, span: tuple[int, int], *options: str) -> str:
+        start, beyond = map(wal.to_lsn, span)
+        where = ["-p", str(shown), "-t", str(timeline), "-s", start, "-e", beyond]
         done = run([self.program, *options, *where], self.who, timeout_s=self.timeout_s)
         if "could not open directory" in done.stderr or "could not locate" in done.stderr:
             raise Failed(f"pg_waldump cannot read {self.directory}: {done.stderr.strip()}")

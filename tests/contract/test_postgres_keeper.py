@@ -51,6 +51,19 @@ async def test_the_seal_tells_the_end_of_the_log() -> None:
         assert await w.keeper.seal(Epoch(3), 5) == written
 
 
+async def test_a_log_that_ends_with_a_whole_segment_is_sealed_as_fast() -> None:
+    """pg_waldump would wait five seconds for the segment that comes next, twice."""
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.dc1.write_many("a", 5)
+        await w.dc1.sql("select pg_switch_wal()")
+        await caught_up(w)
+        began = now()
+        end = await w.keeper.seal(Epoch(3), 15)
+        assert now() - began < 2.0
+        assert end == (await w.dc1.state()).position
+
+
 async def test_a_torn_tail_is_no_record() -> None:
     async with world() as w:
         await w.begin(epoch=2)

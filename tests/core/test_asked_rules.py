@@ -405,6 +405,7 @@ def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_t
     assert closing(replace(young, record_unchanged_s=1.5))
     assert closing(state(young, gate_open=True))
     assert closing(record(young, request=0))
+    assert closing(other(young, DC1, seen=GONE))
     opened = copy(young, DC1, writable=True, gate_open=True, epoch=Epoch(3))
     assert not closing(opened)
 

@@ -69,6 +69,10 @@ def asking(view: View) -> View:
     return report(view, DC1, yielding="why")
 
 
+def by_lease(view: View) -> View:
+    return spec(view, durability=Durability.LEASE)
+
+
 def settled(view: View) -> View:
     """dc1 is known to have left: it reports `backup` under the record's epoch."""
     return report(view, DC1, stance=Stance.BACKUP)
@@ -181,6 +185,8 @@ EDGES: tuple[tuple[Guard, View, bool], ...] = (
     (guards.holder_yields, other(asking(dc2_view()), DC1, report_age_s=5.1), False),
     (guards.holder_yields, other(dc2_view(), DC1, report=None), False),
     (guards.holder_yields, UNREAD, False),
+    (guards.holder_yields, by_lease(asking(dc2_view())), False),
+    (guards.holder_yields, report(by_lease(asking(dc2_view())), DC1, role=Role.ISOLATED), True),
     (guards.lease_waited_out, replace(dc2_view(), record_unchanged_s=3.51), True),
     (guards.lease_waited_out, replace(dc2_view(), record_unchanged_s=3.5), False),
     (guards.outside_flap_window, dc2_view(changed_s=3600.1), True),
