@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.adapters.mysql_accounts import Accounts
+from controller.adapters.mysql_copy import copy_afresh, refuse_unproven
 from controller.adapters.mysql_dialect import (
     CANARY,
     CANARY_BEGINS,
@@ -132,14 +133,26 @@ class Mysql:
             login = self._spec.towards(upstream, self._spec.rejoin)
             await self._closed_look()
             await self._replica.seal()
-            dropped = await self._become_prefix_of(login, deadline)
             try:
-                await self._replica.follow(login, voting=False)
+                return await self._rejoin_as_it_is(login, deadline)
             except Diverged as error:
-                await self._note_diverged(str(error))
-                raise
-            await self._note_diverged("")
-            return dropped
+                if not self._dialect.copies_itself:
+                    raise
+                await refuse_unproven(login, epoch)
+                name = self._spec.name
+                await copy_afresh(self._hand, self._agent, name, login, deadline)
+                await self._rejoin_as_it_is(login, deadline)
+                return f"{error}; it is now a copy of that server"
+
+    async def _rejoin_as_it_is(self, upstream: Login, deadline: Deadline) -> str:
+        dropped = await self._become_prefix_of(upstream, deadline)
+        try:
+            await self._replica.follow(upstream, voting=False)
+        except Diverged as error:
+            await self._note_diverged(str(error))
+            raise
+        await self._note_diverged("")
+        return dropped
 
     async def _closed_look(self) -> Look:
         seen = await self._replica.look()
@@ -161,7 +174,7 @@ class Mysql:
         if errant:
             reason = f"holds records that {upstream.address}:{upstream.port} does not: {errant}"
             await self._note_diverged(reason)
-            raise Refused(f"{self._spec.name} {reason}; rebuild it from a copy of that server")
+            raise Diverged(f"{self._spec.name} {reason}; rebuild it from a copy of that server")
         if not seen.tail_missing:
             return ""
         answer = await self._settle(theirs or "0-0-0", deadline)

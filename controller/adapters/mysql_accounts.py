@@ -103,7 +103,7 @@ class Accounts:
         self, seen: Look, kill: str, unwanted: Callable[[ServerSession], bool]
     ) -> None:
         """No session is left for which `unwanted` holds; `seen` is from after the locking."""
-        while victims := [s for s in seen.sessions if unwanted(s)]:
+        while victims := [s.id for s in seen.sessions if unwanted(s)]:
             await kill_sessions(self._session, victims, kill)
             await asyncio.sleep(_POLL_S)
             seen = await self._look()

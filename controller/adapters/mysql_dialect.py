@@ -1,7 +1,7 @@
 """What MariaDB and MySQL call the same things: one table of words per dialect, no behaviour.
 
-MariaDB 10.11 is what the contract tests run; the MySQL words are those of 8.4 and 9, which have
-dropped the old replication statements altogether.
+MariaDB 10.11 and MySQL 9.7 are what the contract tests run; the MySQL words are those of 8.4 and 9,
+which have dropped the old replication statements altogether.
 """
 
 from dataclasses import dataclass
@@ -57,6 +57,7 @@ class Dialect:
     kind: DatabaseKind
     format: LogFormat
     log_end: str
+    log_owned: str  # what the log may hold beyond `log_end`: GTIDs of sessions that commit
     log_state: str
     replica_status: str
     columns: StatusColumns
@@ -64,11 +65,16 @@ class Dialect:
     start_until: str
     stop: str
     stop_receiver: str
+    appliers: str  # sessions to kill, where one cut inside a transaction does not stop; "": it does
     forget_source: str
     change_source: str
-    change_to_exact: str  # the same source from a file and offset on; "": not needed
-    gtids_at: str  # which GTIDs stand before a file and offset of the source
+    change_to_exact: str  # the same source from a file and offset on
+    gtids_at: str  # which GTIDs stand before a file and offset of the source; "": it cannot say
+    log_place: str  # file and offset of the source's own end, where it cannot say that
+    tells_received: bool  # which GTIDs were received is told, also when it asks by file and offset
     kill_client: str  # cuts a session off without ending its wait, where that can be had
+    history_differs: tuple[str, ...]  # how a source refuses a log that its own does not continue
+    copies_itself: bool  # a server can make itself a copy of another, while both run
     adopt_own_log: tuple[str, ...]  # replication goes on where this server's own log ends
     wait_applied: str  # arguments: GTIDs, seconds; one row, 0 when they were applied in time
     replica_side: str  # variable: this server acknowledges as a replica
@@ -77,7 +83,6 @@ class Dialect:
     durable_settings: tuple[tuple[str, str, str], ...]
     replica_settings: tuple[tuple[str, str], ...]
     open_writes: tuple[str, ...]
-    shut_writes: tuple[str, ...]
     read_only: str
     waiting: str  # how the state of the session begins whose commit waits first in line
     queued: tuple[str, ...]  # states of sessions whose commits wait behind it
@@ -93,6 +98,7 @@ MARIADB: Final = Dialect(
     kind=DatabaseKind.MARIADB,
     format=LogFormat.MARIADB_GTID,
     log_end="@@global.gtid_binlog_pos",
+    log_owned="''",
     log_state="@@global.gtid_binlog_state",
     replica_status="SHOW SLAVE STATUS",
     columns=StatusColumns(
@@ -113,6 +119,7 @@ MARIADB: Final = Dialect(
     start_until="START SLAVE UNTIL master_gtid_pos={target}",
     stop="STOP SLAVE",
     stop_receiver="STOP SLAVE IO_THREAD",
+    appliers="",
     forget_source="RESET SLAVE ALL",
     change_source=(
         "CHANGE MASTER TO MASTER_HOST={host}, MASTER_PORT={port}, MASTER_USER={user}, "
@@ -127,9 +134,13 @@ MARIADB: Final = Dialect(
         "CHANGE MASTER TO MASTER_LOG_FILE={file}, MASTER_LOG_POS={offset}, MASTER_USE_GTID=no"
     ),
     gtids_at="SELECT BINLOG_GTID_POS({file}, {offset}) AS gtids",
+    log_place="",
+    tells_received=False,
     # Killed the hard way, the first of a group of commits would end the wait of all the others,
     # and they would answer OK.
     kill_client="KILL SOFT CONNECTION {id:d}",
+    history_differs=("not in the master's binlog",),
+    copies_itself=False,
     adopt_own_log=("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos",),
     wait_applied="SELECT MASTER_GTID_WAIT({target}, {seconds}) AS late",
     replica_side="rpl_semi_sync_slave_enabled",
@@ -147,7 +158,6 @@ MARIADB: Final = Dialect(
     ),
     replica_settings=(("sync_relay_log", "1"), ("log_slave_updates", "1")),
     open_writes=("SET GLOBAL read_only=0",),
-    shut_writes=("SET GLOBAL read_only=1",),
     read_only="@@global.read_only",
     waiting="Waiting for semi-sync ACK",
     queued=("Commit", "Writing to binlog", "Waiting for prior transaction to commit"),
@@ -169,7 +179,9 @@ MARIADB: Final = Dialect(
 MYSQL: Final = Dialect(
     kind=DatabaseKind.MYSQL,
     format=LogFormat.MYSQL_GTID,
+    # A commit that waits for its acknowledgement stands in the log and is not executed yet.
     log_end="@@global.gtid_executed",
+    log_owned="@@global.gtid_owned",
     log_state="@@global.gtid_executed",
     replica_status="SHOW REPLICA STATUS",
     columns=StatusColumns(
@@ -190,15 +202,29 @@ MYSQL: Final = Dialect(
     start_until="START REPLICA UNTIL SQL_AFTER_GTIDS={target}",
     stop="STOP REPLICA",
     stop_receiver="STOP REPLICA IO_THREAD",
+    # Told to stop, it waits for the rest, which a primary that is gone never sends.
+    appliers=(
+        "SELECT processlist_id AS id FROM performance_schema.threads"
+        " WHERE name = 'thread/sql/replica_sql' AND processlist_id IS NOT NULL"
+    ),
     forget_source="RESET REPLICA ALL",
     change_source=(
         "CHANGE REPLICATION SOURCE TO SOURCE_HOST={host}, SOURCE_PORT={port}, SOURCE_USER={user}, "
         "SOURCE_PASSWORD={password}, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=0, "
         "SOURCE_HEARTBEAT_PERIOD=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1"
     ),
-    change_to_exact="",
+    # As in MariaDB, what a dump by GTID leaves out because the voter has it counts for nothing.
+    # What is sent twice is acknowledged and left out by its GTID: the place must not be too late.
+    change_to_exact=(
+        "CHANGE REPLICATION SOURCE TO SOURCE_AUTO_POSITION=0, SOURCE_LOG_FILE={file}, "
+        "SOURCE_LOG_POS={offset}"
+    ),
     gtids_at="",
+    log_place="SHOW BINARY LOG STATUS",
+    tells_received=True,
     kill_client="KILL CONNECTION {id:d}",
+    history_differs=("more GTIDs than the source has", "purged required binary logs"),
+    copies_itself=True,
     adopt_own_log=(),
     wait_applied="SELECT WAIT_FOR_EXECUTED_GTID_SET({target}, {seconds}) AS late",
     replica_side="rpl_semi_sync_replica_enabled",
@@ -216,10 +242,12 @@ MYSQL: Final = Dialect(
         ("rpl_semi_sync_source_wait_point", "AFTER_SYNC"),
         ("sync_relay_log", "1"),
         ("log_replica_updates", "1"),
+        ("gtid_mode", "ON"),
+        ("replica_preserve_commit_order", "1"),
     ),
+    # Closed is read_only, not super_read_only: what a start found is noted on a closed server.
     open_writes=("SET GLOBAL super_read_only=0", "SET GLOBAL read_only=0"),
-    shut_writes=("SET GLOBAL super_read_only=1",),
-    read_only="@@global.super_read_only",
+    read_only="@@global.read_only",
     waiting="Waiting for semi-sync ACK",
     queued=("waiting for handler commit",),
     source_status="Rpl_semi_sync_source_status",

@@ -7,6 +7,8 @@ acknowledged. So a log is part of another history exactly if, for every writer, 
 binlog state reaches at least as far. MySQL's sets say it themselves.
 """
 
+from collections.abc import Container
+
 from controller.core.position import (
     LogFormat,
     Order,
@@ -24,10 +26,35 @@ def includes(format_: LogFormat, log: str, wanted: str) -> bool:
     return holds(_at(format_, log), _at(format_, wanted))
 
 
-def newer(format_: LogFormat, first: str, second: str) -> str:
-    """The further of two ends of one history; `first` when they cannot be ordered."""
+def joined(format_: LogFormat, first: str, second: str) -> str:
+    """The end of a log that holds both; in MariaDB the further, `first` if neither is."""
     order = compare(_at(format_, first), _at(format_, second))
+    if order is Order.DIVERGED and format_ is LogFormat.MYSQL_GTID:
+        return mysql_set(f"{first},{second}")
     return second if order is Order.BEHIND else first
+
+
+def mysql_set(text: str) -> str:
+    """A MySQL GTID set as the server would print it, on one line."""
+    parts = []
+    for source, intervals in sorted(parse_mysql_gtids(text).items()):
+        runs = (f"{low}-{high}" if high > low else str(low) for low, high in intervals)
+        parts.append(":".join((source, *runs)))
+    return ",".join(parts)
+
+
+def owned_by(text: str, sessions: Container[int]) -> str:
+    """Of MySQL's gtid_owned (`uuid:5#12:6#13`, ...), the GTIDs that these sessions own."""
+    found: list[str] = []
+    for part in text.replace("\n", "").split(","):
+        source, *pieces = part.strip().split(":")
+        for piece in pieces:
+            number, owned, owners = piece.partition("#")
+            if not owned:
+                source = f"{source}:{number}"  # a tag
+            elif any(owner.isdigit() and int(owner) in sessions for owner in owners.split("#")):
+                found.append(f"{source}:{number}")
+    return mysql_set(",".join(found))
 
 
 def missing_at(format_: LogFormat, mine: str, theirs: str) -> str:
@@ -69,7 +96,7 @@ def _missing_mysql(mine: str, theirs: str) -> str:
                 at = last + 1
             if at <= high:
                 errant.append(f"{source}:{at}-{high}")
-    return ", ".join(errant)
+    return mysql_set(",".join(errant))
 
 
 def _at(format_: LogFormat, text: str) -> Position:

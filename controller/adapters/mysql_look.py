@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.adapters.mysql_dialect import Dialect
-from controller.adapters.mysql_gtid import includes, newer
+from controller.adapters.mysql_gtid import includes, joined, owned_by
 from controller.adapters.mysql_relay import holds_whole_transaction
 from controller.adapters.mysql_session import Row, Session
 from controller.core.position import Position
@@ -30,7 +30,8 @@ class Source:
     receiver: str  # Yes, No, Connecting, Preparing
     applier: str
     by_gtid: bool  # it asks by GTID, not by file and offset
-    received: str  # end of what was received, where it asks by GTID
+    tells_received: bool
+    received: str  # end of what was received, where that is told
     read: tuple[str, int]  # the source's file and offset up to which was received
     done: tuple[str, int]  # and up to which whole transactions were applied
     relay: tuple[str, int]  # own relay log file and offset of what comes next
@@ -117,9 +118,7 @@ class Look:
     @property
     def waiting(self) -> tuple[ServerSession, ...]:
         """Sessions whose commit waits for an acknowledgement, or in line behind one that does."""
-        first = [s for s in self.sessions if s.state.startswith(self.dialect.waiting)]
-        behind = [s for s in self.sessions if first and s.state in self.dialect.queued]
-        return (*first, *behind)
+        return _waiting(self.dialect, self.sessions)
 
     @property
     def waiting_commits(self) -> int:
@@ -146,8 +145,8 @@ class Look:
             if not self.source.receiving:
                 # Half sealed: the last record may be in the log and its epoch row not yet visible.
                 return None
-            if self.source.by_gtid:
-                text = newer(self.dialect.format, self.log_end, self.source.received)
+            if self.source.tells_received:
+                text = joined(self.dialect.format, self.log_end, self.source.received)
         return Position(epoch=epoch, format=self.dialect.format, text=text)
 
     def applied(self) -> Position:
@@ -163,7 +162,8 @@ async def look(session: Session, dialect: Dialect) -> Look:
     server_rows, status, sessions_rows, epochs, started, accounts, counters = await session.many(
         (
             f"SELECT {dialect.read_only} AS closed, {dialect.log_end} AS log_end,"
-            f" {dialect.log_state} AS log_state, @@global.{dialect.replica_side} AS replica_side,"
+            f" {dialect.log_owned} AS log_owned, {dialect.log_state} AS log_state,"
+            f" @@global.{dialect.replica_side} AS replica_side,"
             f" @@global.{dialect.source_side} AS source_side, {columns}",
             dialect.replica_status,
             dialect.sessions,
@@ -176,11 +176,12 @@ async def look(session: Session, dialect: Dialect) -> Look:
     server = server_rows[0]
     source = _source(dialect, status)
     sessions = tuple(_session(row) for row in sessions_rows)
+    log_end = _log_end(dialect, server, sessions)
     visible = int(epochs[0]["epoch"]) if epochs else 0
     return Look(
         dialect=dialect,
         read_only=bool(server["closed"]),
-        log_end=_gtids(server["log_end"]),
+        log_end=log_end,
         log_state=_gtids(server["log_state"]),
         replica_side=bool(server["replica_side"]),
         source_side=bool(server["source_side"]),
@@ -192,14 +193,26 @@ async def look(session: Session, dialect: Dialect) -> Look:
         sessions=sessions,
         accounts=tuple(_account(row) for row in accounts),
         counters={str(row["Variable_name"]): row["Value"] for row in counters},
-        drained=source is None
-        or await _drained(session, dialect, _gtids(server["log_end"]), source),
+        drained=source is None or await _drained(session, dialect, log_end, source),
     )
+
+
+def _waiting(dialect: Dialect, sessions: Sequence[ServerSession]) -> tuple[ServerSession, ...]:
+    first = [s for s in sessions if s.state.startswith(dialect.waiting)]
+    behind = [s for s in sessions if first and s.state in dialect.queued]
+    return (*first, *behind)
+
+
+def _log_end(dialect: Dialect, server: Row, sessions: Sequence[ServerSession]) -> str:
+    """Commits that wait stand in the log, whether the server counts them or not."""
+    end, owned = _gtids(server["log_end"]), _gtids(server["log_owned"])
+    waiting = frozenset(session.id for session in _waiting(dialect, sessions)) if owned else ()
+    return joined(dialect.format, end, owned_by(owned, waiting)) if waiting else end
 
 
 async def _drained(session: Session, dialect: Dialect, log_end: str, source: Source) -> bool:
     """The log's end was read before the status, so what is said here of it is not too much."""
-    if source.by_gtid:
+    if source.tells_received:
         return includes(dialect.format, log_end, source.received)
     if source.read == source.done:
         return True
@@ -247,13 +260,15 @@ def _source(dialect: Dialect, rows: Sequence[Row]) -> Source | None:
     if not rows or not rows[0][dialect.columns.host]:
         return None
     row, names = rows[0], dialect.columns
+    by_gtid = str(row[names.by_gtid]) not in ("No", "0")
     return Source(
         address=str(row[names.host]),
         port=int(row[names.port]),
         user=str(row[names.user]),
         receiver=str(row[names.receiver]),
         applier=str(row[names.applier]),
-        by_gtid=str(row[names.by_gtid]) not in ("No", "0"),
+        by_gtid=by_gtid,
+        tells_received=by_gtid or dialect.tells_received,
         received=_gtids(row[names.received]),
         read=(str(row[names.read_file]), int(row[names.read_offset])),
         done=(str(row[names.done_file]), int(row[names.done_offset])),

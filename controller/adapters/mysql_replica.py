@@ -11,7 +11,7 @@ from typing import Final
 
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes
-from controller.adapters.mysql_look import Look, ServerSession, Source, look
+from controller.adapters.mysql_look import Look, Source, look
 from controller.adapters.mysql_session import Deadline, Login, Row, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
@@ -22,8 +22,6 @@ _RETRY_S: Final = 0.05
 _ASK_S: Final = 10.0
 _KILL_S: Final = 0.1
 _SETTLE_TRIES: Final = 200
-_CANNOT_SERVE: Final = 1236
-_HISTORY_DIFFERS: Final = "not in the master's binlog"
 _NO_SUCH_SESSION: Final = "(1094)"
 _FATAL: Final = frozenset({1236, 1593, 1595, 13114, 13117})
 
@@ -48,12 +46,20 @@ class Replica:
         """No receiver is alive, none is configured, and the own log holds all that was received."""
         seen = await self.look()
         if seen.source is not None:
-            seen = await self._stop_receiving(seen, seen.source)
-            await self._drain(seen)
+            await self._take_in(seen, seen.source)
             await self._session.run((self._dialect.stop, self._dialect.forget_source))
             seen = await self.look()
         if seen.source is not None:
             raise Refused(f"{self._name} still has replication configured after it was removed")
+        return seen
+
+    async def _take_in(self, seen: Look, source: Source) -> Look:
+        """The own log holds everything received; receiver and applier can be stopped at once."""
+        seen = await self._drain(await self._stop_receiving(seen, source))
+        left = seen.source
+        if self._dialect.appliers and left is not None and left.read != left.done:
+            rows = await self._session.rows(self._dialect.appliers)
+            await kill_sessions(self._session, [int(row["id"]) for row in rows])
         return seen
 
     async def _stop_receiving(self, seen: Look, source: Source) -> Look:
@@ -73,7 +79,7 @@ class Replica:
         One that acknowledges and is told to stop first tells its source, and waits a second for a
         source that is a black hole; one that is killed just ends, unless it is told to stop too.
         """
-        await kill_sessions(self._session, [s for s in seen.sessions if s.receiver])
+        await kill_sessions(self._session, [s.id for s in seen.sessions if s.receiver])
         left = _KILL_S
         while left > 0 and any(s.receiver for s in seen.sessions):
             await asyncio.sleep(_POLL_S)
@@ -114,8 +120,7 @@ class Replica:
             upstream.user,
         ):
             return False
-        by_gtid = not (voting and self._dialect.change_to_exact)
-        return seen.replica_side == voting and source.by_gtid == by_gtid
+        return seen.replica_side == voting and source.by_gtid != voting
 
     async def follow(self, upstream: Login, *, voting: bool) -> None:
         """Streams from `upstream`; acknowledges commits there only when `voting`."""
@@ -123,27 +128,40 @@ class Replica:
         self._refuse_unsettled(seen)
         if not self.follows(seen, upstream, voting=voting):
             await self.seal()
-            await self._set_acknowledging(on=voting)
+            # MySQL hears the second connection of a voter only a second after its first one.
+            await self._set_acknowledging(on=voting and not self._dialect.log_place)
             await self._point_at(upstream)
             await self._session.rows(self._dialect.start)
             await self._until_streaming(upstream)
-            if voting and self._dialect.change_to_exact:
+            if voting:
                 await self._say_what_it_has(upstream)
         await self._until_streaming(upstream)
 
     async def _say_what_it_has(self, upstream: Login) -> None:
         """It asks the same upstream for what comes after the very record it ends with."""
         there = Session(upstream)
+        exact = bool(self._dialect.gtids_at)
         try:
-            seen = await self._until_past_its_end(there)
+            seen = await (self._until_past_its_end(there) if exact else self._until_level(there))
             if seen.source is None:
                 raise Refused(f"{self._name} lost its replication while it was starting")
-            seen = await self._drain(await self._stop_receiving(seen, seen.source))
+            seen = await self._take_in(seen, seen.source)
             file, offset = await self._place_of_its_end(seen, there)
         finally:
             there.drop()
-        change = self._dialect.change_to_exact.format(file=file, offset=offset)
+        await self._set_acknowledging(on=True)
+        change = self._dialect.change_to_exact.format(file=quoted(file), offset=offset)
         await self._session.run((self._dialect.stop, change, self._dialect.start))
+
+    async def _until_level(self, there: Session) -> Look:
+        """The receiver is where the upstream was a moment ago, so little is sent it twice."""
+        row = await there.row(self._dialect.log_place)
+        end = (str(row["File"]), int(row["Position"]))
+        seen = await self.look()
+        while seen.source is not None and (seen.source.read < end or not seen.source.done[0]):
+            await asyncio.sleep(_POLL_S)
+            seen = await self.look()
+        return seen
 
     async def _until_past_its_end(self, there: Session) -> Look:
         """The receiver has been told where it is in the upstream's files, not only in which one."""
@@ -163,17 +181,20 @@ class Replica:
         return one_line(await there.row(question))
 
     async def _place_of_its_end(self, seen: Look, there: Session) -> tuple[str, int]:
-        """File (quoted) and offset at which the upstream has the very record this log ends with.
+        """File and offset at which the upstream has the very record this log ends with.
 
-        The log is ahead of the applier's own account of itself until a commit is through.
+        The log is ahead of the applier's own account of itself until a commit is through; where the
+        upstream cannot say which record it is, that account, which is never too far, has to do.
         """
+        if not self._dialect.gtids_at and seen.source is not None:
+            return seen.source.done
         known = ""
         for _ in range(_SETTLE_TRIES):
             if seen.source is None:
                 break
             known = await self._gtids_at(there, seen.source.done)
             if set(known.split(",")) == set(seen.log_end.split(",")):
-                return quoted(seen.source.done[0]), seen.source.done[1]
+                return seen.source.done
             await asyncio.sleep(_POLL_S)
             seen = await self.look()
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
@@ -223,7 +244,7 @@ class Replica:
     async def _give_up(self, upstream: Login, source: Source) -> None:
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
         reason = f"{self._name} cannot follow {upstream}: {source.receiver_error}"
-        if source.receiver_errno == _CANNOT_SERVE and _HISTORY_DIFFERS in source.receiver_error:
+        if any(words in source.receiver_error for words in self._dialect.history_differs):
             raise Diverged(reason)
         raise Refused(reason)
 
@@ -248,13 +269,11 @@ class Replica:
         await self._session.run((self._dialect.stop, self._dialect.forget_source))
 
 
-async def kill_sessions(
-    session: Session, victims: Iterable[ServerSession], kill: str = KILL
-) -> None:
+async def kill_sessions(session: Session, victims: Iterable[int], kill: str = KILL) -> None:
     """Each of `victims` has been told to end, without an answer to what it was doing."""
     for victim in victims:
         try:
-            await session.rows(kill.format(id=victim.id))
+            await session.rows(kill.format(id=victim))
         except Refused as error:
             if _NO_SUCH_SESSION not in str(error):
                 raise

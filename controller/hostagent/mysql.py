@@ -1,9 +1,7 @@
 """Verbs for a MariaDB or MySQL server of this host: database=NAME, and what the verb says."""
 
-from contextlib import AbstractContextManager
-
-from controller.hostagent import mysql_start
-from controller.hostagent.contract import Failed, Refused, Request, Verb, only_one
+from controller.hostagent import mysql_copy, mysql_start
+from controller.hostagent.contract import Failed, Refused, Request, Verb
 from controller.hostagent.mysql_log import (
     Gtid,
     covers,
@@ -12,22 +10,17 @@ from controller.hostagent.mysql_log import (
     read_position,
     scan,
 )
-from controller.hostagent.mysql_server import Server, kill, pids, replay, server_of, sql
+from controller.hostagent.mysql_server import Server, kill, locked, pids, replay, server_of, sql
 
 START_S = 60.0
 KILL_S = 10.0
 REPLAY_S = 30.0
-LOCK_WAIT_S = 5.0
-
-
-def _locked(server: Server) -> AbstractContextManager[None]:
-    return only_one(server.state_dir / "agent.lock", server.name, wait_s=LOCK_WAIT_S)
 
 
 def prepare(request: Request) -> dict[str, str]:
     """The server, which does not run, starts closed and whole whoever starts it next."""
     server = server_of(request)
-    with _locked(server):
+    with locked(server):
         if pids(server):
             raise Refused(f"{server.name} runs: there is no start to prepare")
         return {"role": mysql_start.prepare(server)}
@@ -36,14 +29,14 @@ def prepare(request: Request) -> dict[str, str]:
 def finish(request: Request) -> dict[str, str]:
     """The server, started by somebody else after `prepare`, may be used."""
     server = server_of(request)
-    with _locked(server):
+    with locked(server):
         return {"state": mysql_start.finish(server, timeout_s=START_S)}
 
 
 def start(request: Request) -> dict[str, str]:
     """The server runs, closed; one that runs already is left as it is."""
     server = server_of(request)
-    with _locked(server):
+    with locked(server):
         if pids(server):
             return {"state": mysql_start.finish(server, timeout_s=START_S)}
         return {"state": mysql_start.start(server, timeout_s=START_S)}
@@ -52,7 +45,7 @@ def start(request: Request) -> dict[str, str]:
 def close(request: Request) -> dict[str, str]:
     """Every session was cut without an answer, and the server runs again, closed."""
     server = server_of(request)
-    with _locked(server):
+    with locked(server):
         killed = kill(server, timeout_s=KILL_S)
         return {"killed": str(killed), "state": mysql_start.start(server, timeout_s=START_S)}
 
@@ -60,7 +53,7 @@ def close(request: Request) -> dict[str, str]:
 def stop(request: Request) -> dict[str, str]:
     """The server does not run; its sessions got no answer."""
     server = server_of(request)
-    with _locked(server):
+    with locked(server):
         return {"killed": str(kill(server, timeout_s=KILL_S))}
 
 
@@ -71,7 +64,7 @@ def settle(request: Request) -> dict[str, str]:
     """
     server = server_of(request)
     keep = request.need("keep")
-    with _locked(server):
+    with locked(server):
         held, _ = mysql_start.read_tail(server)
         if not held:
             _forget_tail(server)
@@ -148,5 +141,7 @@ VERBS: dict[str, Verb] = {
     "mysql-close": close,
     "mysql-stop": stop,
     "mysql-settle": settle,
+    "mysql-room": mysql_copy.room,
+    "mysql-adopt": mysql_copy.adopt,
     "mysql-status": status,
 }

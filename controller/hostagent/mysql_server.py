@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.hostagent.contract import Account, Failed, Refused, Request, account, run
+from controller.hostagent.contract import Account, Failed, Refused, Request, account, only_one, run
 
 POLL_S = 0.01
+LOCK_WAIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,6 @@ class Server:
     relay: str
     eligible: bool  # may be promoted; a log keeper never is
     exempt: tuple[str, ...]  # accounts the gate does not close, besides ours
-    accounts: tuple[str, ...]  # MySQL: the accounts the gate closes, as 'user'@'host'
 
     @property
     def start_file(self) -> Path:
@@ -51,6 +52,21 @@ class Server:
     def tail(self) -> Path:
         """The end of the binary log as it was before crash recovery cut it."""
         return self.state_dir / "tail"
+
+    @property
+    def copy_room(self) -> Path:
+        """Where a copy of another server is fetched to, on the same file system as the data."""
+        return self.data_dir.with_name(f"{self.data_dir.name}.copy")
+
+    @property
+    def fresh_data(self) -> Path:
+        """The copy that is being fetched."""
+        return self.copy_room / "data"
+
+    @property
+    def old_data(self) -> Path:
+        """The data that a copy has replaced."""
+        return self.copy_room / "old"
 
     @property
     def salvage(self) -> Path:
@@ -94,8 +110,12 @@ def server_of(request: Request) -> Server:
         relay=text("relay", "relay"),
         eligible=bool(found.get("eligible", True)),
         exempt=names("exempt"),
-        accounts=names("accounts"),
     )
+
+
+def locked(server: Server) -> AbstractContextManager[None]:
+    """No other call of the agent works on this server inside."""
+    return only_one(server.state_dir / "agent.lock", server.name, wait_s=LOCK_WAIT_S)
 
 
 def pids(server: Server) -> list[int]:

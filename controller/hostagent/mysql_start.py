@@ -49,6 +49,25 @@ _LOCK_ALL = (
     " EXECUTE IMMEDIATE CONCAT('ALTER USER ', QUOTE(a.user), '@', QUOTE(a.host),"
     " ' ACCOUNT LOCK'); END; END FOR; END;"
 )
+_OPEN_MYSQL = (
+    "FROM mysql.user WHERE account_locked = 'N' AND user NOT IN ({exempt})"
+    " AND LEFT(user, 7) <> 'rejoin_'"
+    " AND user NOT IN (SELECT from_user FROM mysql.role_edges)"
+)
+# A statement that fails ends the file, and the server starts all the same: so locking comes first,
+# and what needs our own tables last. There are no compound statements; the list of accounts becomes
+# one prepared statement.
+_LOCK_ALL_MYSQL = (
+    "SET SESSION group_concat_max_len = 16777216;",
+    "SET @clients = (SELECT JSON_ARRAYAGG(JSON_ARRAY(user, host)) {open}"
+    " AND LEFT(user, 6) <> 'voter_');",
+    "SET @accounts = (SELECT GROUP_CONCAT(QUOTE(user), '@', QUOTE(host)) {open}{voters});",
+    "SET @lock_all = IFNULL(CONCAT('ALTER USER ', @accounts, ' ACCOUNT LOCK'), 'DO 0');",
+    "PREPARE lock_all FROM @lock_all;",
+    "EXECUTE lock_all;",
+    "INSERT IGNORE INTO tricast.gated (user, host) SELECT user, host FROM JSON_TABLE(@clients,"
+    " '$[*]' COLUMNS (user VARCHAR(128) PATH '$[0]', host VARCHAR(255) PATH '$[1]')) AS clients;",
+)
 _NOT_VOTERS = " AND LEFT(user, 6) <> 'voter_'"
 _SYSTEM = ("root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema")
 
@@ -57,6 +76,11 @@ def prepare(server: Server) -> str:
     """The next start is closed, and what it could lose is saved. Answers the recovery role."""
     server.state_dir.mkdir(parents=True, exist_ok=True)
     server.who.own(server.state_dir)
+    if not server.data_dir.exists() and server.old_data.is_dir():
+        server.old_data.rename(server.data_dir)  # a copy was being put in its place
+    if server.kind == "mysql":
+        # It would take any process that has the dead one's number by now for its owner.
+        Path(f"{server.socket}.lock").unlink(missing_ok=True)
     _save_relay_logs(server)
     role = _save_tail(server) if server.kind == "mariadb" else ""
     write_file(server.init_file, _closed_sql(server), server.who)
@@ -66,8 +90,10 @@ def prepare(server: Server) -> str:
 
 def set_role(server: Server, role: str) -> None:
     """The option file that the server's own includes says how it recovers from a crash."""
-    group = "mariadbd" if server.kind == "mariadb" else "mysqld"
-    lines = [f"[{group}]", f"init-file={server.init_file}", "read-only=1", "skip-slave-start=1"]
+    mariadb = server.kind == "mariadb"
+    group, follower = ("mariadbd", "slave") if mariadb else ("mysqld", "replica")
+    lines = [f"[{group}]", f"init-file={server.init_file}", "read-only=1"]
+    lines.append(f"skip-{follower}-start=1")
     if role:
         lines.append(f"init-rpl-role={role}")
     write_file(server.start_file, "\n".join(lines) + "\n", server.who, mode=0o644)
@@ -154,33 +180,35 @@ def drop_tail(server: Server) -> None:
     """No tail is held. The newest few are kept aside for whoever wants to look."""
     if not server.tail.is_dir():
         return
-    aside = server.state_dir / "discarded"
-    aside.mkdir(mode=0o700, exist_ok=True)
-    kept = sorted(int(path.name) for path in aside.iterdir() if path.name.isdigit())
-    server.tail.rename(aside / str(kept[-1] + 1 if kept else 1))
-    for number in kept[: len(kept) + 1 - KEEP_DISCARDED]:
-        shutil.rmtree(aside / str(number), ignore_errors=True)
+    server.tail.rename(aside(server))
     sync_directory(server.state_dir)
+
+
+def aside(server: Server) -> Path:
+    """A new name among what was discarded, of which only the newest few are kept."""
+    discarded = server.state_dir / "discarded"
+    discarded.mkdir(mode=0o700, exist_ok=True)
+    kept = sorted(int(path.name) for path in discarded.iterdir() if path.name.isdigit())
+    for number in kept[: len(kept) + 1 - KEEP_DISCARDED]:
+        shutil.rmtree(discarded / str(number), ignore_errors=True)
+    return discarded / str(kept[-1] + 1 if kept else 1)
 
 
 def _closed_sql(server: Server) -> str:
     """Run by the server before its first connection. One line is one statement."""
     tail, epoch = read_tail(server) if server.kind == "mariadb" else ("", 0)
     note = _STARTED.format(tail=tail, epoch=epoch)
-    lock = _lock_mysql(server) if server.kind == "mysql" else [_lock_mariadb(server)]
-    # A statement that fails ends the file, and then nobody would be locked out.
-    guarded = f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; {note} END;"
-    first = guarded if server.kind == "mariadb" else note
-    return "\n".join(["SET sql_log_bin=0;", first, *lock]) + "\n"
-
-
-def _lock_mariadb(server: Server) -> str:
     exempt = ", ".join(f"'{name}'" for name in (*_SYSTEM, *server.exempt))
-    return _LOCK_ALL.format(exempt=exempt, voters="" if server.eligible else _NOT_VOTERS)
-
-
-def _lock_mysql(server: Server) -> list[str]:
-    return [f"ALTER USER IF EXISTS {name} ACCOUNT LOCK;" for name in server.accounts]
+    voters = "" if server.eligible else _NOT_VOTERS
+    if server.kind == "mysql":
+        chosen = _OPEN_MYSQL.format(exempt=exempt)
+        lines = [*(line.format(open=chosen, voters=voters) for line in _LOCK_ALL_MYSQL), note]
+    else:
+        # A statement that fails ends the file, and then nobody would be locked out.
+        handler = "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
+        guarded = f"BEGIN NOT ATOMIC {handler} {note} END;"
+        lines = [guarded, _LOCK_ALL.format(exempt=exempt, voters=voters)]
+    return "\n".join(["SET sql_log_bin=0;", *lines]) + "\n"
 
 
 def start(server: Server, *, timeout_s: float) -> str:
@@ -195,19 +223,27 @@ def start(server: Server, *, timeout_s: float) -> str:
         if not wait_until_up(server, spawn(server), timeout_s=timeout_s):
             kill(server, timeout_s=timeout_s)
             raise Failed(f"{server.name} ended while it was starting; see {server.log}")
+    if _pending(server) != "1":
+        kill(server, timeout_s=timeout_s)
+        raise Failed(f"{server.name} started, but its init-file did not; see {server.log}")
     return finish(server, timeout_s=timeout_s)
+
+
+def _pending(server: Server) -> str:
+    found = sql(server, "SELECT pending FROM tricast.start WHERE id = 1")
+    if not found:
+        raise Failed(f"{server.name} has no row in tricast.start: did its init-file run?")
+    return found[0][0]
 
 
 def finish(server: Server, *, timeout_s: float) -> str:
     """What the start saved has been put back where it belongs, and the server may be used."""
     if not wait_until_up(server, None, timeout_s=timeout_s):
         raise Failed(f"{server.name} does not run")
-    found = sql(server, "SELECT pending FROM tricast.start WHERE id = 1")
-    if not found:
-        raise Failed(f"{server.name} has no row in tricast.start: did its init-file run?")
+    pending = _pending(server)
     if server.kind == "mariadb":
         set_role(server, "MASTER")
-    if found[0][0] == "0":
+    if pending == "0":
         return "ready before"
     _replay_relay_logs(server, timeout_s=timeout_s)
     adopt = "SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos; RESET SLAVE ALL"
@@ -243,7 +279,8 @@ def _replay_relay_logs(server: Server, *, timeout_s: float) -> None:
     names = [str(path) for path in files]
     if server.kind == "mysql":
         executed = sql(server, "SELECT @@global.gtid_executed")[0][0].replace("\\n", "")
-        replay(server, [f"--exclude-gtids={executed}", *names], timeout_s=timeout_s)
+        known = [f"--exclude-gtids={executed}"] if executed else []
+        replay(server, [*known, *names], timeout_s=timeout_s)
         return
     end = own_end(server)
     if covers(read_position(end), scan(files).end):

@@ -1,4 +1,6 @@
-"""Three real MariaDB servers on loopback, made and started by the lab's own scripts and agent."""
+"""Three real servers, MariaDB or MySQL, on loopback, made and started by the lab's own scripts and
+agent.
+"""
 
 import asyncio
 import contextlib
@@ -16,14 +18,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from controller.adapters.local_agent import LocalAgent
 from controller.adapters.mysql import Credential, Mysql, MysqlSpec, VoterLink
 from controller.adapters.mysql_session import Login, Session
-from controller.core.model import DatabaseKind, DatabaseName, DatabaseState, Epoch, SiteName
+from controller.core.model import DatabaseName, DatabaseState, Epoch, SiteName
+from tests.contract.mysql_flavour import FLAVOUR
 from witness.mysql_keeper import MysqlKeeper, MysqlKeeperSpec
 
-ROOT = Path(__file__).resolve().parents[2]
-PROVISION = ROOT / "lab/containerlab/nodes/db/mariadb/provision.sh"
 NAME = DatabaseName("journal")
 DC1, DC2, WITNESS = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
 VOTERS = ("voter_dc1", "voter_dc2", "voter_witness", "rejoin_dc1", "rejoin_dc2")
@@ -39,7 +42,7 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One MariaDB server of the cluster."""
+    """One server of the cluster."""
 
     site: SiteName
     directory: Path
@@ -76,7 +79,8 @@ class Server:
     def sql(self, statements: str) -> list[list[str]]:
         """As the server's own root, over its socket."""
         done = subprocess.run(
-            ["mariadb", "--no-defaults", "-uroot", "-BN", f"-S{self.socket}", "-e", statements],
+            [FLAVOUR.client, "--no-defaults", "-uroot", "-BN", f"-S{self.socket}"]
+            + ["-e", statements],
             capture_output=True,
             text=True,
             check=False,
@@ -91,6 +95,12 @@ class Server:
         return Session(
             Login(address="127.0.0.1", port=self.port, user=user, password=f"{secret}-secret")
         )
+
+    def gtid(self, number: int) -> str:
+        """What this server calls the transaction it writes as `number`, the only one it has."""
+        if FLAVOUR.mysql:
+            return f"{self.sql('SELECT @@server_uuid')[0][0]}:{number}"
+        return f"0-{self.sql('SELECT @@server_id')[0][0]}-{number}"
 
     def log_text(self) -> str:
         return (self.directory / "server.log").read_text(errors="replace")
@@ -138,7 +148,8 @@ class Cluster:
                 {
                     "databases": {
                         NAME: {
-                            "kind": "mariadb",
+                            "kind": FLAVOUR.kind,
+                            **FLAVOUR.programs,
                             "data_dir": str(home / "data"),
                             "state_dir": str(home / "state"),
                             "defaults_file": str(home / "my.cnf"),
@@ -168,7 +179,7 @@ class Cluster:
     def spec(self, site: SiteName) -> MysqlSpec:
         return MysqlSpec(
             name=NAME,
-            kind=DatabaseKind.MARIADB,
+            kind=FLAVOUR.kind,
             site=site,
             address="127.0.0.1",
             port=self.servers[site].port,
@@ -188,7 +199,7 @@ class Cluster:
         links = self.links()
         return MysqlKeeperSpec(
             name=NAME,
-            kind=DatabaseKind.MARIADB,
+            kind=FLAVOUR.kind,
             site=WITNESS,
             address="127.0.0.1",
             port=self.servers[WITNESS].port,
@@ -219,7 +230,9 @@ class Cluster:
                 "SECRETS": str(template.parent / "secrets"),
                 "TEMPLATE": str(template),
             }
-            done = subprocess.run([PROVISION], env=env, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [FLAVOUR.provision], env=env, capture_output=True, text=True, check=False
+            )
             assert done.returncode == 0, done.stderr
 
     async def start(self) -> None:
@@ -322,7 +335,9 @@ def open_directory(parent: Path | None = None) -> Path:
 @contextlib.contextmanager
 def template() -> Iterator[Path]:
     """A directory that every account may pass, with secrets and room for the servers' template."""
-    directory = open_directory()
+    if FLAVOUR.missing:
+        pytest.skip(FLAVOUR.missing)
+    directory = open_directory(FLAVOUR.room)
     secrets = directory / "secrets"
     secrets.mkdir()
     for name in SECRETS:

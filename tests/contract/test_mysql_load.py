@@ -164,4 +164,5 @@ async def test_nothing_a_client_was_told_is_ever_missing(three: Cluster, seed: i
 async def all_equal(three: Cluster) -> bool:
     keeper = await three.keeper.observe(2)
     states = [await three.look(site) for site in (DC1, DC2)]
-    return all(state.applied == keeper.position for state in states)
+    waiting = sum(state.waiting_commits for state in states)  # in every log, and not yet to be read
+    return not waiting and all(state.applied == keeper.position for state in states)

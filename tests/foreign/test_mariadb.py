@@ -28,8 +28,9 @@ from tests.contract.mysql_cluster import (
     wait_for,
     write,
 )
+from tests.contract.mysql_flavour import FLAVOUR, mariadb_only
 
-pytestmark = [pytest.mark.foreign, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.foreign, pytest.mark.timeout(90), mariadb_only]
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,9 @@ async def three(source: Path) -> AsyncIterator[Cluster]:
 
 @contextmanager
 def started_by_hand(server: Server, *options: str) -> Iterator[None]:
-    """mariadbd answers, with our option file and `options`, without the host agent."""
+    """The server answers, with our option file and `options`, without the host agent."""
     process = subprocess.Popen(
-        ["mariadbd", f"--defaults-file={server.directory / 'my.cnf'}", *options],
+        [FLAVOUR.program, f"--defaults-file={server.directory / 'my.cnf'}", *options],
         user="mysql",
         group="mysql",
         extra_groups=[],
