@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage fuzz mutation model contract lab-smoke lab-test bench bench-sim sim soak-sim sim-mutants docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test bench bench-switchover bench-sim sim soak-sim sim-mutants docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,14 +42,22 @@ model: setup ## The commit quorum, exhaustively within deep bounds, and every sh
 contract: setup ## Adapters against the real programs, and foreign behaviour pinned
 	@$(PY) -m pytest -q -m "contract or foreign" --timeout 240
 
+contract-mysql: ## The same for MySQL 9, fetched from Debian unstable; skipped, with the reason, where it cannot be had
+	@LAB_MYSQL=mysql lab/setup
+	@LAB_MYSQL=mysql $(PY) -m pytest -q -rs --timeout 240 tests/contract/test_mysql_*.py tests/contract/test_serving_alone.py tests/foreign/test_mysql.py
+
 lab-smoke: setup ## Real processes in network namespaces
 	@$(PY) -m pytest -q -m lab --timeout 900
 
 lab-test: setup ## Every scenario in the lab, one report (ROW=4)
 	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW))
 
-bench: setup ## Measures; writes build/bench/latest.json (RUNS=10)
-	@$(LAB) bench $(if $(RUNS),--runs $(RUNS))
+bench: setup ## tricast beside a peer stack, about 25 min, goes on where it ended (RUNS=10 PEER_RUNS=5 ONLY=site_loss FRESH=1 SECONDS=)
+	@$(PY) -c 'import resvg_py' 2>/dev/null || $(PY) -m pip --quiet --disable-pip-version-check install --use-pep517 --editable '.[bench]'
+	@$(LAB) bench $(if $(RUNS),--runs $(RUNS)) $(if $(PEER_RUNS),--peer-runs $(PEER_RUNS)) $(foreach fault,$(ONLY),--only $(fault)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(FRESH),--fresh) $(if $(PUBLISH),--publish)
+
+bench-switchover: setup ## Moves the service there and back under load; writes build/bench/switchover.json (RUNS=6 RATE=120)
+	@$(LAB) bench-switchover $(if $(RUNS),--runs $(RUNS)) $(if $(RATE),--rate $(RATE))
 
 sim: setup ## Simulated histories, a part of the exhaustive ones, a few mutants (a minute)
 	@$(PY) -m tests.sim.soak --histories 500 --seed 1 --fresh --build build/sim/quick

@@ -10,6 +10,7 @@ from controller.config.scalars import (
     Account,
     Address,
     HttpUrl,
+    Interface,
     Name,
     Port,
     Seconds,
@@ -94,7 +95,7 @@ class AddressesConf(Record):
 class StraysConf(Record):
     """The operator's own routing between the edges, for connections that outlive a planned move."""
 
-    interface: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,15}\*?$")
+    interface: Interface
     via: dict[SiteKey, tuple[Address, ...]]
 
 

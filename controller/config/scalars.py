@@ -16,6 +16,7 @@ _ENVIRONMENT: Final = re.compile(r"[A-Z][A-Z0-9_]{0,80}")
 _CLIENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 _COMMUNITY: Final = re.compile(r"[0-9]{1,10}(:[0-9]{1,10}){1,2}")
 _ACCOUNT: Final = re.compile(r"[a-z_][a-z0-9_]{0,30}")
+_INTERFACE: Final = re.compile(r"[A-Za-z0-9_.-]{1,15}\*?")
 # RFC 7607, RFC 6793 and RFC 7300.
 _RESERVED_ASNS: Final = {0, 23456, 65535, 4294967295}
 
@@ -126,6 +127,12 @@ def _socket_path(text: str) -> str:
     return text
 
 
+def _interface(text: str) -> str:
+    if not _INTERFACE.fullmatch(text):
+        raise ValueError("must be the name of a network interface, or its beginning and a *")
+    return text
+
+
 def _environment(text: str) -> str:
     if not _ENVIRONMENT.fullmatch(text):
         raise ValueError("must be the name of an environment variable, like TRICAST_DB_PASSWORD")
@@ -154,6 +161,7 @@ HostPort = Annotated[str, AfterValidator(host_port)]
 HttpUrl = Annotated[str, AfterValidator(http_url)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute_path)]
 SocketPath = Annotated[str, AfterValidator(_socket_path)]
+Interface = Annotated[str, AfterValidator(_interface)]
 EnvironmentName = Annotated[str, AfterValidator(_environment)]
 Community = Annotated[str, AfterValidator(_community)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from lab.mysql import variant
 from lab.netns.disk import make_disk, make_template, require_accounts
 from lab.netns.error import LabError
 from lab.netns.inside import Inside, run_outside
@@ -99,6 +100,7 @@ class Builder:
             logs.mkdir(parents=True)
             logs.chmod(0o1777)
         make_secrets(self.topology, self.state_dir)
+        variant.render(self.topology, self.state_dir)
 
     async def _make_network(self) -> None:
         lines = [f"netns add {self.registry.namespace(name)}" for name in self.topology.nodes]

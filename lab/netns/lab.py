@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.mysql import variant
 from lab.netns.bring_up import Builder, require_machine
 from lab.netns.cuts import Cuts, Drop
 from lab.netns.error import LabError
@@ -74,14 +75,17 @@ class Lab:
     def __init__(self, name: str | None = None, topology: Topology | None = None) -> None:
         self.registry = Registry(name or os.environ.get("TRICAST_LAB", DEFAULT_NAME))
         self.name = self.registry.lab
-        self.topology = topology or read_topology()
-        self.inside = Inside(self.topology, self.registry)
-        self.cuts = Cuts(self.registry)
-        self.readiness = Readiness(self.inside)
         record = self.registry.read()
         self.state_dir = (
             Path(record.state_dir) if record else REPOSITORY / "build" / "lab" / self.name
         )
+        self.on_mysql = variant.rendered(self.state_dir) if record else variant.wanted()
+        self.topology = topology or read_topology()
+        if topology is None and self.on_mysql:
+            self.topology = variant.on_mysql(self.topology)
+        self.inside = Inside(self.topology, self.registry)
+        self.cuts = Cuts(self.registry)
+        self.readiness = Readiness(self.inside)
 
     # --- life --------------------------------------------------------------------------------
 
@@ -94,6 +98,8 @@ class Lab:
     ) -> None:
         """Every node runs and every wanted program is ready. Nothing is done if that is so."""
         require_machine()
+        if variant.wanted():
+            variant.require(running=not self.on_mysql)
         with self.registry.locked():
             if self._complete(selection):
                 for node in (name for name in self.topology.nodes if not self.inside.alive(name)):

@@ -65,8 +65,11 @@ PROGRAMS = {
         _program("keeper-mariadb", r"^(\S*/)?(mariadbd|mysqld)( |$)", port=3306),
         _program("keeper-postgres", r"^(\S*/)?pg_receivewal "),
         _program("sshd", r"^sshd: |^\S*/sshd ", port=22),
-        _program("wallet", r"^\S*python\S* .*\blab\.wallet .*:8080\b", port=8080),
+        _program("wallet", r"^\S*python\S* .*\blab\.(peer\.)?wallet .*:8080\b", port=8080),
         _program("lobby", r"^\S*python\S* .*\blab\.wallet .*:8081\b", port=8081),
+        # of the stack in lab/peer
+        _program("patroni", r"^\S*python\S* \S*/patroni \S*\.yml", port=8008),
+        _program("announcer", r"^\S*python\S* .*\bexabgp\S* server "),
     )
 }
 

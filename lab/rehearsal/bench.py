@@ -1,226 +1,200 @@
-"""The benchmark: the holder is cut off silently, again and again, and everything is timed.
+"""The benchmark: the same blows for tricast and for a peer stack, seen by the same client.
 
 The outage is the client's: the longest time without an acknowledged write, through address,
-haproxy, app server, PostgreSQL and MariaDB. Parts come from the takeover's own history.
+haproxy, app server and databases. Every run is on file as soon as it has ended; a bench that was
+broken off goes on where it was.
 """
 
 import asyncio
 import json
-import re
-import statistics
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lab.client.attempts import Outcome, longest_gap, missing
+from lab.client.attempts import Attempt, Outcome, acked_keys, longest_gap
+from lab.netns.error import LabError
 from lab.netns.lab import Lab
-from lab.rehearsal.eyes import PREFIX, Eyes, wait_for
+from lab.peer.stack import Peer
+from lab.rehearsal.eyes import NotSeen, wait_for
+from lab.rehearsal.faults import FAULTS, Fault
+from lab.rehearsal.floor import promote_s
 from lab.rehearsal.machine import facts
+from lab.rehearsal.ours import Tricast
 from lab.rehearsal.rest import at_rest, only
+from lab.rehearsal.stack import Blow, Say, Stack
+from lab.rehearsal.tally import Tally, latest, runs
 from lab.rehearsal.writer import Writer
 
-Say = Callable[[str], None]
-
-PROVIDER = {"dc1": "isp1", "dc2": "isp2"}
-OTHER = {"dc1": "dc2", "dc2": "dc1"}
-HEALTHY_WITHIN_S = 60
+CLIENT = "client2"
+MOVED_WITHIN_S = 120
 SETTLE_S = 5
+DOWN_S = 8
+LABS = 4
+PHASE_S = 1.0  # the blow falls anywhere in a loop of whatever polls
+UP_S = {"tricast": 18.0, "peer": 15.0, "floor": 0.0}
+GUESS_S = {"tricast": 20.0, "peer": 45.0, "floor": 6.0}  # one run, until one has been measured
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Bench:
-    """One series of runs in one lab."""
+    """One bench, as far as it has come."""
 
     lab: Lab
     say: Say
-    runs: int
-    eyes: Eyes = field(init=False)
+    tally: Tally
+    wanted: dict[str, int]  # stack -> runs of each fault
+    faults: Sequence[Fault]
+    seconds: float  # no run begins that would probably end later
+    keep: bool = False
+    began: float = field(default_factory=time.monotonic)
 
-    def __post_init__(self) -> None:
-        self.eyes = Eyes(self.lab)
+    async def run(self) -> bool:
+        """Whether everything wanted is on file."""
+        if not latest(self.tally.entries(), "machine"):
+            self.tally.add({"stack": "machine", "at": _now_text(), **facts()})
+        await self._floor()
+        stacks: list[Stack] = [Tricast(self.lab), Peer(self.lab)]
+        for stack in stacks:
+            await self._series(stack)
+        return not any(self._lacking(stack.name) for stack in stacks)
 
-    async def run(self) -> dict[str, Any]:
-        """Everything measured."""
-        found: dict[str, Any] = {"machine": facts(), "at": _now_text()}
-        await self.lab.up(say=self.say)
-        holder = "dc1"
-        await self._healthy(holder)
-        async with only(self.lab, "wallet"):
-            await self._healthy(holder)
-            await asyncio.sleep(SETTLE_S)
-            found["rest"] = await at_rest(self.lab)
-        self.say(f"at rest, one service: {found['rest']}")
-        await self._healthy(holder)
-        runs = []
-        for number in range(1, self.runs + 1):
-            measured = await self._cut_once(holder)
-            runs.append(measured)
-            self.say(
-                f"run {number} of {self.runs}: {holder} cut, outage {measured['outage_s']:.3f} s,"
-                f" missing {measured['missing']}, route at the provider"
-                f" {measured['route_ms']} ms after the decision"
+    def _lacking(self, stack: str) -> list[Fault]:
+        """The faults that have too few runs, each as often as runs are missing."""
+        entries = self.tally.entries()
+        return [
+            fault
+            for fault in self.faults
+            for _ in range(self.wanted[stack] - len(runs(entries, stack, fault.name)))
+        ]
+
+    def _time_for(self, stack: str, fault: str, beside: float = 0.0) -> bool:
+        """Whether one more run would end in time, by how long the slowest one took."""
+        took = [run["took_s"] for run in runs(self.tally.entries(), stack, fault)]
+        lasts_s = FAULTS[fault].lasts_s if fault in FAULTS else 0.0
+        needed = max(took, default=GUESS_S[stack] + lasts_s) + beside + DOWN_S
+        return time.monotonic() - self.began + needed < self.seconds
+
+    async def _floor(self) -> None:
+        entries = self.tally.entries()
+        for _ in range(self.wanted["floor"] - len(runs(entries, "floor", "promote"))):
+            if not self._time_for("floor", "promote"):
+                return
+            began = time.monotonic()
+            found = round(await promote_s(self.tally.path.parent), 4)
+            took = round(time.monotonic() - began, 1)
+            self.tally.add(
+                {"stack": "floor", "fault": "promote", "outage_s": found, "took_s": took}
             )
-            holder = OTHER[holder]
-        found["runs"] = runs
-        found["silent_cut"] = _spread([float(run["outage_s"]) for run in runs])
-        found["route_ms"] = _spread([r["route_ms"] for r in runs if r["route_ms"] is not None])
-        found["acked"] = sum(run["acked"] for run in runs)
-        found["missing"] = sum(run["missing"] for run in runs)
-        found["steps_s"] = _steps(runs)
-        return found
+            self.say(f"floor: a bare standby accepts writes {1000 * found:.1f} ms after pg_promote")
 
-    async def _healthy(self, holder: str) -> None:
-        await wait_for(
-            f"a healthy service at {holder}",
-            lambda: self.eyes.not_healthy(holder),
-            within_s=HEALTHY_WITHIN_S,
+    async def _series(self, stack: Stack) -> None:
+        """The runs of one stack; a lab in which one did not end is made anew, a few times."""
+        for _ in range(LABS):
+            lacking = self._lacking(stack.name)
+            if not lacking or not self._time_for(stack.name, lacking[0].name, UP_S[stack.name]):
+                return
+            try:
+                await stack.up(self.say)
+                await self._runs(stack, lacking)
+            except NotSeen as error:
+                self.say(f"this run did not end: {error}")
+                self.keep = False
+            finally:
+                if not self.keep:
+                    await stack.lab.down(say=self.say)
+        if self._lacking(stack.name):
+            raise LabError(f"{stack.name}: runs did not end in {LABS} labs; see {self.tally.path}")
+
+    async def _runs(self, stack: Stack, lacking: Sequence[Fault]) -> None:
+        if stack.name == "tricast" and not latest(self.tally.entries(), "rest"):
+            await self._rest(stack)
+        for fault in lacking:
+            if self._time_for(stack.name, fault.name):
+                await self._measure(stack, fault)
+
+    async def _rest(self, stack: Stack) -> None:
+        """What a controller costs that has nothing to do."""
+        await stack.ready()
+        async with only(stack.lab, "wallet"):
+            await stack.ready()
+            await asyncio.sleep(SETTLE_S)
+            found = await at_rest(stack.lab)
+        self.tally.add({"stack": "rest", **found})
+        self.say(f"at rest, one service: {found}")
+
+    async def _measure(self, stack: Stack, fault: Fault) -> None:
+        began, named = time.monotonic(), {"stack": stack.name, "fault": fault.name}
+        number = len(runs(self.tally.entries(), stack.name, fault.name)) + 1
+        try:
+            found = await self._strike(stack, fault)
+        except NotSeen as error:
+            self.tally.add({**named, "at": _now_text(), "failed": str(error)})
+            raise
+        took = round(time.monotonic() - began, 1)
+        self.tally.add({**named, "at": _now_text(), "took_s": took, **found})
+        self.say(
+            f"{stack.name}, {fault.title}, run {number} of {self.wanted[stack.name]}:"
+            f" outage {found['outage_s']:.3f} s, {found['failed_attempts']} failed attempts,"
+            f" missing {found['missing']} of {found['acked']}"
         )
 
-    async def _cut_once(self, holder: str) -> dict[str, Any]:
-        other = OTHER[holder]
-        writer = await Writer.start(self.lab, "client2")
+    async def _strike(self, stack: Stack, fault: Fault) -> dict[str, Any]:
+        holder = await stack.ready()
+        writer = await Writer.start(stack.lab, CLIENT)
         await writer.acked(60, within_s=20)
-        cut_at = await self.lab.cut(holder)
-        cut_stamp = _now() + (cut_at - time.monotonic())
-        await writer.acked(40, after=cut_at + 0.2, within_s=30)
+        await asyncio.sleep(PHASE_S * secrets.randbelow(1000) / 1000)
+        at = await fault.strike(stack, holder)
+        blow = Blow(fault=fault.name, holder=holder, at=at, stamp=_wall() + at - time.monotonic())
         await wait_for(
-            f"a finished takeover by {other}",
-            lambda: self._finished(other, cut_stamp),
-            within_s=20,
+            f"{stack.name}: the service moved after {fault.title}",
+            lambda: stack.moved(blow),
+            within_s=MOVED_WITHIN_S,
         )
-        change = (await self.eyes.history(other))[0]
-        await self.lab.heal(holder)
-        await self._healthy(other)
-        _, acked = await writer.stop()
+        await writer.acked(40, after=time.monotonic(), within_s=30)
+        await asyncio.sleep(max(0.0, at + fault.lasts_s - time.monotonic()))
+        await fault.mend(stack, holder)
+        winner = await stack.recovered(blow)
+        await writer.stop()
         log = writer.log()
-        acks = [a.at for a in log.attempts if a.outcome is Outcome.OK and a.at > cut_at - 1]
-        gap = longest_gap(acks, cut_at - 1, max(acks))
-        ledger, journal = await self.eyes.ledger_keys(other), await self.eyes.journal_keys(other)
-        began = _stamp(change["began_at"]) - cut_stamp
         return {
-            "cut": holder,
-            "outage_s": round(gap[1] - gap[0], 4),
-            "acked": len(acked),
-            "missing": len(missing(acked, ledger)) + len(missing(acked, journal)),
-            "decided_s": round(began, 4),
-            "steps": {
-                f"{step['name']} {step['database']}".strip(): round(began + step["took_s"], 4)
-                for step in change["steps"]
-                if not step["name"].startswith("intent ")
-            },
-            "intents": {
-                step["name"].removeprefix("intent "): step["took_s"]
-                for step in change["steps"]
-                if step["name"].startswith("intent ")
-            },
-            "route_ms": self._route_ms(other, cut_stamp),
+            "holder": holder,
+            "winner": winner,
+            **outage(log.attempts, at),
+            "acked": len(acked_keys(log)),
+            "missing": await stack.missing(winner, acked_keys(log)),
+            **await stack.parts(blow, winner, list(log.attempts)),
         }
 
-    async def _finished(self, site: str, since: float) -> str:
-        changes = await self.eyes.history(site)
-        if changes and _stamp(changes[0]["began_at"]) > since - 0.1:
-            return ""
-        return "no new entry in the history"
 
-    def _route_ms(self, site: str, after: float) -> float | None:
-        """From the decision to attract to the provider's table, by the logs of both."""
-        decided = self.lab.log(f"{site}-edge", "controller").read_text(errors="replace")
-        came = self.lab.log(PROVIDER[site], "bgpd").read_text(errors="replace")
-        asked, seen = asked_to_attract(decided, after), route_came(came, after)
-        return None if asked is None or seen is None else round(1000 * (seen - asked), 1)
-
-
-def asked_to_attract(log: str, after: float) -> float | None:
-    """When the controller first asked for routes without prepends, by its own log."""
-    for line in log.splitlines():
-        if (
-            '"Announce(stance=<Stance.OVERRIDE' in line
-            or '"Announce(stance=<Stance.PREFERRED' in line
-        ):
-            at = _stamp(json.loads(line)["timestamp"])
-            if at > after:
-                return at
-    return None
-
-
-_UPDATE = re.compile(r"^(\S+ \S+) BGP: .* rcvd UPDATE w/ attr: .*\bpath ([\d ]+)")
-_ROUTE = re.compile(r"^(\S+ \S+) BGP: .* rcvd (\S+/\d+)")
-
-
-def route_came(log: str, after: float) -> float | None:
-    """When the service prefix with nothing but our own number as its path was first received."""
-    path = ""
-    for line in log.splitlines():
-        if (update := _UPDATE.match(line)) is not None:
-            path = update[2].strip()
-        elif (prefix := _ROUTE.match(line)) is not None:
-            came = datetime.strptime(prefix[1], "%Y/%m/%d %H:%M:%S.%f").astimezone().timestamp()
-            if path == "64510" and prefix[2] == PREFIX["wallet"] and came > after:
-                return came
-    return None
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    if not values:
-        return {}
+def outage(attempts: Sequence[Attempt], at: float) -> dict[str, Any]:
+    """The longest time without an acknowledgement since just before the blow at `at`."""
+    since = [attempt for attempt in attempts if attempt.at > at - 1]
+    acks = [attempt.at for attempt in since if attempt.outcome is Outcome.OK]
+    begin, end = longest_gap(acks, at - 1, max(acks, default=at))
     return {
-        "n": len(values),
-        "median": round(statistics.median(values), 4),
-        "best": round(min(values), 4),
-        "worst": round(max(values), 4),
+        "outage_s": round(end - begin, 4),
+        "resumed_s": round(end - at, 4),
+        "failed_attempts": sum(attempt.outcome is not Outcome.OK for attempt in since),
     }
 
 
-def _steps(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """The median time of each step after the cut."""
-    names = {name for run in runs for name in run["steps"]}
-    medians = {
-        name: statistics.median(run["steps"][name] for run in runs if name in run["steps"])
-        for name in names
-    }
-    return {name: round(at, 4) for name, at in sorted(medians.items(), key=lambda pair: pair[1])}
+def tally_beside(out: Path) -> Tally:
+    """The tally of the bench whose figures go to `out`."""
+    return Tally(out.with_name("runs.jsonl"))
 
 
-def _now() -> float:
-    return time.clock_gettime(time.CLOCK_REALTIME)
+def save(found: dict[str, Any], path: Path) -> None:
+    """The file holds the figures."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _now_text() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _stamp(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def save(found: dict[str, Any], path: Path) -> None:
-    """The file holds what was measured."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=2) + "\n")
-
-
-def render(found: dict[str, Any]) -> str:
-    """The table for people."""
-    cut, route, rest = found["silent_cut"], found["route_ms"], found["rest"]
-    lines = [
-        "",
-        "what                                         median     best    worst   n",
-        f"outage at client2, silent site loss (s)   {cut['median']:9.3f} {cut['best']:8.3f}"
-        f" {cut['worst']:8.3f} {cut['n']:3.0f}",
-    ]
-    if route:
-        lines.append(
-            f"decision to the provider's table (ms)     {route['median']:9.1f} {route['best']:8.1f}"
-            f" {route['worst']:8.1f} {route['n']:3.0f}"
-        )
-    lines += [
-        f"controller at rest, one service: {rest['controller_rss_mib']} MiB resident,"
-        f" {rest['controller_cpu_percent']} % of one core",
-        f"acknowledged {found['acked']}, missing {found['missing']}",
-        "steps, median seconds after the cut:",
-    ]
-    lines += [f"  {at:7.3f}  {name}" for name, at in found["steps_s"].items()]
-    return "\n".join(lines)
+def _wall() -> float:
+    return time.clock_gettime(time.CLOCK_REALTIME)

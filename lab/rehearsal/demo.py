@@ -173,6 +173,7 @@ class Demo:
             "acked": len(acked),
             "missing_postgres": len(missing(acked, ledger)),
             "missing_mysql": len(missing(acked, journal)),
+            "journal": "MySQL" if self.lab.on_mysql else "MariaDB",
             "repeated": len(ledger) - len(set(ledger)) + len(journal) - len(set(journal)),
             "clients": clients,
             "steps": self._steps(changes[0] if changes else {}),
@@ -249,7 +250,7 @@ def render(summary: dict[str, Any]) -> str:
         f"  outage seen by client1 (behind dc1's provider) {clients['client1']['outage_s']:.3f} s",
         f"  writes acknowledged                            {summary['acked']}",
         f"  of them missing in PostgreSQL                  {summary['missing_postgres']}",
-        f"  of them missing in MariaDB                     {summary['missing_mysql']}",
+        f"  of them missing in {summary['journal']:27} {summary['missing_mysql']}",
         f"  keys with more than one effect                 {summary['repeated']}",
         "  traffic lands at                               "
         + ", ".join(f"{node}: {site}" for node, site in summary["lands"].items()),

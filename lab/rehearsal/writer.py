@@ -30,6 +30,7 @@ class Writer:
         rate: float = 40,
         url: str = "http://198.51.100.10",
         timeout_s: float = 0.5,
+        keepalive: bool = False,
     ) -> "Writer":
         """It writes."""
         name = f"{node}-{secrets.token_hex(3)}"
@@ -38,7 +39,8 @@ class Writer:
             node,
             ["env", "PYTHONPATH=/opt/tricast", PYTHON, "-m", "lab.client", "write", "--url", url]
             + ["--rate", str(rate), "--timeout", str(timeout_s), "--log", log_path]
-            + ["--name", name, "--grace", "15"],
+            + ["--name", name, "--grace", "15"]
+            + (["--keepalive"] if keepalive else []),
         )
         return cls(lab, node, log_path, running)
 

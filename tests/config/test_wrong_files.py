@@ -53,7 +53,7 @@ CASES = [
     ("bad community", "bgp:\n  allowed", 'bgp:\n  stances: {backup: {prepends: 3, communities: ["70000:1"]}}\n  allowed', "bgp.stances.backup.communities[0] = '70000:1'", "must be a community"),
     ("no way for strays", 'dc2: [10.71.0.2, "fd71::2"]', "dc2: [10.71.0.2]", "strays.via.dc2 = '10.71.0.2'", "must have an IPv6 address as well"),
     ("strays to nowhere", 'dc2: [10.71.0.2, "fd71::2"]', 'dc2: [10.71.0.2, "fd71::2"]\n    dc4: [10.71.0.4]', "strays.via.dc4", "must be one of the data sites"),
-    ("strays from a bad interface", "interface: edge*", "interface: edge 1", "strays.interface = 'edge 1'", ""),
+    ("strays from a bad interface", "interface: edge*", "interface: edge 1", "strays.interface = 'edge 1'", "must be the name of a network interface"),
     ("connections linger too short", "cluster: tricast\n", "cluster: tricast\ntimings: {linger_s: 1.5}\n", "timings.linger_s", "must be greater than hand_over_s = 1.5"),
     ("site name not for PostgreSQL", "  dc2:\n    kind", "  DC-2:\n    kind", "sites.DC-2 = 'DC-2'", "a site name is 1 to 31 of a-z, 0-9 and _"),
     ("one data site", "  dc2:\n    kind: data", "  dc2:\n    kind: witness", "sites", "has 1 data site(s); at least 2 are needed"),

@@ -1,7 +1,7 @@
 """A planned switchover under load, as an operator types it: requests wait, and go on.
 
-Not every request survives: one that is on its way in the moment its packets begin to enter at the
-other site is reset, and on a busy machine a hand-over may take longer than a request may wait.
+No request fails and no connection is reset, unless a hand-over took longer than a request may wait,
+which happens where one busy machine plays fifteen nodes.
 """
 
 import json
@@ -17,7 +17,6 @@ from tests.lab.system import PYTHON, System, edge
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 GATE_S = 2.0
-FAILED_AT_MOST = 0.02
 
 
 async def tricast(system: System, site: str, *words: str) -> Finished:
@@ -58,6 +57,7 @@ async def test_there_and_back_under_load(system: System) -> None:
         for target, asked_at in ((away, home), (home, home)):
             await moved(system, asked_at, target)
         await load.acked(40)
+    assert load.writers.keys() == {"client1", "client2"}
     answered = {
         node: [a for a in writer.log().attempts if a.outcome is Outcome.OK]
         for node, writer in load.writers.items()
@@ -66,8 +66,9 @@ async def test_there_and_back_under_load(system: System) -> None:
     counts = {node: len(attempts) for node, attempts in answered.items()}
     failed = Counter(f"{a.edge} {a.site} {a.status} {a.detail[:60]}" for a in load.not_ok())
     print(json.dumps({"answered": counts, "failed": failed, "longest_s": stalls}))  # noqa: T201
+    assert [a for a in load.not_ok() if "reset" in a.detail] == []
     if max(stalls.values()) < GATE_S:  # nobody waited longer than a gate lets them
-        assert failed.total() <= FAILED_AT_MOST * sum(counts.values())
+        assert not failed
     await system.intact(load)
 
 

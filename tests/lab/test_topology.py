@@ -4,11 +4,13 @@ import ipaddress
 import re
 import subprocess
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
 
+from controller.config import load
 from lab.netns.programs import PROGRAMS
 from lab.netns.topology import (
     REPOSITORY,
@@ -71,7 +73,8 @@ def test_addresses_are_unique_and_lie_on_interfaces_that_exist() -> None:
     )
     assert {str(ip) for ip, count in seen.items() if count > 1} == set()
     for node in TOPOLOGY.nodes.values():
-        known = {*TOPOLOGY.interfaces(node.name), "lo", "br0"}
+        made = re.findall(r"^ip link add (\S+) type vxlan", "\n".join(node.commands), re.M)
+        known = {*TOPOLOGY.interfaces(node.name), "lo", "br0", *made}
         assert {interface for _, interface in node.addresses()} <= known
 
 
@@ -85,11 +88,23 @@ def test_both_ends_of_a_link_are_in_one_network() -> None:
 
 def test_public_addresses_are_documentation_ranges() -> None:
     allowed = [ipaddress.ip_network(net) for net in ("203.0.113.0/24", "10.0.0.0/8")]
-    allowed6 = ipaddress.ip_network("2001:db8:ff::/48")
+    allowed6 = [ipaddress.ip_network(net) for net in ("2001:db8:ff::/48", "fd71::/64")]
     for node in TOPOLOGY.nodes.values():
         for address, _ in node.addresses():
-            ranges = allowed if address.version == 4 else [allowed6]
+            ranges = allowed if address.version == 4 else allowed6
             assert any(address.ip in net for net in ranges), f"{node.name} has {address}"
+
+
+def test_the_edges_reach_each_other_s_end_of_the_tunnel_as_the_cluster_says() -> None:
+    strays = load(REPOSITORY / "lab/containerlab/nodes/tricast.yml").strays
+    assert strays is not None
+    for site, ways in strays.via.items():
+        ends = {
+            str(address.ip): interface
+            for address, interface in TOPOLOGY.nodes[f"{site}-edge"].addresses()
+        }
+        for way in ways:
+            assert fnmatch(ends[way], strays.interface)
 
 
 def test_the_network_is_declared_complete_last() -> None:

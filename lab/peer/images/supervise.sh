@@ -1,0 +1,1 @@
+../../containerlab/images/supervise.sh
