@@ -11,7 +11,10 @@ RESTORED = "restored"
 
 
 class EpochsRise(Checker):
-    """The record in the store rises but for a restored snapshot; no epoch is promoted twice."""
+    """The record in the store rises but for a restored snapshot; no epoch is promoted twice, unless
+    the snapshot had lost it: a site that had not heard of it may give its number once more, which is
+    a stated limit.
+    """
 
     name: ClassVar[str] = "epochs rise"
     sees = (EpochChanged, Promoted)
@@ -19,8 +22,8 @@ class EpochsRise(Checker):
     def __init__(self) -> None:
         self.record: dict[ServiceName, EpochChanged] = {}
         self.holders: dict[tuple[ServiceName, int], SiteName] = {}
-        self.restored: set[ServiceName] = set()
-        self.promoted: dict[tuple[Name, int], SiteName] = {}
+        self.restored: dict[ServiceName, EpochChanged] = {}  # to what, the last time
+        self.promoted: dict[tuple[Name, int], Promoted] = {}
 
     def see(self, event: Event) -> None:
         match event:
@@ -35,7 +38,7 @@ class EpochsRise(Checker):
         before = self.record.get(event.service)
         self.record[event.service] = event
         if event.by == RESTORED:
-            self.restored.add(event.service)
+            self.restored[event.service] = event
             return
         if before is not None and event.epoch <= before.epoch:
             self.broken(
@@ -55,13 +58,13 @@ class EpochsRise(Checker):
     def _promoted(self, event: Promoted) -> None:
         key = ((event.service, event.database), event.epoch)
         before = self.promoted.get(key)
-        if before is not None:
+        if before is not None and not self._lost(before):
             self.broken(
                 event.at,
                 f"{event.database} is promoted under epoch {event.epoch} at {event.site}, and was "
-                f"at {before} already",
+                f"at {before.site} already",
             )
-        self.promoted[key] = event.site
+        self.promoted[key] = event
         holder = self.holders.get((event.service, event.epoch))
         if holder is not None and holder != event.site and event.service not in self.restored:
             self.broken(
@@ -69,3 +72,8 @@ class EpochsRise(Checker):
                 f"{event.database} is promoted under epoch {event.epoch} at {event.site}; "
                 f"its holder is {holder}",
             )
+
+    def _lost(self, before: Promoted) -> bool:
+        """The store was set back since then to what had not heard of that epoch."""
+        restored = self.restored.get(before.service)
+        return restored is not None and restored.at > before.at and restored.epoch < before.epoch
