@@ -129,11 +129,13 @@ def to_me(view: View) -> SiteName | Keep | None:
 
 
 def to_holder(view: View) -> SiteName | Keep | None:
-    """Held while the holder hands over, and then until the gates of the new one are open."""
+    """Held while the holder hands over, and then until the gates of the new one are open. There are
+    none by a lease: what is held must not be let go to this site's own servers any more.
+    """
     assert view.record is not None
     limit = view.spec.timings.hold_s
     moving = view.own.held and guards.handed_over(view) and not guards.holder_opened(view)
-    if moving and view.record_unchanged_s <= limit:
+    if moving and view.record_unchanged_s <= limit and not guards.lease_durability(view):
         return HOLD
     return HOLD if guards.holder_hands_over(view, limit) else view.record.holder
 

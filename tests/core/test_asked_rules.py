@@ -406,6 +406,9 @@ def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_t
     assert closing(state(young, gate_open=True))
     assert closing(record(young, request=0))
     assert closing(other(young, DC1, seen=GONE))
+    assert not closing(other(young, DC1, seen=replace(HERE, control_s=0.5)))
+    assert closing(other(young, DC1, seen=replace(HERE, control_s=0.51)))
+    assert closing(record(young, holder=SiteName("dc9")))
     opened = copy(young, DC1, writable=True, gate_open=True, epoch=Epoch(3))
     assert not closing(opened)
 

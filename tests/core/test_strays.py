@@ -12,7 +12,7 @@ from controller.core.model import Epoch, SiteName
 from controller.core.requests import Kind, State
 from controller.core.view import View
 from tests.core.turned import other, own, record, timings
-from tests.core.views import DC1, DC2, GONE, HERE, dc2_view
+from tests.core.views import DC1, DC2, GONE, HERE, WITNESS, dc2_view
 from tests.core.wishes import asked
 
 DC3 = SiteName("dc3")
@@ -34,7 +34,7 @@ def handed() -> View:
 def at_dc1(view: View) -> View:
     """The same, as dc1 sees it."""
     there = replace(view.others[DC1], seen=HERE)
-    return replace(view, me=DC1, others={**view.others, DC2: there})
+    return replace(view, me=DC1, others={WITNESS: view.others[WITNESS], DC2: there})
 
 
 def at_dc3(view: View) -> View:

@@ -202,6 +202,7 @@ def handed(view: View) -> View:
         (copy(handed(dc2_view()), DC1, gate_open=True), DC1),
         (own(handed(dc2_view()), held=False), DC1),
         (record(handed(dc2_view()), kind="failover"), DC1),
+        (spec(handed(dc2_view()), durability=Durability.LEASE), DC1),
     ],
 )
 def test_what_is_held_waits_for_the_gates_of_who_was_given(

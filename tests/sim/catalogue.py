@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.core.model import Durability
 from controller.core.requests import Kind
 from tests.sim.plan import Argument
 from tests.sim.shape import Shape
@@ -107,7 +108,10 @@ def _degrade(dice: random.Random, shape: Shape) -> Arguments:
 
 
 def _drift(dice: random.Random, shape: Shape) -> Arguments:
-    return (*_daemon(dice, shape), dice.choice((0.5, 0.9, 1.1, 2.0)))
+    """Where a service rests on a lease, by no more than its margin makes up for."""
+    leased = any(service.durability is Durability.LEASE for service in shape.services)
+    rates = (0.94, 0.97, 1.03, 1.06) if leased else (0.5, 0.9, 1.1, 2.0)
+    return (*_daemon(dice, shape), dice.choice(rates))
 
 
 def _service(dice: random.Random, shape: Shape) -> Arguments:

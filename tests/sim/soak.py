@@ -9,6 +9,7 @@ import gc
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -142,6 +143,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--build", type=Path, default=BUILD)
     parser.add_argument("--fresh", action="store_true", help="not on from where it stopped")
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its processes end with it
     soak = Soak(asked.seed, asked.histories, asked.build, say, fresh=asked.fresh)
     tally = soak.run(asked.processes)
     report = {"seed": asked.seed, **json.loads(tally.to_json())}

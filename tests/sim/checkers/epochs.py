@@ -12,7 +12,7 @@ RESTORED = "restored"
 
 class EpochsRise(Checker):
     """The record in the store rises but for a restored snapshot; no epoch is promoted twice, unless
-    the snapshot had lost it: a site that had not heard of it may give its number once more, which is
+    the snapshot had lost it. A site that had not heard of it may give its number once more: that is
     a stated limit.
     """
 
