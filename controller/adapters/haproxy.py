@@ -31,6 +31,7 @@ HOLD: Final = "tricast_hold"  # backend with one server for each backend of ours
 _COUNT: Final = "show stat -1 2 -1"
 _COMMANDS_A_LINE: Final = 40  # a line of commands must fit haproxy's buffer of 16 kB
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_RELEASE: Final = re.compile(r"^Version: *(\S{1,80})", re.MULTILINE)
 _LONGEST_ANSWER: Final = 16 * 2**20
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +80,15 @@ class Haproxy:
             )
             for backend in sorted(self._backends & {server.backend for server in servers})
         }
+
+    async def servers(self, deadline_s: float) -> list[ServerState]:
+        """Every server of every backend, whoever it belongs to."""
+        return parse_servers(await self._ask(_SHOW, deadline_s))
+
+    async def version(self, deadline_s: float) -> str:
+        """What this haproxy says it is; "" when it does not say."""
+        found = _RELEASE.search(await self._ask("show info", deadline_s))
+        return found[1] if found else ""
 
     async def hold(self, backend: str, deadline_s: float) -> None:
         """New requests for `backend` wait at its gate."""

@@ -33,12 +33,18 @@ def build_fences(cluster: Cluster, site: SiteName, service: Service) -> dict[str
 
 
 def _host(conf: DatabaseConf, site: SiteName) -> str:
+    assert conf.voters[site].address is not None
+    return agent_host(conf, site)
+
+
+def agent_host(conf: DatabaseConf, site: SiteName) -> str:
+    """Where the host agent of the voter of `site` answers; "" where none is named."""
     voter = conf.voters[site]
-    assert voter.address is not None
-    return voter.agent or split(voter.address)[0]
+    return voter.agent or (split(voter.address)[0] if voter.address else "")
 
 
-def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
+def postgres_at(site: SiteName, conf: DatabaseConf) -> PostgresSpec:
+    """What an adapter has to know of the server of `site`."""
     address = conf.voters[site].address
     assert address is not None
     host, port = split(address)
@@ -51,7 +57,7 @@ def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
             user=conf.voter_user(name),
             rejoin_user=conf.rejoin_user(name),
         )
-    spec = PostgresSpec(
+    return PostgresSpec(
         name=DatabaseName(conf.name),
         site=site,
         address=host,
@@ -62,13 +68,19 @@ def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
         voters=links,
         clients=conf.clients,
     )
-    return Postgres(spec, agent(cluster, _host(conf, site)))
 
 
-def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
-    mine = conf.voters[site]
-    assert mine.address is not None
-    host, port = split(mine.address)
+def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
+    return Postgres(postgres_at(site, conf), agent(cluster, _host(conf, site)))
+
+
+def mysql_at(
+    site: SiteName, conf: DatabaseConf, *, credential: str = "", rejoin: str = ""
+) -> MysqlSpec:
+    """What an adapter has to know of the server of `site`; to look, it needs no credentials."""
+    address = conf.voters[site].address
+    assert address is not None
+    host, port = split(address)
     links: dict[SiteName, mysql_spec.VoterLink] = {}
     for name, voter in conf.voters.items():
         assert voter.address is not None
@@ -79,7 +91,7 @@ def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
             user=conf.voter_user(name),
             rejoin_user=conf.rejoin_user(name),
         )
-    spec = MysqlSpec(
+    return MysqlSpec(
         name=DatabaseName(conf.name),
         kind=conf.kind,
         site=site,
@@ -87,11 +99,21 @@ def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
         port=port,
         user=conf.user,
         password=conf.password.reveal(),
-        voter=Credential(user=conf.voter_user(site), password=mine.credential.reveal()),
-        rejoin=Credential(user=conf.rejoin_user(site), password=mine.rejoin_credential.reveal()),
+        voter=Credential(user=conf.voter_user(site), password=credential),
+        rejoin=Credential(user=conf.rejoin_user(site), password=rejoin),
         voters=links,
         clients=conf.clients,
         exempt=conf.exempt,
+    )
+
+
+def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Database:
+    mine = conf.voters[site]
+    spec = mysql_at(
+        site,
+        conf,
+        credential=mine.credential.reveal(),
+        rejoin=mine.rejoin_credential.reveal(),
     )
     others = {
         name: agent(cluster, _host(conf, name)) for name in cluster.data_sites if name != site

@@ -1,6 +1,6 @@
 """Builds the adapters of one site from the configuration. The only place that names them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,17 +131,7 @@ def build_node(cluster: Cluster, site: SiteName, on_change: Callable[[], None]) 
             stall_s=STALL_BEATS * timings.heartbeat_s,
         ),
     )
-    tls = cluster.etcd.tls
-    store = Etcd(
-        cluster.etcd_endpoints(site),
-        tls=None
-        if tls is None
-        else Tls(
-            ca_file=Path(tls.ca_file),
-            certificate_file=Path(tls.cert_file),
-            key_file=Path(tls.key_file),
-        ),
-    )
+    store = build_store(cluster, cluster.etcd_endpoints(site))
     probers = tuple(
         prober
         for found in watched.values()
@@ -159,6 +149,19 @@ def build_node(cluster: Cluster, site: SiteName, on_change: Callable[[], None]) 
         hearing=hearing,
         probers=probers,
     )
+
+
+def build_store(cluster: Cluster, endpoints: Sequence[str], prefix: str = "") -> Etcd:
+    """The store, asked at these members only."""
+    tls = cluster.etcd.tls
+    files = None
+    if tls is not None:
+        files = Tls(
+            ca_file=Path(tls.ca_file),
+            certificate_file=Path(tls.cert_file),
+            key_file=Path(tls.key_file),
+        )
+    return Etcd(endpoints, prefix=prefix, tls=files)
 
 
 def _heartbeat_settings(cluster: Cluster, site: SiteName) -> HeartbeatSettings:

@@ -15,6 +15,7 @@ from controller.hostagent.contract import Failed, Refused, Request, load_setting
 
 # A verb is "<family>-<what>"; only the family's module is imported, so that a call starts fast.
 FAMILIES = {
+    "agent": "controller.hostagent.agent",
     "postgres": "controller.hostagent.postgres",
     "wal": "controller.hostagent.wal_transfer",
     "mysql": "controller.hostagent.mysql",
