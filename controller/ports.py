@@ -353,3 +353,12 @@ class HostAgent(Protocol):
 
     async def aclose(self) -> None:
         """Connections are closed."""
+
+
+class Courier(Protocol):
+    """Takes notices to somebody outside."""
+
+    where: str  # for people; without anything secret
+
+    async def deliver(self, body: bytes, content_type: str, deadline_s: float) -> str:
+        """It was taken, in the words of whoever took it. Raises PortError; Refused is for good."""

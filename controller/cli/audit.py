@@ -19,6 +19,7 @@ from controller.cli import options
 from controller.cli.endpoint import Endpoint, ask, fetch
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
 from controller.cli.table import Cell, Column, Table
 from controller.web.audit_schema import (
@@ -58,9 +59,11 @@ def audit() -> None:
 
 @audit.command()
 @options.asking
-@click.option("--service", help="Only entries about this service.")
+@click.option("--service", type=SERVICE, help="Only entries about this service.")
 @click.option("--since", default="", help="Only from this time (UTC) on: 2026-11-21T10:00.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most."
+)
 @click.option("--verbose", "-v", is_flag=True, help="Also arguments, evidence and hashes.")
 def show(
     *,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SITE
 from controller.config import Inspection, Problem, check_secret_files, inspect
 from controller.core.model import SiteName
 
@@ -20,7 +21,7 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--secrets", is_flag=True, help="Also look at the secret files on this node.")
-@click.option("--site", help="With --secrets: only those that this site needs.")
+@click.option("--site", type=SITE, help="With --secrets: only those that this site needs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(file: Path, *, secrets: bool, site: str | None, as_json: bool) -> int:
     """Check FILE: structure, ranges, and what must hold between keys.

@@ -27,6 +27,7 @@ from controller.cli.table_words import (
 )
 from controller.core.ladder import AnyStep, Step
 from controller.core.rules import RULES, Rule
+from controller.notify.notice import notice_schema
 from controller.web.schema import json_schema
 
 ROLES: Final = "diagrams/roles.svg"
@@ -83,10 +84,10 @@ NAME_COLUMNS: Final = ("name", "what it says")
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the documents: rules.md, diagrams and api/status.v1.json go into it.",
+    help="Folder of the documents: rules.md, diagrams and api/*.json go into it.",
 )
 def docs(*, out: Path) -> None:
-    """Write what is generated from the code."""
+    """Write the pages that are generated from the code."""
     try:
         for name, text in generated().items():
             path = out / name
@@ -103,6 +104,7 @@ def generated() -> dict[str, str]:
     return {
         "rules.md": render_rules(RULES),
         "api/status.v1.json": json_schema(),
+        "api/notification.v1.json": notice_schema(),
         **render_diagrams(RULES),
     }
 

@@ -25,10 +25,11 @@ Record = TypeVar("Record", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a daemon answers: exactly one of the two is set."""
+    """Where a daemon answers: by socket or by URL."""
 
     socket: Path | None = None
     url: str | None = None
+    deadline_s: float | None = None  # None: DEADLINE_S
 
     def __str__(self) -> str:
         return self.url or str(self.socket)
@@ -167,10 +168,14 @@ def _exchange(
 
 def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
     if endpoint.socket is not None:
-        return _UnixConnection(endpoint.socket, DEADLINE_S)
+        return _UnixConnection(endpoint.socket, _deadline_s(endpoint))
     parts = urlsplit(endpoint.url or "")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=DEADLINE_S)
+    return kind(parts.hostname or "", parts.port, timeout=_deadline_s(endpoint))
+
+
+def _deadline_s(endpoint: Endpoint) -> float:
+    return DEADLINE_S if endpoint.deadline_s is None else endpoint.deadline_s
 
 
 def _nobody(endpoint: Endpoint, error: Exception) -> str:
@@ -190,7 +195,7 @@ def _nobody(endpoint: Endpoint, error: Exception) -> str:
             )
         case TimeoutError():
             why, next_step = (
-                f"no answer within {DEADLINE_S:g} s",
+                f"no answer within {_deadline_s(endpoint):g} s",
                 "it hangs, or the way to it is cut: journalctl -u tricast -n 50",
             )
         case _:

@@ -10,6 +10,7 @@ from controller.cli import options
 from controller.cli.endpoint import ask
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
 from controller.cli.status_view import request_line
 from controller.web.schema import Explanation, OpenChange, ServiceExplanation, SiteExplanation
@@ -17,9 +18,13 @@ from controller.web.schema import Explanation, OpenChange, ServiceExplanation, S
 
 @click.command()
 @options.asking
-@click.argument("service", required=False)
+@click.argument("service", type=SERVICE, required=False)
 def explain(*, as_json: bool, service: str | None, **where: Path | str | None) -> int:
-    """Say why: rule, reason and evidence at each site, and the next step of an open role change."""
+    """Say why: rule, reason and evidence at each site.
+
+    Of SERVICE, or of all. A role change that is under way is shown step by step: which are reached,
+    the time each took, and what the first of the others waits for.
+    """
     endpoint = options.endpoint(where)
     found = _chosen(ask(endpoint, "/api/v1/explain", Explanation), service)
     if as_json:
@@ -54,8 +59,8 @@ def explain_lines(found: Explanation) -> Iterator[Text]:
 
 
 def _service_lines(service: ServiceExplanation) -> Iterator[Text]:
-    head = Text(f"{service.name}", style="bold")
-    head.append(f": epoch {service.epoch}, held by {service.holder or 'nobody'}", style="")
+    head = Text().append(service.name, style="bold")
+    head.append(f": epoch {service.epoch}, held by {service.holder or 'nobody'}")
     yield head
     if record := service.record:
         by = f" (asked by {record.asked_by})" if record.asked_by else ""
@@ -71,12 +76,12 @@ def _service_lines(service: ServiceExplanation) -> Iterator[Text]:
     for site in service.sites:
         yield from _site_lines(site)
     if service.open_change is not None:
-        yield from _change_lines(service.open_change)
+        yield from ladder_lines(service.open_change)
 
 
 def _site_lines(site: SiteExplanation) -> Iterator[Text]:
-    line = Text(f"  {site.site}", style="bold")
-    line.append(f" ({site.role}): rule {site.rule}, {site.reason}", style="")
+    line = Text().append(f"  {site.site}", style="bold")
+    line.append(f" ({site.role}): rule {site.rule}, {site.reason}")
     yield line
     if site.report_age_s is not None:
         yield Text(f"    as it said {site.report_age_s:.1f} s ago", style="dim")
@@ -86,7 +91,8 @@ def _site_lines(site: SiteExplanation) -> Iterator[Text]:
         yield Text(f"    not eligible: {reason}", style="yellow")
 
 
-def _change_lines(change: OpenChange) -> Iterator[Text]:
+def ladder_lines(change: OpenChange) -> Iterator[Text]:
+    """The steps of a role change that is under way, each with its time."""
     yield Text(f"  open role change {change.ladder}, for {change.since_s:.1f} s:", style="bold")
     for step in change.steps:
         mark = "x" if step.done else (">" if step.name == change.step else " ")

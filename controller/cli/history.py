@@ -10,6 +10,7 @@ from rich.text import Text
 from controller.cli import options
 from controller.cli.endpoint import ask
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
 from controller.cli.table import Cell, Column, Table
 from controller.web.schema import History, HistoryEntry
@@ -30,13 +31,19 @@ COLUMNS = (
 
 @click.command()
 @options.asking
-@click.option("--service", help="Only this service.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option("--service", type=SERVICE, help="Only this service.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many."
+)
 @click.option("--verbose", "-v", is_flag=True, help="Also evidence, and each step with its time.")
 def history(
     *, as_json: bool, service: str | None, limit: int, verbose: bool, **where: Path | str | None
 ) -> int:
-    """List finished role changes, newest first."""
+    """List finished role changes, newest first.
+
+    From where to where, by whose order or which rule, how long it took; with --verbose the evidence
+    it was decided on, and each step with its time.
+    """
     endpoint = options.endpoint(where)
     query = {"limit": str(limit)} | ({"service": service} if service else {})
     found = ask(endpoint, f"/api/v1/history?{urlencode(query)}", History)

@@ -8,12 +8,16 @@ import click
 
 from controller.cli.audit import audit
 from controller.cli.check import config
+from controller.cli.completion import completed, completion
 from controller.cli.docs import docs
+from controller.cli.doctor import doctor
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.explain import explain
 from controller.cli.history import history
+from controller.cli.manual import attach
 from controller.cli.moves import failover, force_single, switchover
+from controller.cli.notify import notify
 from controller.cli.proposals import approve, decline, proposals, requests
 from controller.cli.render import render
 from controller.cli.run import run
@@ -21,7 +25,9 @@ from controller.cli.schema import schema
 from controller.cli.speaker import speaker
 from controller.cli.standing import ack, drain, pause, resume, undrain
 from controller.cli.status import status
+from controller.cli.topology import topology
 from controller.cli.version import version
+from controller.cli.watch import watch
 from controller.cli.witness import witness
 from controller.config import ConfigError, SecretError
 
@@ -32,9 +38,13 @@ INTERRUPTED = 130
 def tricast() -> None:
     """One service on one address when a datacenter dies.
 
-    Ask: status, explain, history, requests, proposals. Look back: audit.
+    Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Move: switchover, failover, drain, undrain. Hold: pause, resume, ack. Agree: approve, decline.
-    The last survivor: force-single. Prepare: config check, render. Daemons: run, witness, speaker.
+    The last survivor: force-single. Prepare: config check, doctor, notify, render,
+    completion. Daemons: run, witness, speaker.
+
+    Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
+    docs/runbook.md.
     """
 
 
@@ -43,9 +53,12 @@ for _verb in (
     witness,
     speaker,
     status,
+    watch,
+    topology,
     explain,
     history,
     audit,
+    notify,
     switchover,
     failover,
     force_single,
@@ -58,19 +71,24 @@ for _verb in (
     proposals,
     approve,
     decline,
+    doctor,
     config,
     render,
+    completion,
     schema,
     docs,
     version,
 ):
     tricast.add_command(_verb)
+attach(tricast)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; the exit code says how it ended (controller/cli/exit_codes.py)."""
     try:
         # Not click's own main: it ends the process by itself when a pipe breaks.
+        if arguments is None and (code := completed(tricast)) is not None:
+            return code
         asked = list(sys.argv[1:] if arguments is None else arguments)
         with tricast.make_context("tricast", asked) as context:
             result = tricast.invoke(context)

@@ -7,6 +7,7 @@ import click
 
 from controller.cli import options
 from controller.cli.endpoint import tell
+from controller.cli.names import SITE
 from controller.cli.options import Asked
 from controller.cli.progress import confirm, finish, follow, typed
 from controller.web.schema import Ask, RequestAnswer, RequestView
@@ -27,7 +28,9 @@ def told_to(asked: Asked, order: Ask, plan: RequestView) -> RequestView:
 
 @click.command()
 @options.telling
-@click.option("--to", default="", help="Which site takes over (default: the best candidate).")
+@click.option(
+    "--to", type=SITE, default="", help="Which site takes over (default: the best candidate)."
+)
 @click.option("--in", "not_before", type=click.FloatRange(0), default=0.0, help="Seconds from now.")
 def switchover(
     asked: Asked,
@@ -35,7 +38,11 @@ def switchover(
     to: str,
     not_before: float,
 ) -> int:
-    """Hand a service over to another site. Nothing is lost; new requests wait meanwhile."""
+    """Hand a service over to another site.
+
+    Nothing is lost. New requests wait at haproxy while those under way end; then the gates are
+    closed, the other log is equal, and the epoch is handed over. Each step is printed.
+    """
     order = Ask(
         kind="switchover",
         service=asked.service,
@@ -51,7 +58,7 @@ def switchover(
 
 @click.command()
 @options.telling
-@click.option("--to", required=True, help="Which site takes over.")
+@click.option("--to", type=SITE, required=True, help="Which site takes over.")
 @click.option("--allow-data-loss", is_flag=True, help="Do without voters that cannot be reached.")
 def failover(
     asked: Asked,
@@ -59,7 +66,11 @@ def failover(
     to: str,
     allow_data_loss: bool,
 ) -> int:
-    """Let a site take over whatever the holder does. Refused where a loss cannot be excluded."""
+    """Let a site take over, whatever the holder does.
+
+    For a holder that is dead, or must be assumed to be ill. Refused where it cannot be excluded
+    that an acknowledged transaction is lost.
+    """
     order = Ask(
         kind="failover",
         service=asked.service,
@@ -76,7 +87,7 @@ def failover(
 
 @click.command(name="force-single")
 @options.telling
-@click.argument("site")
+@click.argument("site", type=SITE)
 @click.option("--confirm", "phrase", help="The site's name once more, where nobody can type it.")
 def force_single(
     asked: Asked,
@@ -84,7 +95,11 @@ def force_single(
     site: str,
     phrase: str | None,
 ) -> int:
-    """Let SITE, the last survivor, serve without any other voter. Ask on its own node."""
+    """Let SITE, the last survivor, serve without any other voter.
+
+    Ask on its own node. It says what may be lost and what you assert, and wants the name of the
+    site typed once more. From then on each commit exists once, until another voter follows.
+    """
     order = Ask(kind="force-single", service=asked.service, target=site, reason=asked.reason)
     plan = planned(asked, order)
     print(plan.statement, file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from controller.cli.endpoint import DEFAULT_SOCKET, Endpoint, choose
+from controller.cli.names import SERVICE, SITE
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -71,7 +72,12 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
         click.option("--wait/--no-wait", default=True, help="Wait until it is done or refused."),
         click.option("--yes", is_flag=True, help="Do not ask back."),
         click.option("--reason", default="", help="Why; it is kept with the request."),
-        click.option("--service", default="", help="Which service; needed when there are several."),
+        click.option(
+            "--service",
+            type=SERVICE,
+            default="",
+            help="Which service; needed when there are several.",
+        ),
     ):
         told = option(told)
     return asking(told)
@@ -89,9 +95,9 @@ def endpoint(where: Mapping[str, Path | str | None]) -> Endpoint:
 
 def daemon(verb: Verb) -> Verb:
     """Options of a verb that becomes a daemon: --config, --site."""
-    verb = click.option("--site", required=True, help="Which site of the cluster this node is.")(
-        verb
-    )
+    verb = click.option(
+        "--site", type=SITE, required=True, help="Which site of the cluster this node is."
+    )(verb)
     return click.option(
         "--config",
         required=True,

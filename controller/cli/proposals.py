@@ -11,6 +11,7 @@ from controller.cli import options
 from controller.cli.endpoint import ask, tell
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import PATH
+from controller.cli.names import SERVICE, SITE
 from controller.cli.options import Asked
 from controller.cli.output import console, print_json
 from controller.cli.progress import finish
@@ -34,20 +35,26 @@ OPEN = frozenset({"open", "running"})
 
 @click.command()
 @options.asking
-@click.option("--service", help="Only this service.")
+@click.option("--service", type=SERVICE, help="Only this service.")
 @click.option("--all", "everything", is_flag=True, help="Also those that are over.")
 def requests(
     *, as_json: bool, service: str | None, everything: bool, **where: Path | str | None
 ) -> int:
-    """List what operators have asked and is not over."""
+    """List what operators have asked and is not over.
+
+    Who asked on which site, when, the state it is in, what it waits for, or why it ended so.
+    """
     return _shown(where, service, as_json=as_json, keep=lambda r: everything or r.state in OPEN)
 
 
 @click.command()
 @options.asking
-@click.option("--service", help="Only this service.")
+@click.option("--service", type=SERVICE, help="Only this service.")
 def proposals(*, as_json: bool, service: str | None, **where: Path | str | None) -> int:
-    """List what waits for an approval."""
+    """List what waits for an approval.
+
+    With the plan that tricast approve wants, and who has agreed so far.
+    """
     return _shown(
         where,
         service,
@@ -109,7 +116,7 @@ def _approvals(request: RequestView) -> str:
 @options.telling
 @click.argument("number", type=click.IntRange(min=0))
 @click.option("--plan", default="", help="The plan you looked at (default: as it is now).")
-@click.option("--site", default="", help="Of a drain: the site.")
+@click.option("--site", type=SITE, default="", help="Of a drain: the site.")
 def approve(
     asked: Asked,
     *,
@@ -117,7 +124,10 @@ def approve(
     plan: str,
     site: str,
 ) -> int:
-    """Agree to request NUMBER. Who asked for it cannot."""
+    """Agree to request NUMBER.
+
+    It begins when as many persons agree as requests.approvals says for its kind.
+    """
     verdict = Verdict(
         number=number, service=asked.service, plan=plan, target=site, reason=asked.reason
     )
@@ -133,7 +143,10 @@ def decline(
     *,
     number: int,
 ) -> int:
-    """End request NUMBER before it begins: refused, or withdrawn by who asked for it."""
+    """End request NUMBER before it begins.
+
+    Withdrawn when you asked for it, refused otherwise; the reason is kept with it.
+    """
     verdict = Verdict(number=number, service=asked.service, reason=asked.reason)
     finish(asked, tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request)
     return ExitCode.DONE

@@ -12,6 +12,7 @@ from bgp.exabgp_conf import render_environment
 from bgp.spec import BadSpec
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SITE
 from controller.config import load
 from controller.config.speaker_spec import NoRoutesError, neighbor_passwords, speaker_spec
 from controller.core.model import SiteName
@@ -28,7 +29,7 @@ CLOSED: Final = 0o600
     envvar="TRICAST_CONFIG",
     help="Cluster file.",
 )
-@click.option("--site", required=True, help="Site whose speaker is meant.")
+@click.option("--site", type=SITE, required=True, help="Site whose speaker is meant.")
 @click.option(
     "--out",
     required=True,

@@ -15,6 +15,10 @@ import click
     help="speaker.json, as written by `tricast render`.",
 )
 def speaker(spec: Path) -> None:
-    """Run the BGP speaker under ExaBGP (which starts it; not for terminals)."""
+    """Run the BGP speaker under ExaBGP.
+
+    ExaBGP starts it; it is not for terminals. It speaks ExaBGP's API on standard input and output,
+    and listens on a socket for the daemon.
+    """
     # A fresh process image: the speaker stays small, whatever this one has loaded.
     os.execv(sys.executable, [sys.executable, "-m", "bgp.speaker", "--spec", str(spec)])  # noqa: S606

@@ -5,6 +5,7 @@ import click
 from controller.cli import options
 from controller.cli.endpoint import tell
 from controller.cli.moves import PATH
+from controller.cli.names import SITE
 from controller.cli.options import Asked
 from controller.cli.progress import confirm, finish, follow
 from controller.web.schema import Ask, RequestAnswer, RequestView, Status, Verdict
@@ -18,7 +19,10 @@ def pause(
     *,
     lasts: float | None,
 ) -> int:
-    """No automation for a service: what serves goes on, and nothing takes over. Needs --reason."""
+    """Stop all automation of a service.
+
+    What serves goes on, and nothing takes over, until resume or the end of --for. Needs --reason.
+    """
     order = Ask(kind="pause", service=asked.service, reason=asked.reason, lasts_s=lasts)
     request = tell(asked.endpoint, PATH, order, RequestAnswer).request
     return follow(asked, request, lambda found, _status: found.state == "running")
@@ -29,7 +33,10 @@ def pause(
 def resume(
     asked: Asked,
 ) -> int:
-    """End a pause."""
+    """End a pause.
+
+    Automation goes on from what is there then, as if the daemon had just looked.
+    """
     verdict = Verdict(kind="pause", service=asked.service, reason=asked.reason)
     ended = tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request
     finish(asked, ended)
@@ -41,7 +48,11 @@ def resume(
 def ack(
     asked: Asked,
 ) -> int:
-    """Acknowledge the last role change: the next one may be automatic again."""
+    """Acknowledge the last role change.
+
+    The next one may be automatic again. Within flap_window_s after a takeover the service does not
+    move back by itself; somebody who looked at the cause ends that window.
+    """
     order = Ask(kind="ack", service=asked.service, reason=asked.reason)
     request = tell(asked.endpoint, PATH, order, RequestAnswer).request
     return follow(asked, request, lambda _request, _status: False)
@@ -49,13 +60,17 @@ def ack(
 
 @click.command()
 @options.telling
-@click.argument("site")
+@click.argument("site", type=SITE)
 def drain(
     asked: Asked,
     *,
     site: str,
 ) -> int:
-    """Take every role away from SITE, then its routes; it is no candidate until undrained."""
+    """Take every role away from SITE, then its routes.
+
+    Services that it holds are handed over; its routes say graceful shutdown, and are withdrawn
+    after withdraw_after_s while another site attracts. It is no candidate until it is undrained.
+    """
     confirm(asked, f"Drain {site}?")
     order = Ask(kind="drain", target=site, reason=asked.reason)
     request = tell(asked.endpoint, PATH, order, RequestAnswer).request
@@ -68,13 +83,16 @@ def drain(
 
 @click.command()
 @options.telling
-@click.argument("site")
+@click.argument("site", type=SITE)
 def undrain(
     asked: Asked,
     *,
     site: str,
 ) -> int:
-    """SITE may have roles and routes again. It takes none back by itself."""
+    """End the drain of SITE: it may have roles and routes again.
+
+    It announces as a standby, and is a candidate.
+    """
     verdict = Verdict(kind="drain", target=site, reason=asked.reason)
     finish(asked, tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request)
     return 0

@@ -13,6 +13,7 @@ from controller.cli import options
 from controller.cli.endpoint import Endpoint, ask
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
 from controller.cli.status_view import status_lines
 from controller.web.schema import Status
@@ -22,7 +23,7 @@ PATH = "/api/v1/status"
 
 @click.command()
 @options.asking
-@click.option("--service", help="Only this service.")
+@click.option("--service", type=SERVICE, help="Only this service.")
 @click.option("--watch", is_flag=True, help="Refresh in place until Ctrl-C.")
 @click.option(
     "--interval",
@@ -39,11 +40,15 @@ def status(
     service: str | None,
     **where: Path | str | None,
 ) -> int:
-    """Show services, sites, databases, voters and routes."""
+    """Show services, sites, databases, voters and routes.
+
+    One table per service, and below it what a failure now would cost, warnings and alarms. The
+    columns are explained in docs/runbook.md. With --watch the page is shown again and again.
+    """
     endpoint = options.endpoint(where)
     if watch:
         return _watch(endpoint, service, interval, as_json=as_json)
-    found = _asked(endpoint, service)
+    found = asked(endpoint, service)
     if as_json:
         print_json(found)
         return ExitCode.DONE
@@ -53,7 +58,8 @@ def status(
     return ExitCode.DONE
 
 
-def _asked(endpoint: Endpoint, service: str | None) -> Status:
+def asked(endpoint: Endpoint, service: str | None) -> Status:
+    """What the daemon says, of one service or of all. Raises CliError, also for an unknown one."""
     found = ask(endpoint, PATH, Status)
     names = [known.name for known in found.services]
     if service is not None and service not in names:
@@ -85,7 +91,7 @@ def _follow(
 ) -> None:
     while True:
         if as_json:
-            print(_asked(endpoint, service).model_dump_json(), flush=True)
+            print(asked(endpoint, service).model_dump_json(), flush=True)
         else:
             out.print(_page(endpoint, service, out.width))
         time.sleep(interval)
@@ -107,7 +113,7 @@ def _refresh(endpoint: Endpoint, service: str | None, interval: float, out: Cons
 
 def _page(endpoint: Endpoint, service: str | None, width: int) -> Group:
     try:
-        found = _asked(endpoint, service)
+        found = asked(endpoint, service)
     except CliError as error:
         if error.code is not ExitCode.UNAVAILABLE:
             raise

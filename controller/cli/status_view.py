@@ -23,13 +23,13 @@ COLUMNS = (
     Column(title="Role"),
     Column(title="Health"),
     Column(title="Database"),
-    Column(title="State", drop=4),
-    Column(title="Position", cut=14),
-    Column(title="Lag", right=True, drop=3),
+    Column(title="State", drop=5),
+    Column(title="Position", cut=14, drop=1),
+    Column(title="Lag", right=True, drop=4),
     Column(title="Voter"),
     Column(title="Stance"),
-    Column(title="Heard", right=True, drop=1),
-    Column(title="Rule", right=True, drop=5),
+    Column(title="Heard", right=True, drop=2),
+    Column(title="Rule", right=True, drop=6),
 )
 
 
@@ -76,9 +76,16 @@ def _role(site: SiteView) -> Cell:
     return Cell(site.role, styles.get(site.role, ODD))
 
 
+def health_word(site: SiteView) -> str:
+    """ok, ill, silent or unknown."""
+    if site.report_age_s is not None and site.report_age_s > OLD_REPORT_S:
+        return "silent"
+    return {None: "unknown", True: "ok", False: "ill"}[site.healthy]
+
+
 def _health(site: SiteView) -> Cell:
     if site.report_age_s is not None and site.report_age_s > OLD_REPORT_S:
-        return Cell(f"silent {_age(site.report_age_s)}", BAD)
+        return Cell(f"silent {age(site.report_age_s)}", BAD)
     apps = f" {site.apps.up}/{site.apps.total}" if site.apps.total else ""
     if site.healthy is None:
         return Cell(f"unknown{apps}", ODD)
@@ -103,7 +110,7 @@ def _heard(site: SiteView, *, answering: bool) -> Cell:
         return Cell("self", DIM)
     if site.heartbeat_age_s is None:
         return Cell("never", BAD)
-    return Cell(_age(site.heartbeat_age_s), BAD if site.heartbeat_age_s > OLD_HEARTBEAT_S else "")
+    return Cell(age(site.heartbeat_age_s), BAD if site.heartbeat_age_s > OLD_HEARTBEAT_S else "")
 
 
 def _database_cells(
@@ -113,14 +120,15 @@ def _database_cells(
         return Cell(), Cell(), Cell(), Cell(), Cell()
     return (
         Cell(database.name, BAD if database.problems else ""),
-        _state(database),
+        state_cell(database),
         Cell(database.position),
         _lag(database),
-        _voter(service, site, database),
+        voter_cell(service, site, database),
     )
 
 
-def _state(database: DatabaseView) -> Cell:
+def state_cell(database: DatabaseView) -> Cell:
+    """What a database lets in."""
     if database.liveness != "running":
         return Cell(database.liveness, BAD if database.liveness == "down" else ODD)
     if database.writable:
@@ -134,7 +142,8 @@ def _lag(database: DatabaseView) -> Cell:
     return Cell(size(database.lag_bytes), "" if database.lag_bytes < 16 * 1024 * 1024 else ODD)
 
 
-def _voter(service: ServiceView, site: SiteView, database: DatabaseView) -> Cell:
+def voter_cell(service: ServiceView, site: SiteView, database: DatabaseView) -> Cell:
+    """What a copy does for the quorum."""
     if database.sealed:
         return Cell(f"sealed@{database.promised}", ODD)
     if database.writable:
@@ -175,7 +184,7 @@ def request_line(request: RequestView) -> str:
 def _change(change: OpenChange) -> str:
     done = sum(step.done for step in change.steps)
     steps = f", {done} of {len(change.steps)} steps done" if change.steps else ""
-    return f"{change.ladder}: at {change.step} for {_age(change.since_s)}{steps}"
+    return f"{change.ladder}: at {change.step} for {age(change.since_s)}{steps}"
 
 
 def _store_lines(status: Status) -> Iterator[Text]:
@@ -188,12 +197,12 @@ def _store_lines(status: Status) -> Iterator[Text]:
 
 
 def _line(label: str, text: str, style: str) -> Text:
-    line = Text(f" {label}: ", style="bold")
+    line = Text().append(f" {label}: ", style="bold")
     line.append(text, style=style)
     return line
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
     """Short, for tables: 0.1s, 12s, 5m, 3h."""
     if seconds < 10:
         return f"{seconds:.1f}s"

@@ -22,7 +22,7 @@ def installed(package: str) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with the libraries.")
 def version(*, as_json: bool) -> None:
-    """Print the version."""
+    """Print the version, and with --json those of the libraries."""
     if not as_json:
         print(f"tricast {VERSION}")
         return

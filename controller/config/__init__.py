@@ -6,6 +6,7 @@ line, key and value. Nothing here talks to the outside but for reading the files
 
 from controller.config.cluster import Cluster
 from controller.config.load import Inspection, inspect, inspect_text, load, load_for
+from controller.config.notifications import Body, NotificationsConf, TargetConf
 from controller.config.problem import ConfigError, Problem
 from controller.config.secret import Secret, SecretError, read_secret
 from controller.config.secret_files import check_secret_files
@@ -25,12 +26,14 @@ __all__ = [
     "PROFILES",
     "AppServer",
     "Bgp",
+    "Body",
     "Cluster",
     "ConfigError",
     "DatabaseConf",
     "Family",
     "Inspection",
     "Neighbor",
+    "NotificationsConf",
     "ProbeConf",
     "ProbeKind",
     "ProbeScope",
@@ -40,6 +43,7 @@ __all__ = [
     "SecretError",
     "Service",
     "Site",
+    "TargetConf",
     "Timings",
     "VoterConf",
     "check_secret_files",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from controller.config.check_notifications import check_notifications
 from controller.config.check_routes import check_routes, check_service_routes
 from controller.config.check_services import check_services
 from controller.config.check_timings import check_timings
@@ -22,6 +23,7 @@ def cross_checks(cluster: Cluster, document: Document) -> list[Problem]:
     check_service_routes(cluster, findings)
     check_services(cluster, findings)
     check_timings(cluster, findings)
+    check_notifications(cluster, findings)
     _check_ports(cluster, findings)
     return findings.problems
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from controller.config.notifications import NotificationsConf
 from controller.config.record import Record
 from controller.config.scalars import (
     AbsolutePath,
@@ -140,6 +141,7 @@ class Cluster(Record):
     haproxy: HaproxyConf = HaproxyConf()
     addresses: AddressesConf = AddressesConf()
     strays: StraysConf | None = None
+    notifications: NotificationsConf = NotificationsConf()
     services: tuple[Service, ...] = Field(min_length=1)
 
     @property

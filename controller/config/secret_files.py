@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from controller.config.cluster import Cluster
+from controller.config.notifications import headers_problem, template_problem, url_problem
 from controller.config.problem import Problem
 from controller.config.services import DatabaseConf
 from controller.core.model import DatabaseKind, SiteKind, SiteName
@@ -24,6 +25,26 @@ def check_secret_files(cluster: Cluster, site: SiteName | None, file: str) -> li
             problems.append(
                 Problem(file=file, line=0, key=key, value=repr(source), sentence=sentence)
             )
+    if any(cluster.sites[name].kind is SiteKind.DATA for name in sites):
+        problems += _about_targets(cluster, file)
+    return problems
+
+
+def _about_targets(cluster: Cluster, file: str) -> list[Problem]:
+    """What is wrong with the templates and header files; their own mode is looked at as others'."""
+    problems = []
+    for number, target in enumerate(cluster.notifications.targets):
+        looks = (
+            ("template", target.template, template_problem),
+            ("headers_file", target.headers_file, headers_problem),
+            ("url_file", target.url_file, url_problem),
+        )
+        for name, path, look in looks:
+            if path is not None and (sentence := look(path)):
+                key = f"notifications.targets[{number}].{name}"
+                problems.append(
+                    Problem(file=file, line=0, key=key, value=repr(path), sentence=sentence)
+                )
     return problems
 
 
@@ -36,6 +57,12 @@ def _needed(cluster: Cluster, site: SiteName) -> Iterator[tuple[str, str]]:
         yield "etcd.tls.key_file", tls.key_file
     if cluster.ssh and cluster.sites[site].kind is SiteKind.DATA:
         yield "ssh.key_file", cluster.ssh.key_file
+    if cluster.sites[site].kind is SiteKind.DATA:
+        for number, target in enumerate(cluster.notifications.targets):
+            yield from _either(f"notifications.targets[{number}].url", target.url_file, None)
+            yield from _either(
+                f"notifications.targets[{number}].headers", target.headers_file, None
+            )
     bgp = cluster.sites[site].bgp
     for number, neighbor in enumerate(bgp.neighbors if bgp else ()):
         key = f"sites.{site}.bgp.neighbors[{number}].password"

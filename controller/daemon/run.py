@@ -16,12 +16,14 @@ from controller.daemon.audit import AuditAnswers, audit_view, build_auditor
 from controller.daemon.crash_aid import crash_aid
 from controller.daemon.deeds import AuditedDesk, Deeds
 from controller.daemon.desk import DaemonDesk
+from controller.daemon.notify import NotifyAnswers, Watched, build_notifier, notifications_view
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
 from controller.ports import PortError, Prober, Strays
 from controller.runtime import beat
 from controller.runtime.auditor import Auditor
 from controller.runtime.loop import ServiceLoop
+from controller.runtime.notifier import Notifier
 from controller.runtime.publish import Publisher, news, service_report
 from controller.runtime.recorder import Recorder
 from controller.runtime.telling import tell_forever
@@ -48,13 +50,15 @@ async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
         site = build_site(cluster, name, lambda: _wake(loops), tasks)
         publisher = _publisher(site, boot)
         deeds = Deeds(auditor=build_auditor(site.node))
+        notifier = build_notifier(cluster, name, site.node.clock)
         for service in site.services:
             loops.append(service.loop(tasks, _reporter(publisher, deeds)))
         try:
             async with asyncio.timeout(None), asyncio.TaskGroup() as inner:
-                _start(inner, site, loops, publisher, deeds)
+                _start(inner, site, loops, publisher, deeds, notifier)
         finally:
             await deeds.auditor.aclose()
+            await notifier.aclose()
             await site.aclose()
 
 
@@ -90,6 +94,7 @@ def _start(
     loops: list[ServiceLoop],
     publisher: Publisher,
     deeds: Deeds,
+    notifier: Notifier,
 ) -> None:
     recorder = Recorder(
         store=site.node.store,
@@ -111,7 +116,10 @@ def _start(
     )
     tasks.create_task(publisher.run())
     tasks.create_task(_keep_house(site, loops, recorder, metrics, deeds))
-    tasks.create_task(_answer(site, loops, metrics, deeds.auditor))
+    source = _source(site, loops, deeds.auditor, notifier)
+    tasks.create_task(_answer(site, loops, metrics, deeds.auditor, source, notifier))
+    if notifier.outboxes:
+        tasks.create_task(notifier.run(_watched(site, source).situation))
     tasks.create_task(deeds.auditor.run())
     if site.strays is not None:
         tasks.create_task(_know_strays(site.strays))
@@ -206,10 +214,11 @@ async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], k
         await beat.rest(every_s)
 
 
-async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics, auditor: Auditor) -> None:
-    """The API answers for as long as the daemon runs."""
+def _source(
+    site: Site, loops: list[ServiceLoop], auditor: Auditor, notifier: Notifier
+) -> DaemonStatus:
     cluster = site.node.cluster
-    source = DaemonStatus(
+    return DaemonStatus(
         cluster=cluster.cluster,
         site=site.node.site,
         version=VERSION,
@@ -224,9 +233,39 @@ async def _answer(site: Site, loops: list[ServiceLoop], metrics: Metrics, audito
         },
         leader=lambda: site.leader,
         audit=lambda: audit_view(auditor),
+        notifications=lambda: notifications_view(notifier),
     )
+
+
+def _watched(site: Site, source: DaemonStatus) -> Watched:
+    timings = site.node.cluster.timings
+    return Watched(
+        source=source,
+        data_sites=site.node.cluster.data_sites,
+        fresh_s=timings.report_fresh_s,
+        silent_s=timings.suspect_after_s,
+        now=site.node.clock.monotonic,
+    )
+
+
+async def _answer(
+    site: Site,
+    loops: list[ServiceLoop],
+    metrics: Metrics,
+    auditor: Auditor,
+    source: DaemonStatus,
+    notifier: Notifier,
+) -> None:
+    """The API answers for as long as the daemon runs."""
+    cluster = site.node.cluster
     desk = AuditedDesk(desk=_desk(site, loops), auditor=auditor)
-    app = build_app(source, metrics, desk, AuditAnswers(auditor=auditor, cluster=cluster))
+    app = build_app(
+        source,
+        metrics,
+        desk,
+        AuditAnswers(auditor=auditor, cluster=cluster),
+        NotifyAnswers(notifier=notifier),
+    )
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(site.node.site)

@@ -23,6 +23,7 @@ from controller.runtime.progress import evidence
 from controller.runtime.publish import service_report
 from controller.runtime.records import Records
 from controller.web.audit_schema import AuditView
+from controller.web.notify_schema import NotificationsView
 from controller.web.schema import (
     Apps,
     DatabaseView,
@@ -193,6 +194,7 @@ class DaemonStatus:
     database_kinds: Mapping[str, str]
     leader: Callable[[], str]
     audit: Callable[[], AuditView]
+    notifications: Callable[[], NotificationsView]
 
     async def status(self) -> Status:
         """Everything this site knows now."""
@@ -206,6 +208,7 @@ class DaemonStatus:
             drains=drained(self.records),
             history=recorded(self.records, None, HISTORY_SHOWN),
             audit=self.audit(),
+            notifications=self.notifications(),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
@@ -251,7 +254,11 @@ class DaemonStatus:
             ),
             guarantee=outlook.guarantee(view),
             paused=guards.pause_reason(view),
-            warnings=(*outlook.warnings(view), *self.audit().alarms),
+            warnings=(
+                *outlook.warnings(view),
+                *self.audit().alarms,
+                *self.notifications().alarms,
+            ),
             open_change=self._open_change(loop, decision),
             request=None
             if view.request is None or closed(view.request.request)
@@ -313,5 +320,9 @@ class DaemonStatus:
             update={
                 "evidence": {**evidence(view, decision), **refused, **failing},
                 "apps": Apps(up=view.own.apps_up, total=view.own.apps_total),
+                "sessions_up": view.own.sessions_up,
+                "sessions_total": view.own.sessions_total,
+                "directed_to": tuple(sorted(view.own.directed_to)),
+                "held": view.own.held,
             }
         )

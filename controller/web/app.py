@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.web.audit import add_audit
 from controller.web.metrics import CONTENT_TYPE, Metrics
+from controller.web.notify import add_notify
 from controller.web.peer import who_asks
 from controller.web.schema import (
     Ask,
@@ -23,7 +24,7 @@ from controller.web.schema import (
     Verdict,
     explain,
 )
-from controller.web.source import AuditSource, Desk, NotAsked, Pulse, StatusSource
+from controller.web.source import AuditSource, Desk, NotAsked, NotifySource, Pulse, StatusSource
 
 ANSWER_DEADLINE_S: Final = 2.0
 HISTORY_LIMIT: Final = 1000
@@ -41,6 +42,7 @@ def build_app(
     metrics: Metrics | None = None,
     desk: Desk | None = None,
     audit: AuditSource | None = None,
+    notify: NotifySource | None = None,
 ) -> web.Application:
     """An application that answers for `source`; `metrics` is the one the daemon counts in. Without
     a `desk` nothing can be asked here, without `audit` its log is not shown.
@@ -57,6 +59,8 @@ def build_app(
     app.router.add_get("/api/v1/requests", _requests)
     if audit is not None:
         add_audit(app, audit)
+    if notify is not None:
+        add_notify(app, source, notify)
     if desk is not None:
         app[DESK] = desk
         app.router.add_post("/api/v1/requests", _ask)

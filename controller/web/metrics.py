@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from bgp.policy import Stance
 from controller.core.model import Liveness, Role
 from controller.core.position import BadPosition, lsn_to_int
+from controller.web.notify_schema import NotificationsView
 from controller.web.schema import DatabaseView, ServiceView, SiteView, Status
 
 _STEP_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -28,7 +29,9 @@ class Metrics:
         self._make_service_metrics()
         self._make_database_metrics()
         self._make_daemon_metrics()
+        self._make_notify_metrics()
         self._dropped_seen: dict[str, int] = {}
+        self._told_seen: dict[tuple[str, str], int] = {}
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, namespace="tricast", registry=self.registry)
@@ -125,6 +128,21 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _make_notify_metrics(self) -> None:
+        self._notices_waiting = self._gauge(
+            "notifications_waiting", "Notices that are not taken yet.", "target"
+        )
+        self._notices_failing = self._gauge(
+            "notifications_failing_seconds", "For how long a target has taken nothing.", "target"
+        )
+        self._notices = Counter(
+            "notifications",
+            "Notices by what has come of them: sent, failed, dropped.",
+            ("target", "outcome"),
+            namespace="tricast",
+            registry=self.registry,
+        )
+
     def turned(self, took_s: float) -> None:
         """One more turn of the loop is over."""
         self._turns.inc()
@@ -159,6 +177,8 @@ class Metrics:
             self._audit_ok.labels(status.site).set(status.audit.ok)
             self._audit_waiting.labels(status.site).set(status.audit.waiting)
             self._audit_seq.labels(status.site).set(status.audit.seq)
+        if status.notifications is not None:
+            self._apply_notifications(status.notifications)
         for service in status.services:
             self._apply_service(service)
 
@@ -166,6 +186,16 @@ class Metrics:
         for metric in vars(self).values():
             if isinstance(metric, Gauge) and metric is not self._store_ok:
                 metric.clear()
+
+    def _apply_notifications(self, view: NotificationsView) -> None:
+        for target in view.targets:
+            self._notices_waiting.labels(target.name).set(target.waiting)
+            self._notices_failing.labels(target.name).set(target.failing_s)
+            totals = {"sent": target.sent, "failed": target.failed, "dropped": target.dropped}
+            for outcome, total in totals.items():
+                more = total - self._told_seen.get((target.name, outcome), 0)
+                self._notices.labels(target.name, outcome).inc(max(0, more))
+                self._told_seen[target.name, outcome] = total
 
     def _apply_service(self, service: ServiceView) -> None:
         name = service.name

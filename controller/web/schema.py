@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from controller.web.answer import FORMAT, Answer
 from controller.web.audit_schema import AuditAnchors, AuditLog, AuditVerdict, AuditView
+from controller.web.doctor_schema import Checkup
+from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
+from controller.web.printed_schema import Event, Topology
 
 
 class StoreView(Answer):
@@ -92,6 +95,11 @@ class SiteView(Answer):
     apps: Apps = Apps()
     databases: tuple[DatabaseView, ...] = ()
     lands_at: str = ""  # of a witness: which site answers on the service address
+    # Of the answering site only; of another one its own daemon has to be asked.
+    sessions_up: int | None = None
+    sessions_total: int | None = None
+    directed_to: tuple[str, ...] | None = None  # sites whose servers its haproxy sends to
+    held: bool | None = None  # its haproxy lets new requests wait
 
 
 class RequestView(Answer):
@@ -213,6 +221,7 @@ class Status(Answer):
     drains: tuple[RequestView, ...] = ()  # orders in force
     history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
     audit: AuditView | None = None
+    notifications: NotificationsView | None = None
 
 
 class SiteExplanation(Answer):
@@ -306,10 +315,12 @@ def json_schema() -> str:
     answers: tuple[type[Answer], ...] = (
         *(Status, Explanation, History, RequestAnswer, Requests),
         *(AuditLog, AuditAnchors, AuditVerdict),
+        *(Notifications, NotifyTest),
+        *(Topology, Event, Checkup),
     )
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers
     }
-    asked: tuple[type[BaseModel], ...] = (Ask, Verdict)
+    asked: tuple[type[BaseModel], ...] = (Ask, Verdict, NotifyAsk)
     schemas |= {body.__name__: body.model_json_schema(mode="validation") for body in asked}
     return json.dumps(schemas, indent=2, sort_keys=True) + "\n"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.web.audit_schema import AuditAnchors, AuditLog
+from controller.web.notify_schema import NotificationsView, TriedView
 from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
 
 
@@ -66,3 +67,13 @@ class AuditSource(Protocol):
 
     async def anchors(self) -> AuditAnchors:
         """What this node and the store know of every chain. Raises OSError."""
+
+
+class NotifySource(Protocol):
+    """What tells people, as far as it can be asked."""
+
+    def view(self) -> NotificationsView:
+        """How telling people goes. From memory."""
+
+    async def test(self, target: str) -> tuple[TriedView, ...]:
+        """What came back of one attempt to tell `target`, or each when "". Raises NotAsked."""

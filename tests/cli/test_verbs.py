@@ -71,8 +71,7 @@ def test_status_fits_the_terminal(
     table = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "+|"]
     widths = {len(line) for line in table if line}
     assert len(widths) == 1
-    # Seven columns cannot be narrower than their words; from 100 on everything fits.
-    assert widths.pop() <= max(width, 100)
+    assert widths.pop() <= width
 
 
 def test_status_says_what_is_wrong(sock: str, source: Told, capsys: Captured) -> None:

@@ -1,0 +1,263 @@
+"""What `tricast VERB --help` says below the options: limits, examples, exit codes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from controller.cli.exit_codes import ExitCode
+
+DONE, FAILED, UNKNOWN = ExitCode.DONE, ExitCode.FAILED, ExitCode.UNKNOWN
+REFUSED, WAITING, USAGE = ExitCode.REFUSED, ExitCode.WAITING, ExitCode.USAGE
+UNAVAILABLE, CONFIG = ExitCode.UNAVAILABLE, ExitCode.CONFIG
+
+MEANINGS: Final[Mapping[ExitCode, str]] = {
+    DONE: "done",
+    FAILED: "tried, and its effect is not there",
+    UNKNOWN: "tried, and nobody knows: look (tricast requests) before you try again",
+    REFUSED: "the answer was no, with the reasons; nothing was changed",
+    WAITING: "asked, and waits for another person's approval",
+    USAGE: "wrong option, or no such site or service",
+    UNAVAILABLE: "no daemon answers there",
+    CONFIG: "the cluster file or a secret cannot be used",
+}
+Codes = dict[ExitCode, str]
+
+
+def _codes(*codes: ExitCode) -> Codes:
+    return {code: MEANINGS[code] for code in codes}
+
+
+NO_DAEMON: Final = {FAILED: "what answers there is no tricast daemon of this format"}
+ASKING: Final = _codes(DONE, FAILED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
+TELLING: Final = _codes(*ExitCode)
+ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+ORDERING: Final = _codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
+WRITING: Final = _codes(DONE, FAILED, USAGE, CONFIG)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """What a verb does not do, how it is typed, and how it may end."""
+
+    limits: str
+    examples: tuple[str, ...]
+    codes: Codes
+
+
+MANUAL: Final[Mapping[str, Manual]] = {
+    "run": Manual(
+        limits="It starts no database, haproxy or ExaBGP by being started, and stops none when it "
+        "ends: a restart leaves everything as it is. systemd runs it (configs/systemd).",
+        examples=("tricast run --config /etc/tricast/tricast.yml --site dc1",),
+        codes=WRITING,
+    ),
+    "witness": Manual(
+        limits="It never acts on a data site: it looks, keeps log, and votes. Its PostgreSQL "
+        "receiver ends with it, and the standby acknowledges meanwhile.",
+        examples=("tricast witness --config /etc/tricast/tricast.yml --site witness",),
+        codes=WRITING,
+    ),
+    "speaker": Manual(
+        limits="It decides nothing: it says what the daemon permits, and becomes isolated by "
+        "itself when the permit runs out.",
+        examples=("tricast speaker --spec /run/tricast/speaker.json",),
+        codes=WRITING,
+    ),
+    "status": Manual(
+        limits="It shows what the answering site knows: another site's line is as old as its "
+        "column Heard. It changes nothing. For a tree: tricast topology; for what happens: "
+        "tricast watch; for why: tricast explain.",
+        examples=("tricast status --service wallet", "tricast status --url http://10.2.0.1:7800"),
+        codes=ASKING,
+    ),
+    "watch": Manual(
+        limits="It changes nothing. For what happened before: tricast history, tricast audit show.",
+        examples=("tricast watch --service wallet", "tricast watch --json | jq -c 'select(.bad)'"),
+        codes=WRITING | NO_DAEMON | {DONE: "ended by Ctrl-C"},
+    ),
+    "topology": Manual(
+        limits="BGP sessions and haproxy of a site that "
+        "does not answer are not known; what its last report said is shown, and that it is silent.",
+        examples=("tricast topology", "tricast topology --service wallet --json"),
+        codes=ASKING,
+    ),
+    "explain": Manual(
+        limits="It changes nothing. Another site's evidence is not shown: ask it with --url.",
+        examples=("tricast explain wallet", "tricast explain wallet --url http://10.2.0.1:7800"),
+        codes=ASKING,
+    ),
+    "history": Manual(
+        limits="Only finished role changes: one that is under way is in tricast explain, refusals "
+        "and requests are in tricast audit show. It is read from etcd's record by the daemon.",
+        examples=("tricast history --service wallet --limit 5 --verbose",),
+        codes=ASKING,
+    ),
+    "notify list": Manual(
+        limits="The answering site's own targets and counts, since its daemon started.",
+        examples=("tricast notify list", "tricast notify list --json"),
+        codes=ASKING,
+    ),
+    "notify test": Manual(
+        limits="One attempt each, from the daemon of this node; it shows that a target takes "
+        "notices, not that anybody reads them.",
+        examples=("tricast notify test", "tricast notify test operators"),
+        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        | {DONE: "each took it", FAILED: "one did not"},
+    ),
+    "audit show": Manual(
+        limits="Only the answering site's own log, and no proof that it is whole: see tricast "
+        "audit verify.",
+        examples=("tricast audit show --since 2026-11-21T10:00 --service wallet --verbose",),
+        codes=ASKING,
+    ),
+    "audit verify": Manual(
+        limits="It mends nothing. A place whose anchor could not be asked is named, and is a "
+        "reason to ask again.",
+        examples=("tricast audit verify", "tricast audit verify --from 1200"),
+        codes=ASKING | {DONE: "the log is whole", FAILED: "it is not"},
+    ),
+    "audit export": Manual(
+        limits="It removes nothing from the log, and replaces no file.",
+        examples=("tricast audit export /mnt/worm/dc1-2026-11-21.audit",),
+        codes=_codes(*ASKING, REFUSED) | {FAILED: "written, but the log is broken; or not written"},
+    ),
+    "switchover": Manual(
+        limits="It loses nothing, and forces nothing: it is refused when the other site could not "
+        "serve at once, and taken back after hand_over_s. Sessions of SQL clients at the old site "
+        "are cut. When the holder is dead or ill: tricast failover.",
+        examples=(
+            "tricast switchover --service wallet --to dc2 --reason 'patches in dc1'",
+            "tricast switchover --service wallet --yes --in 600",
+        ),
+        codes=TELLING,
+    ),
+    "failover": Manual(
+        limits="Ask on a node of the site that takes over. It asks for the same proof as an "
+        "automatic takeover; --allow-data-loss does without voters that are missing, says which, "
+        "and what may be lost. It does not wait for the holder.",
+        examples=("tricast failover --service wallet --to dc2 --reason 'dc1 burns'",),
+        codes=TELLING,
+    ),
+    "force-single": Manual(
+        limits="Never for two sites: one of the two histories would be thrown away. It is refused "
+        "while another data site is heard or a voter follows, and ends by itself when one does "
+        "again. It needs no etcd.",
+        examples=("tricast force-single dc2 --service wallet --reason 'dc1 and witness burnt'",),
+        codes=ORDERING,
+    ),
+    "pause": Manual(
+        limits="It stops nothing that serves. While it stands nobody takes over, not even from a "
+        "dead holder: commits wait. A site that is cut off isolates itself all the same.",
+        examples=("tricast pause --service wallet --reason 'disk work in dc1' --for 3600",),
+        codes=TELLING,
+    ),
+    "resume": Manual(
+        limits="If the holder is still dead, the other site takes over at once.",
+        examples=("tricast resume --service wallet",),
+        codes=ENDING,
+    ),
+    "drain": Manual(
+        limits="It stops no database and no host. Nothing goes back by itself: tricast undrain.",
+        examples=("tricast drain dc1 --reason 'new kernel'",),
+        codes=TELLING,
+    ),
+    "undrain": Manual(
+        limits="It moves no service back: tricast switchover does.",
+        examples=("tricast undrain dc1",),
+        codes=ENDING,
+    ),
+    "ack": Manual(
+        limits="It moves nothing. A move that an operator asked for needs none.",
+        examples=("tricast ack --service wallet --reason 'looked at it: dc1 lost its power'",),
+        codes=TELLING,
+    ),
+    "requests": Manual(
+        limits="It changes nothing; those that are over are shown with --all, and for ever in "
+        "tricast audit show.",
+        examples=("tricast requests", "tricast requests --all --service wallet"),
+        codes=ASKING,
+    ),
+    "proposals": Manual(
+        limits="It changes nothing. What needs no approval is in tricast requests.",
+        examples=("tricast proposals",),
+        codes=ASKING,
+    ),
+    "approve": Manual(
+        limits="Who asked cannot, and nobody counts twice. With --plan it is refused when the "
+        "request is no longer what you looked at.",
+        examples=("tricast approve 7 --service wallet --plan 9f2c81d0a4b7e653",),
+        codes=TELLING,
+    ),
+    "decline": Manual(
+        limits="It does not stop what has begun: a hand-over ends by itself, done or taken back.",
+        examples=("tricast decline 7 --service wallet --reason 'not during the match'",),
+        codes=ENDING,
+    ),
+    "doctor": Manual(
+        limits="It mends nothing, and sees only what this site can reach: run it at each.",
+        examples=(
+            "tricast doctor --config /etc/tricast/tricast.yml --site dc1",
+            "tricast doctor --config /etc/tricast/tricast.yml --json",
+        ),
+        codes=_codes(DONE, USAGE)
+        | {FAILED: "something is bad", UNKNOWN: "nothing is bad, but something is unknown"},
+    ),
+    "config check": Manual(
+        limits="It asks no daemon and reaches no server: that names resolve and passwords work is "
+        "not looked at.",
+        examples=("tricast config check /etc/tricast/tricast.yml --secrets --site dc1",),
+        codes=_codes(DONE, USAGE, CONFIG) | {CONFIG: "it cannot be used; every problem is listed"},
+    ),
+    "render": Manual(
+        limits="It restarts nothing, and writes no haproxy, etcd or database configuration.",
+        examples=(
+            "tricast render --config /etc/tricast/tricast.yml --site dc1 --out /run/tricast",
+        ),
+        codes=WRITING,
+    ),
+    "completion": Manual(
+        limits="Put it where your shell looks, or load it with: source <(tricast completion bash).",
+        examples=(
+            "tricast completion bash > /etc/bash_completion.d/tricast",
+            "tricast completion zsh > /usr/local/share/zsh/site-functions/_tricast",
+            "tricast completion fish > ~/.config/fish/completions/tricast.fish",
+        ),
+        codes=_codes(DONE, USAGE),
+    ),
+    "docs": Manual(
+        limits="Only generated pages: rules.md, the diagrams and the schema of the API.",
+        examples=("tricast docs --out docs",),
+        codes=_codes(DONE, FAILED, USAGE),
+    ),
+    "version": Manual(
+        limits="The version of this command; that of a daemon is in tricast status --json.",
+        examples=("tricast version --json",),
+        codes=_codes(DONE, USAGE),
+    ),
+}
+
+
+def verbs(root: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every verb that does something, by the words it is typed with."""
+    for name, command in root.commands.items():
+        words = f"{above} {name}".lstrip()
+        if isinstance(command, click.Group):
+            yield from verbs(command, words)
+        else:
+            yield words, command
+
+
+def attach(root: click.Group) -> None:
+    """Every verb's help ends with its manual."""
+    for words, command in verbs(root):
+        if words in MANUAL:
+            command.epilog = page(MANUAL[words])
+
+
+def page(manual: Manual) -> str:
+    """Limits as a paragraph; examples and exit codes line by line, as a backspace says to click."""
+    examples = "\n".join(f"  {example}" for example in manual.examples)
+    codes = "\n".join(f"  {code:>2}  {manual.codes[code]}" for code in sorted(manual.codes))
+    return f"{manual.limits}\n\n\b\nExamples:\n{examples}\n\n\b\nExit codes:\n{codes}"
