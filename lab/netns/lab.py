@@ -58,6 +58,8 @@ class LabStatus:
 
 
 DEFAULT_NAME = "tricast"
+STILL = frozenset("TZX")  # states of a process that does nothing: stopped, or ended
+STILL_S = 5.0
 EVERYTHING = Selection()
 SUPERVISE = (
     'exec setsid -f /opt/tricast/lab/containerlab/images/supervise.sh "$0"'
@@ -285,13 +287,18 @@ class Lab:
     def freeze(self, target: str, names: Sequence[str] = ()) -> int:
         """Everything the site or node runs (or the named programs) stands still; how many."""
         frozen: set[tuple[int, int]] = set()
-        while True:  # a process may have been started while we looked
-            found = [process for process in self._chosen(target, names) if process.state != "T"]
-            fresh = [process for process in found if (process.pid, process.started) not in frozen]
-            if not fresh:
+        until = time.monotonic() + STILL_S
+        while True:  # a process may have been started while we looked, or have to be waited for
+            found = [p for p in self._chosen(target, names) if p.state not in STILL]
+            if not found:
                 return len(frozen)
+            fresh = [p for p in found if (p.pid, p.started) not in frozen]
             send(fresh, signal.SIGSTOP)
-            frozen |= {(process.pid, process.started) for process in fresh}
+            frozen |= {(p.pid, p.started) for p in fresh}
+            if not fresh and time.monotonic() > until:
+                pids = ", ".join(str(p.pid) for p in found)
+                raise LabError(f"{target}: processes {pids} do not stand still after SIGSTOP")
+            time.sleep(0.001)
 
     def thaw(self, target: str, names: Sequence[str] = ()) -> int:
         """Everything that stood still goes on; how many processes that were."""
@@ -360,9 +367,10 @@ class Lab:
             await self.cuts.enforce(node)
 
     async def _forget_network(self, node: str) -> None:
-        """A restarted machine has no addresses, routes, bridges or rules; its cables stay."""
+        """A restarted machine has no addresses, routes, tunnels or rules; its cables stay."""
         interfaces = self.topology.interfaces(node)
-        lines = ["link del br0"]
+        made = [command.split() for command in self.topology.nodes[node].commands]
+        lines = [f"link del {words[3]}" for words in made if words[:3] == ["ip", "link", "add"]]
         for name in ("lo", *interfaces):
             lines += [f"link set {name} down", f"address flush dev {name}"]
         enter = ["nsenter", f"--net={self.registry.namespace_path(node)}"]
