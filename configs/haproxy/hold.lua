@@ -6,31 +6,50 @@
 --
 -- What waited goes on one after the other, not all at once: the servers that take over have no
 -- sessions with their databases yet.
+--
+-- Afterwards the site that gave the service away sees its clients off: for so many seconds each
+-- answer there ends its connection, so that the next one begins where the routes lead by then.
+--
+--   http-after-response set-header Connection close if { lua.tricast_leaving(be_wallet,dc1,15) -m bool }
 
 local POLL_MS = 5
+local REST_MS = 25 -- between two looks at gates where nobody waits
 local SPACE_MS = 3 -- between two that go on
 local TAIL_MS = 200 -- until the last of them goes on, at most
-local gates = {} -- by name: the newest look, how many wait, and who goes on next
+local gates = {} -- by name: the newest look, how many wait, who goes on next, and when it opened
 
 local function now_ms()
   local now = core.now()
   return now.sec * 1000 + now.usec / 1000
 end
 
+local function in_maintenance(server)
+  return server == nil or server:get_stats()["status"] == "MAINT"
+end
+
 local function looked_at(name)
   local at = now_ms()
   local gate = gates[name] or { at = 0, held = false, waiting = 0, turn = 0, space = 0 }
   if at < gate.at or at - gate.at >= POLL_MS then
-    local server = core.backends["tricast_hold"].servers[name]
-    local held = server ~= nil and server:get_stats()["status"] ~= "MAINT"
+    local held = not in_maintenance(core.backends["tricast_hold"].servers[name])
     if gate.held and not held then
       gate.turn, gate.space = 0, math.min(SPACE_MS, TAIL_MS / math.max(1, gate.waiting))
+      gate.opened = at
     end
     gate.at, gate.held = at, held
   end
   gates[name] = gate
   return gate
 end
+
+core.register_task(function()
+  while true do
+    for name in pairs(core.backends["tricast_hold"].servers) do
+      looked_at(name)
+    end
+    core.msleep(REST_MS)
+  end
+end)
 
 core.register_action("tricast_hold", { "http-req" }, function(_, name, limit)
   local until_ms = now_ms() + tonumber(limit)
@@ -52,3 +71,17 @@ core.register_action("tricast_hold", { "http-req" }, function(_, name, limit)
     end
   end
 end, 2)
+
+-- Whether `name` was let go on no more than `seconds` ago, and not to servers of `site`.
+core.register_fetches("tricast_leaving", function(_, name, site, seconds)
+  local gate = gates[name]
+  if gate == nil or gate.opened == nil or now_ms() - gate.opened > tonumber(seconds) * 1000 then
+    return false
+  end
+  for server, found in pairs(core.backends[name].servers) do
+    if server:sub(1, #site + 1) == site .. "-" and not in_maintenance(found) then
+      return false
+    end
+  end
+  return true
+end)

@@ -45,6 +45,8 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
             shown = f"[{address}]" if ":" in address else address
             assert f"bind {shown}:80 " in text
         assert f"http-request lua.tricast_hold {service.backend} 2000 if" in text
+        leaving = f"lua.tricast_leaving({service.backend},dc1,{CLUSTER.timings.linger_s:g})"
+        assert f"http-after-response set-header Connection close if {{ {leaving} -m bool }}" in text
         assert re.search(
             rf"^backend tricast_hold\n(    .*\n)*    server {service.backend} ", text, re.M
         )
@@ -62,6 +64,7 @@ def test_the_lab_s_haproxy_agrees_with_the_lab_s_cluster(site: str) -> None:
     text = (NODES / f"{site}-edge/haproxy.cfg").read_text()
     assert f"timeout http-keep-alive {lab.timings.linger_s - 5:g}s" in text
     for service in lab.services:
+        assert f"tricast_leaving({service.backend},{site},{lab.timings.linger_s:g})" in text
         block = re.search(rf"^backend {service.backend}\n((?:    .*\n?)+)", text, re.MULTILINE)
         assert block, service.backend
         assert dict(re.findall(r"server (\S+) (\S+)", block[1])) == {
