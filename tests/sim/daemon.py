@@ -69,7 +69,7 @@ class ServiceLoop:
         """A daemon that has just started remembers nothing but its promises."""
         self.raised = self.fenced = self.newest = self.remembered = 0
         self.lease_until = float("-inf")
-        self.moved_at = float("-inf")
+        self.moved_at = self.raise_began_s = float("-inf")
         self.unfinished = False  # a rung of the ladder is not reached
         self._stood: tuple[bool, ...] = ()
         self.decision: Decision | None = None

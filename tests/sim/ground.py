@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from controller.core.health import FailingLink
+from controller.core.intents import RaiseEpoch
 from controller.core.model import (
     DatabaseName,
     EpochRecord,
@@ -296,6 +297,8 @@ class Ground:
 
     def intent_began(self, loop: ServiceLoop, run: Run) -> None:
         """Just before its effect begins."""
+        if isinstance(run.intent, RaiseEpoch):
+            loop.raise_began_s = self.now
         event = truth.IntentBegan(
             self.now, loop.spec.name, loop.site, run.rule, run.intent, run.number
         )
@@ -341,7 +344,9 @@ class Ground:
         )
 
     def _witnessed_s(self, loop: ServiceLoop, holder: SiteName) -> float:
-        """For how long heartbeats of the holder have come to `loop`'s site by way of a witness."""
+        """For how long heartbeats of the holder had come to `loop`'s site by way of a witness when
+        the epoch was asked for: whoever is frozen while asking judged before.
+        """
         ears = loop.controller.senses.control
         longest = 0.0
         for witness, daemon in self.witness_daemons.items():
@@ -349,4 +354,4 @@ class Ground:
             if first is not None and daemon.process.works:
                 both = (first.flowing_s(self.now), ears[witness].flowing_s(self.now))
                 longest = max(longest, min(both))
-        return longest
+        return max(0.0, longest - (self.now - loop.raise_began_s))

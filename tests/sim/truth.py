@@ -172,8 +172,8 @@ class EpochChanged(Event):
     by: str  # the site that wrote it; "restored" when the store was set back to a snapshot
     rule: int  # of the decision that asked for it; 0: none did
     reason: str
-    # For how long without a break, until now, heartbeats of the holder before have reached some
-    # witness whose own heartbeats have reached `by`; 0: they do not.
+    # For how long without a break, until it was asked for, heartbeats of the holder before had
+    # reached some witness whose own heartbeats had reached `by`; 0: they did not.
     witnessed_s: float = 0.0
 
 
