@@ -138,9 +138,10 @@ def served_elsewhere(view: View) -> bool:
 def alone_ordered(view: View) -> bool:
     """An operator has ordered this holder to serve without any other voter.
 
-    Under an epoch that can be opened; for another one the store has to be there.
+    Under an epoch that can be opened; for another one the store has to be there. And not while a
+    majority that does answer holds more than this site could fetch.
     """
-    if view.alone is None or not guards.own_epoch(view):
+    if view.alone is None or not guards.own_epoch(view) or troubles.held_elsewhere(view):
         return False
     used_up = troubles.epoch_used_up(view) and troubles.used_up_for_sure(view)
     return not (used_up and guards.databases_idle(view) and view.store_ok)

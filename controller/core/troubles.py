@@ -138,13 +138,18 @@ def _behind(view: View) -> list[Trouble]:
     return found
 
 
+def held_elsewhere(view: View) -> bool:
+    """Another data site is proven to hold more, and it was not fetched in its time."""
+    return any(_outlasted(view, found) for found in _behind(view))
+
+
+def _outlasted(view: View, found: Trouble) -> bool:
+    return view.own.trouble_s.get(found.kind, 0.0) >= found.patience_s
+
+
 def yield_reasons(view: View) -> tuple[str, ...]:
     """Why this holder would be better relieved: troubles that outlasted their patience."""
-    return tuple(
-        trouble.text
-        for trouble in troubles(view)
-        if view.own.trouble_s.get(trouble.kind, 0.0) >= trouble.patience_s
-    )
+    return tuple(found.text for found in troubles(view) if _outlasted(view, found))
 
 
 def relief_expected(view: View) -> bool:

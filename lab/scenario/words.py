@@ -283,7 +283,6 @@ OTHERS: Final = (
         "put_right",
         "put right record of SERVICE for DC",
         "an operator writes an epoch record above every promise, with this holder",
-        not_sim="its checkers rightly take a record that no decision asked for as a fault",
     ),
     _act(
         "promote_by_hand",

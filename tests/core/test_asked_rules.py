@@ -38,6 +38,7 @@ from tests.core.turned import (
     copy,
     follower,
     other,
+    outrun,
     own,
     primary_state,
     record,
@@ -602,6 +603,14 @@ def test_a_standby_promotes_under_the_assumed_epoch_with_its_own_seal() -> None:
     assert names(decision) == ["Announce", "Direct", "Promote"]
     unordered = replace(assumed(), alone=None)
     assert "Promote" not in names(decide(record(unordered, excused=())))
+
+
+def test_the_order_gives_way_to_a_majority_that_holds_more() -> None:
+    late = alone(own(outrun(), trouble_s={"behind:ledger": 1.0}))
+    decision = decide(late)
+    assert (decision.rule, decision.yielding) == (310, "dc1 holds more of ledger than dc2")
+    assert decide(own(late, trouble_s={"behind:ledger": 0.9})).rule == 241
+    assert decide(own(late, trouble_s={"diverged:ledger": 9.0})).rule == 241
 
 
 def test_one_that_is_excused_but_heard_is_given_its_time() -> None:

@@ -14,6 +14,7 @@ from tests.core.turned import (
     LATER,
     climbing,
     other,
+    outrun,
     own,
     record,
     report,
@@ -60,21 +61,6 @@ def elsewhere(*failing: str) -> View:
 
 def restarted() -> View:
     return state(serving(), writable=False, gate_open=False)
-
-
-def outrun() -> View:
-    """dc1, sealed as dc2 is, holds more."""
-    view = report(serving(), DC1, epoch=Epoch(3))
-    view = voter(
-        view,
-        DC1,
-        promised=Epoch(3),
-        sealed=True,
-        following=None,
-        following_epoch=Epoch(0),
-        position=LATER,
-    )
-    return replace(climbing(), others={**climbing().others, DC1: view.others[DC1]})
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,21 @@ def climbing() -> View:
     return replace(view, raised_here=True, record_unchanged_s=0.1, changed_s=0.1)
 
 
+def outrun() -> View:
+    """dc1, sealed as dc2 is, holds more."""
+    view = report(serving(), DC1, epoch=Epoch(3))
+    view = voter(
+        view,
+        DC1,
+        promised=Epoch(3),
+        sealed=True,
+        following=None,
+        following_epoch=Epoch(0),
+        position=LATER,
+    )
+    return replace(climbing(), others={**climbing().others, DC1: view.others[DC1]})
+
+
 def at_rest(seen: Seen) -> View:
     """dc2 stands by behind dc1, which is seen so by this site and by the witness."""
     return dc2_view(seen=seen, told=seen)

@@ -276,8 +276,7 @@ class Damage(Asking):
             self._put_record_right(service)
 
     def _put_record_right(self, service: ServiceName) -> None:
-        record = self.record_of(service)
-        floor = max(self.promise_of(site, service) for site in self.sites)
+        record, floor = self.record_of(service), self._floor(service)
         if floor and (record is None or record.epoch < floor):
             spec = self.specs[service]
             writable = [
@@ -285,17 +284,24 @@ class Damage(Asking):
                 for site in self.data_sites
                 if any(self.servers[name][site].writable for name in spec.databases)
             ]
-            right = EpochRecord(
-                epoch=Epoch(floor + 1),
-                holder=(*writable, spec.initial_holder)[0],
-                kind="regained",
-                reason="restored by hand",
-                asked_by="ada",
-                at="",
-            )
-            key = f"services/{service}/epoch"
-            self.store.put(key, lambda revision: replace(right, revision=revision))
-            self.tell_restored()
+            self.write_record_by_hand(service, (*writable, spec.initial_holder)[0])
+
+    def _floor(self, service: ServiceName) -> int:
+        return max(self.promise_of(site, service) for site in self.sites)
+
+    def write_record_by_hand(self, service: ServiceName, holder: SiteName) -> None:
+        """The record is above every promise, and names this holder."""
+        right = EpochRecord(
+            epoch=Epoch(self._floor(service) + 1),
+            holder=holder,
+            kind="regained",
+            reason="restored by hand",
+            asked_by="ada",
+            at="",
+        )
+        key = f"services/{service}/epoch"
+        self.store.put(key, lambda revision: replace(right, revision=revision))
+        self.tell_restored()
 
     def drift(self, what: str, site: str, rate: float) -> None:
         """Its clock runs at this rate; 1 mends."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from controller.core.model import EpochRecord
+from controller.core.model import EpochRecord, ServiceName, SiteName
 from controller.core.requests import Kind
 from lab.scenario.matching import Phrase
 from lab.scenario.play import StageError
@@ -52,6 +52,11 @@ def _roll_on(acts: Acts, _: Phrase) -> None:
     for key, record in acts.newest.items():
         _write(acts, key, record)
     acts.world.tell_restored()
+
+
+def _put_right(acts: Acts, phrase: Phrase) -> None:
+    service, holder = ServiceName(phrase.text("SERVICE")), SiteName(phrase.text("DC"))
+    acts.world.write_record_by_hand(service, holder)
 
 
 def _pause(acts: Acts, phrase: Phrase) -> None:
@@ -130,6 +135,7 @@ ACTS: Final[Mapping[str, Act]] = {
     "remember": _remember,
     "roll_back": _roll_back,
     "roll_on": _roll_on,
+    "put_right": _put_right,
     "pause": _pause,
     "resume": _resume,
     "promote_by_hand": _at_database("promote_by_hand"),
