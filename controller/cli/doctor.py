@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 from rich.console import Console
@@ -16,6 +16,7 @@ from controller.cli.exit_codes import ExitCode
 from controller.cli.output import console, print_json
 from controller.config import Cluster, Inspection, inspect
 from controller.core.model import SiteName
+from controller.ports import PortError
 from controller.web.doctor_schema import CHECK_NAMES, Checkup, CheckupRow
 
 STYLES = {"ok": "green", "unknown": "magenta", "warn": "yellow", "bad": "bold red"}
@@ -58,7 +59,7 @@ def doctor(*, config: Path, site: str | None, only: tuple[str, ...], as_json: bo
     if found.cluster is None or found.problems:
         told: Checkup = room.examine_file(str(config), found)
     else:
-        name = _site(found.cluster, site, room.here(found.cluster))
+        name = _site(found.cluster, site, _here(room, found.cluster))
         told = _examined(room, config, name, found, only)
     if as_json:
         print_json(told)
@@ -66,6 +67,16 @@ def doctor(*, config: Path, site: str | None, only: tuple[str, ...], as_json: bo
         _print(console(), told)
     unsure = told.counts.get("unknown", 0) and told.verdict != "bad"
     return CODES["unknown" if unsure else told.verdict]
+
+
+def _here(
+    room: Any,  # noqa: ANN401 - loaded by name
+    cluster: Cluster,
+) -> Sequence[str]:
+    try:
+        return cast("Sequence[str]", asyncio.run(room.here(cluster)))
+    except PortError as error:
+        raise CliError(ExitCode.FAILED, f"{error}: say which site this is: --site") from None
 
 
 def _site(cluster: Cluster, asked: str | None, here: Sequence[str]) -> SiteName:

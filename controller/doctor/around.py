@@ -1,12 +1,12 @@
 """What every check is given, and the store as a check uses it."""
 
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from controller.adapters.etcd import Etcd
+from controller.adapters.netlink import Netlink
 from controller.config import Cluster
 from controller.core.model import Report, SiteKind, SiteName
 from controller.core.wire import SITES, BadRecord, decode_report
@@ -32,19 +32,15 @@ class Around:
         return self.cluster.sites[self.site].kind is SiteKind.DATA
 
 
-def here(cluster: Cluster) -> tuple[SiteName, ...]:
-    """The sites whose address stands on this host."""
-    return tuple(SiteName(name) for name, site in cluster.sites.items() if _is_ours(site.address))
+async def here(cluster: Cluster) -> tuple[SiteName, ...]:
+    """The sites whose address stands on this host. Raises PortError.
 
-
-def _is_ours(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
+    The kernel is asked: where `net.ipv4.ip_nonlocal_bind` is set, as on an edge, any address can be
+    bound.
+    """
+    addresses = {site.address: SiteName(name) for name, site in cluster.sites.items()}
+    absent = await Netlink().missing(frozenset(addresses))
+    return tuple(name for address, name in addresses.items() if address not in absent)
 
 
 @asynccontextmanager

@@ -1,13 +1,16 @@
 """Writes at a steady rate, whatever the service does.
 
 The schedule does not wait for answers: a stall shows as what it is, and is not hidden by a client
-that politely stops asking. A transfer is sent again under its key until it is acknowledged.
+that politely stops asking. A transfer is sent again under its key until it is acknowledged: at once
+while that may be all it takes, then ever more rarely, as any client has to. Servers that can answer
+all of them, but none within their patience, would otherwise be asked for the same for ever.
 """
 
 import asyncio
 import json
 import math
 import time
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +21,8 @@ import aiohttp
 from lab.client.attempts import Attempt, Outcome
 
 _PAUSE_S: Final = 0.03  # from the start of a failed attempt to the next, at least
+_AT_ONCE: Final = 2  # unanswered attempts after which the next is not put off
+_BACK_OFF_S: Final = (0.1, 1.0)  # the first such pause, and the longest; each is twice the last
 _CATCH_UP_S: Final = 1.0  # what the schedule may be behind before it lets transfers go
 
 
@@ -123,13 +128,16 @@ class Writer:
                     due += every * int(behind / every)
 
     async def _transfer(self, session: aiohttp.ClientSession, key: str) -> None:
+        unanswered = 0
         for number in range(1, 10**9):
             attempt = await self._attempt(session, key, number)
             self._log.attempt(attempt)
             if attempt.outcome is Outcome.OK or 400 <= attempt.status < 500:
                 return
+            unanswered += attempt.latency_s >= self._plan.timeout_s
             pause = attempt.sent_at + _PAUSE_S - time.monotonic()
-            if await _wait(self._give_up, max(0.0, pause)):
+            pause = max(0.0, pause, _backed_off_s(unanswered, f"{key}-{number}"))
+            if await _wait(self._give_up, pause):
                 return
 
     async def _attempt(self, session: aiohttp.ClientSession, key: str, number: int) -> Attempt:
@@ -165,6 +173,15 @@ class Writer:
             status=status,
             detail=detail or str(words.get("error", "")),
         )
+
+
+def _backed_off_s(unanswered: int, name: str) -> float:
+    """Between a half and the whole of the pause after so many attempts without an answer."""
+    if unanswered <= _AT_ONCE:
+        return 0.0
+    first, longest = _BACK_OFF_S
+    whole = min(longest, first * 2.0 ** min(unanswered - _AT_ONCE - 1, 10))
+    return whole * (0.5 + zlib.crc32(name.encode()) / 2**33)
 
 
 def _outcome(status: int, words: dict[str, Any], *, whether_sent: bool, broken: bool) -> Outcome:

@@ -143,6 +143,21 @@ async def test_an_outage_is_measured_and_everything_is_retried(
     assert summary.acked >= 70
 
 
+async def test_who_is_not_answered_asks_ever_more_rarely(tmp_path: Path) -> None:
+    async with FakeWallet().serving() as wallet:
+        plan = Plan(
+            url=wallet.url, rate=40, workers=1, in_flight=1, duration_s=2, timeout_s=0.1, grace_s=0
+        )
+        log = await written(plan, tmp_path / "log", (0.0, "silent"), wallet=wallet)
+    starts = [a.sent_at for a in log.attempts]
+    pauses = [b - a.at for a, b in zip(log.attempts, starts[1:], strict=False)]
+    assert {a.key for a in log.attempts} == {"w-0-1"}
+    assert max(pauses[:2]) < 0.05, "the first are sent again at once"
+    assert 4 <= len(pauses) <= 7
+    assert pauses[3] > 0.09
+    assert pauses[4] > 0.19
+
+
 async def test_nothing_listening_is_a_failure_and_not_a_doubt(tmp_path: Path) -> None:
     plan = Plan(url=f"http://127.0.0.1:{free_port()}", duration_s=0.3, grace_s=0.1)
     log = await written(plan, tmp_path / "log", wallet=FakeWallet())
