@@ -64,6 +64,12 @@ def record_missing_above_floor(view: View) -> bool:
     return no_epoch_exists(view) and view.own.promised > 0
 
 
+def lease_forgotten(view: View) -> bool:
+    """The store has lost an epoch, and what it knew of its lease: it may lease it to another."""
+    lost = record_below_floor(view) or record_missing_above_floor(view)
+    return lost and lease_durability(view) and view.alone is None
+
+
 def first_holder(view: View) -> bool:
     """The configuration names this site as the first holder."""
     return view.spec.initial_holder == view.me

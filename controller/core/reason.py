@@ -29,6 +29,9 @@ class Reason(StrEnum):
     LEASE_LET_GO = (
         "something keeps this site from serving: it stops, so that another may relieve it"
     )
+    LEASE_FORGOTTEN = (
+        "etcd has lost the epoch of this lease, and may lease the service to another site"
+    )
     LEASE_UNKNOWN = "the store is unreachable, and whether this site still has its lease is unknown"
     BOOTSTRAP = "no epoch exists yet and this site is the configured first holder"
     NO_EPOCH_YET = "no epoch exists yet; the configured first holder creates it"

@@ -14,6 +14,14 @@ __all__ = ["RULES", "Rule"]
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        number=100,
+        when=(guards.lease_forgotten, guards.traffic_here),
+        role=wants.acting_as(Role.ISOLATED),
+        reason=Reason.LEASE_FORGOTTEN,
+        stance=wants.isolated,
+        traffic=wants.to_nobody,
+    ),
+    Rule(
         number=101,
         when=(guards.record_below_floor,),
         role=wants.acting_as(Role.STARTING),

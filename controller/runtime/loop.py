@@ -17,6 +17,7 @@ from controller.runtime.act import Hands
 from controller.runtime.hearing import Hearing
 from controller.runtime.lanes import Done, Lanes
 from controller.runtime.observe import Observer
+from controller.runtime.patience import while_leased_s
 from controller.runtime.progress import Progress
 
 log = structlog.get_logger()
@@ -90,10 +91,13 @@ class ServiceLoop:
         self.wake.clear()
         urgent = self._reading_matters()
         await self.observer.read_store(
-            self.pace.store_patience_s, max_age_s=self.pace.store_s if urgent else 1.0
+            self._while_leased_s(self.pace.store_patience_s),
+            max_age_s=self.pace.store_s if urgent else 1.0,
         )
         await self.observer.look(
-            self.pace.patience_s, calm=not urgent, busy=frozenset(self.lanes.running())
+            self._while_leased_s(self.pace.patience_s),
+            calm=not urgent,
+            busy=frozenset(self.lanes.running()),
         )
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
@@ -110,6 +114,10 @@ class ServiceLoop:
         self.turns += 1
         self.turned_at = self.clock.monotonic()
         self.turn_s = self.turned_at - began
+
+    def _while_leased_s(self, patience_s: float) -> float:
+        left_s = self.hands.lease_until - self.clock.monotonic()
+        return while_leased_s(patience_s, self.last_view, left_s)
 
     def _give_up_what_is_old(self) -> None:
         record = self.observer.records.epochs.get(self.hands.service)

@@ -597,6 +597,12 @@ def test_a_lease_that_lapses_does_not_end_serving_alone() -> None:
     assert decide(alone(view)).rule == 241
 
 
+def test_nor_does_a_store_that_has_lost_the_epoch() -> None:
+    view = own(spec(serving(), durability=Durability.LEASE), promised=Epoch(9))
+    assert decide(view).rule == 100
+    assert decide(alone(view)).rule == 101
+
+
 def test_a_standby_promotes_under_the_assumed_epoch_with_its_own_seal() -> None:
     decision = decide(assumed())
     assert decision.rule == 241

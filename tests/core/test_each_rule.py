@@ -157,6 +157,24 @@ class Case:
 
 CASES = (
     Case(
+        rule=100,
+        view=own(leased(serving(), 2.0), promised=Epoch(9)),
+        role=Role.ISOLATED,
+        reason=Reason.LEASE_FORGOTTEN,
+        stance=Stance.ISOLATED,
+        traffic=None,
+        intents=(Direct(site=None), Announce(stance=Stance.ISOLATED, epoch=Epoch(9))),
+    ),
+    Case(
+        rule=100,
+        view=replace(leased(serving(), 2.0), record=None),
+        role=Role.ISOLATED,
+        reason=Reason.LEASE_FORGOTTEN,
+        stance=Stance.ISOLATED,
+        traffic=None,
+        intents=(Direct(site=None), Announce(stance=Stance.ISOLATED, epoch=Epoch(2))),
+    ),
+    Case(
         rule=101,
         view=dc2_view(promised=9),
         role=Role.STARTING,
@@ -671,6 +689,8 @@ def outweighed(view: View) -> View:
 
 Turn = Callable[[View], View]
 NEAR: tuple[tuple[int, str, Turn, int], ...] = (
+    (100, "lease_forgotten", lambda v: own(v, promised=Epoch(2)), 401),
+    (100, "traffic_here", lambda v: own(v, directed_to=frozenset()), 101),
     (101, "record_below_floor", lambda v: own(v, promised=Epoch(2)), 420),
     (102, "record_missing_above_floor", lambda v: own(v, promised=Epoch(0)), 301),
     (110, "other_epoch", mine, 311),

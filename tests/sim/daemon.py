@@ -10,15 +10,11 @@ from typing import TYPE_CHECKING
 from bgp.permit import Wish
 from controller.core.decide import Decision, decide
 from controller.core.intents import Follow, Intent, Rejoin, SetGate, lane
-from controller.core.model import (
-    DatabaseName,
-    Epoch,
-    Instant,
-    Outcome,
-)
+from controller.core.model import DatabaseName, Epoch, Instant, Outcome
 from controller.core.rules import RULES
 from controller.core.view import ServiceSpec, View
 from controller.ports import PortError, TimedOut
+from controller.runtime.patience import while_leased_s
 from controller.runtime.publish import service_report
 from controller.runtime.restraint import Restraint
 from tests.sim import truth
@@ -122,8 +118,10 @@ class ServiceLoop:
             self._again = True
             return
         self._turning = True
-        if self.knowledge.silent_s() > (0.05 if self.hasty() else 1.0):
-            self.knowledge.read_within(PATIENCE_S, self._go_on)
+        left_s = self.lease_until - self.process.clock.now()
+        patience = while_leased_s(PATIENCE_S, self.last_view, left_s)
+        if patience and self.knowledge.silent_s() > (0.05 if self.hasty() else 1.0):
+            self.knowledge.read_within(patience, self._go_on)
         else:
             self._go_on()
 
