@@ -55,6 +55,11 @@ class Database(Protocol):
     async def observe(self, deadline_s: float) -> DatabaseState:
         """One look. Never raises PortError: what cannot be seen is `Liveness.UNKNOWN` or DOWN."""
 
+    def tell_of_loss(self, told: Callable[[], None]) -> None:
+        """`told` is called at once when the server ends the connection that looks are made over:
+        it has fallen, or was stopped. Not when it stands still, or the network does.
+        """
+
     async def seal(self, epoch: Epoch, deadline_s: float) -> None:
         """Receives from nobody, and a restart keeps it so. The receiver has been seen to be gone.
 
@@ -224,6 +229,24 @@ class LoadBalancer(Protocol):
 
     async def hold(self, backend: str, deadline_s: float) -> None:
         """New requests for `backend` wait, no longer than the gate lets them; others go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShedGate:
+    """The gate by which a low-priority backend is switched off at this site's haproxy."""
+
+    off: bool
+    for_s: float  # since it was switched last, or since haproxy started
+
+
+class ShedGates(Protocol):
+    """What this site's haproxy may refuse, so that the rest is served."""
+
+    async def shed_gates(self, deadline_s: float) -> Mapping[str, ShedGate]:
+        """Every gate that haproxy has, by the backend it is for."""
+
+    async def shed(self, backend: str, *, off: bool, deadline_s: float) -> None:
+        """`backend` answers 503 at once, with Retry-After; or is served again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

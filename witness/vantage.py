@@ -1,4 +1,5 @@
-"""The outside view: which site answers on the service address, as a client of the Internet sees it.
+"""The outside view: at which site a request to the service address enters, as a client of the
+Internet sees it. Where haproxy does not name itself it is the site that answers.
 
 One measurement decides nothing; it is reported, and rules may read it beside other evidence.
 """
@@ -30,7 +31,7 @@ class Vantage:
             self.detail = sample.detail
             if sample.ok:
                 self._at = self.clock.monotonic()
-                site = sample.facts.get("site", "")
+                site = sample.facts.get("edge") or sample.facts.get("site", "")
                 if site != self.site:
                     self.site = site
                     self.changed.set()

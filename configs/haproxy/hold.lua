@@ -27,10 +27,10 @@ local function in_maintenance(server)
   return server == nil or server:get_stats()["status"] == "MAINT"
 end
 
-local function looked_at(name)
+local function looked_at(name, age_ms)
   local at = now_ms()
   local gate = gates[name] or { at = 0, held = false, waiting = 0, turn = 0, space = 0 }
-  if at < gate.at or at - gate.at >= POLL_MS then
+  if at < gate.at or at - gate.at >= age_ms then
     local held = not in_maintenance(core.backends["tricast_hold"].servers[name])
     if gate.held and not held then
       gate.turn, gate.space = 0, math.min(SPACE_MS, TAIL_MS / math.max(1, gate.waiting))
@@ -45,7 +45,7 @@ end
 core.register_task(function()
   while true do
     for name in pairs(core.backends["tricast_hold"].servers) do
-      looked_at(name)
+      looked_at(name, POLL_MS)
     end
     core.msleep(REST_MS)
   end
@@ -53,14 +53,14 @@ end)
 
 core.register_action("tricast_hold", { "http-req" }, function(_, name, limit)
   local until_ms = now_ms() + tonumber(limit)
-  local gate = looked_at(name)
+  local gate = looked_at(name, 0) -- who asks has just seen it close
   if not gate.held then
     return
   end
   gate.waiting = gate.waiting + 1
   while gate.held and now_ms() < until_ms do
     core.msleep(POLL_MS)
-    gate = looked_at(name)
+    gate = looked_at(name, POLL_MS)
   end
   gate.waiting = gate.waiting - 1
   if not gate.held then

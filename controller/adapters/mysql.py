@@ -12,7 +12,7 @@ before, it would be a record that no other history has, and the server would nee
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from controller.adapters.mysql_accounts import Accounts
@@ -62,6 +62,10 @@ class Mysql:
         self._accounts = Accounts(spec, self._hand, self._dialect)
 
     # --- looking ---------------------------------------------------------------------------------
+
+    def tell_of_loss(self, told: Callable[[], None]) -> None:
+        """`told` is called when the server ends the connection that looks are made over."""
+        self._eyes.tell_of_loss(told)
 
     async def observe(self, deadline_s: float) -> DatabaseState:
         """One look over the kept connection."""

@@ -5,7 +5,7 @@ the server, so the caller reads again. aiomysql is imported nowhere else.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -54,6 +54,11 @@ class Session:
         self._connection: Any = None
         self.last_id = 0  # what the server called the last connection; 0: there was none
         self._turn = asyncio.Lock()
+        self._told: Callable[[], None] | None = None
+
+    def tell_of_loss(self, told: Callable[[], None]) -> None:
+        """`told` is called at once when the server ends the connection."""
+        self._told = told
 
     async def rows(self, sql: str) -> list[Row]:
         """What `sql` answers; no rows for a statement. The deadline is the caller's timeout."""
@@ -103,7 +108,7 @@ class Session:
             raise self._translated(error, reused=unused) from None
 
     async def _connect(self) -> Any:  # noqa: ANN401 - aiomysql has no types
-        return await aiomysql.connect(
+        connection = await aiomysql.connect(
             host=self._login.address,
             port=self._login.port,
             user=self._login.user,
@@ -113,6 +118,21 @@ class Session:
             client_flag=CLIENT.MULTI_STATEMENTS,
             init_command="SET SESSION sql_mode='', lock_wait_timeout=5",
         )
+        self._watch(connection)
+        return connection
+
+    def _watch(self, connection: Any) -> None:  # noqa: ANN401 - aiomysql has no types
+        """The library reads only while somebody asks; the end of the stream is heard at once."""
+        reader: asyncio.StreamReader = connection._reader
+        end = reader.feed_eof
+
+        def ended() -> None:
+            end()
+            if self._told is not None and self._connection is connection:
+                self._told()
+
+        if self._told is not None:
+            reader.feed_eof = ended  # type: ignore[method-assign]
 
     def _translated(self, error: Exception, *, reused: bool) -> PortError:
         """The port's error for a library's; the connection is kept only after a plain refusal."""

@@ -34,6 +34,7 @@ class Postgres:
         self._spec = spec
         self._agent = agent
         self._eyes = Eyes(spec)
+        self.tell_of_loss = self._eyes.tell_of_loss
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
         self._side = Link(f"{spec.name} at {spec.site}", spec.target)
         self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.strict_target)
@@ -240,10 +241,8 @@ class Postgres:
 
     async def aclose(self) -> None:
         """Connections are closed."""
-        self._eyes.drop()
-        self._link.drop()
-        self._side.drop()
-        self._canary.drop()
+        for each in (self._eyes, self._link, self._side, self._canary):
+            each.drop()
         await self._agent.aclose()
 
     # --- the steps those are made of -----------------------------------------------------------

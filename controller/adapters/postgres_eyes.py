@@ -1,6 +1,7 @@
 """Looking at one PostgreSQL server over a connection of its own."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -34,6 +35,10 @@ class Eyes:
         self.half_rebuilt = False  # its files are of no use before a rejoin has ended well
         self.forked = False  # a sealed log leaves its last record out: only a rejoin mends it
         self.claimed = 0  # furthest flush a voter claimed while we had not reached it
+
+    def tell_of_loss(self, told: Callable[[], None]) -> None:
+        """`told` is called when the server ends the connection that looks are made over."""
+        self._link.tell_of_loss(told)
 
     def drop(self) -> None:
         """No connection is open."""

@@ -6,7 +6,7 @@ is dropped instead; its session finds out by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final, NoReturn
 
@@ -84,7 +84,13 @@ class Link:
         self._turn = asyncio.Lock()
         self._owed = False  # an answer is still to come for what was begun
         self._cancelled_wait = False
+        self._told: Callable[[], None] | None = None
+        self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         self.generation = 0  # rises with each new connection
+
+    def tell_of_loss(self, told: Callable[[], None]) -> None:
+        """`told` is called at once when the server ends the connection while it is idle."""
+        self._told = told
 
     async def query(self, sql: str, *params: str | None, deadline: float) -> list[Row]:
         """The rows of one statement."""
@@ -137,20 +143,41 @@ class Link:
 
     def drop(self) -> None:
         """No connection; its session is not waited for."""
+        self._look_away()
         pg, self._pg, self._owed = self._pg, None, False
         if pg is not None:
             pg.finish()
+
+    def _watch(self) -> None:
+        if self._told is not None and self._pg is not None and self._watched is None:
+            loop, fd = asyncio.get_running_loop(), self._pg.socket
+            loop.add_reader(fd, self._stirred)
+            self._watched = loop, fd
+
+    def _look_away(self) -> None:
+        if self._watched is not None:
+            loop, fd = self._watched
+            loop.remove_reader(fd)
+            self._watched = None
+
+    def _stirred(self) -> None:
+        if self._told is not None and self._pg is not None and not _alive(self._pg):
+            self.drop()
+            self._told()
 
     @asynccontextmanager
     async def _held(self, deadline: float) -> AsyncIterator[None]:
         """Inside, the connection is ours; it is dropped when we are late or called off."""
         try:
             async with asyncio.timeout_at(deadline), self._turn:
+                self._look_away()
                 try:
                     yield
                 except asyncio.CancelledError:
                     self.drop()
                     raise
+                finally:
+                    self._watch()
         except TimeoutError:
             raise TimedOut(f"{self._name} did not answer in time") from None
 

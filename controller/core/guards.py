@@ -246,6 +246,16 @@ def holder_serves(view: View) -> bool:
     return report is not None and report.role is Role.PRIMARY
 
 
+def left_in_peace(view: View) -> bool:
+    """A new holder climbs and every other voter is heard: it needs nothing from here yet, and a
+    recovery beside it would only slow it down.
+    """
+    late_s = view.spec.timings.suspect_after_s
+    heard = all(other.seen.control_s <= late_s for other in view.others.values())
+    young = view.record_unchanged_s < view.spec.timings.yield_grace_s
+    return heard and young and not holder_serves(view)
+
+
 def holder_climbing(view: View) -> bool:
     """The holder has not promoted every database yet, and does not say that it serves."""
     if holder_serves(view):

@@ -1,9 +1,13 @@
 """Which guarantee holds now, and what the next failure would meet. For people, not for rules."""
 
-from controller.core import alone, terms, troubles
+from typing import Final
+
+from controller.core import alone, guards, terms, troubles
 from controller.core.model import DatabaseName, Durability, SiteName
 from controller.core.quorum import holder_report, majority, voters_of
 from controller.core.view import View
+
+ASTRAY_S: Final = 15.0  # by then every provider has forgotten a site that fell silent
 
 
 def live_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
@@ -114,6 +118,7 @@ def warnings(view: View) -> tuple[str, ...]:
         found.append(f"{up} of {total} BGP sessions of {view.me} are up")
     elif view.own.stance is None:
         found.append(f"the BGP speaker of {view.me} does not answer")
+    found.extend(_astray(view))
     reasons = troubles.service_reasons(view)
     found.extend(f"{view.me}: {reason}" for reason in reasons if "BGP" not in reason)
     found.extend(_failing(view))
@@ -123,6 +128,20 @@ def warnings(view: View) -> tuple[str, ...]:
         for site in terms.strangers(view)
     )
     return tuple(found)
+
+
+def _astray(view: View) -> list[str]:
+    """Witnesses whose requests still enter elsewhere, though this holder attracts them."""
+    attracts = guards.own_epoch(view) and view.own.stance in guards.ATTRACTING
+    if not attracts or max(view.record_unchanged_s, view.changed_s) < ASTRAY_S:
+        return []
+    reports = {site: other.report for site, other in view.others.items() if _fresh(view, site)}
+    return [
+        f"requests from {site} enter at {report.lands_at}, though {view.me} announces "
+        f"{view.own.stance}: a provider keeps an old route"
+        for site, report in reports.items()
+        if report is not None and report.lands_at not in ("", view.me)
+    ]
 
 
 def _failing(view: View) -> list[str]:

@@ -271,6 +271,8 @@ def _rejoin(view: View, state: DatabaseState) -> Intent | None:
 def _start_again(view: View, state: DatabaseState) -> Intent | None:
     """Half rebuilt files cannot be started: the rejoin that was cut short is done again."""
     assert view.record is not None
+    if guards.left_in_peace(view):
+        return None
     if not state.diverged:
         return StartDatabase(database=state.name)
     return _rewind(view, state)

@@ -11,6 +11,7 @@ from controller.core.quorum import promoted_by_hand, prove
 from controller.core.requests import in_force
 from controller.core.view import View
 
+FALLEN_PATIENCE_S = 0.05  # nobody listens: more than one look says so
 RESTARTED_PATIENCE_S = 0.2
 UNSEEN_PATIENCE_S = 0.5
 TELLING_S = 1.0  # what a site has found is decided there, put into the store and read, by then
@@ -53,7 +54,8 @@ def troubles(view: View) -> tuple[Trouble, ...]:
     for state in view.own.databases:
         if state.liveness is Liveness.DOWN:
             text = f"database {state.name} here is down"
-            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=0.2))
+            patience_s = FALLEN_PATIENCE_S
+            found.append(Trouble(kind=f"database:{state.name}", text=text, patience_s=patience_s))
         elif state.liveness is Liveness.UNKNOWN and not _committed_lately(view, state):
             text = f"database {state.name} here does not answer"
             proven = state.name in view.own.commit_age_s

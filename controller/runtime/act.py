@@ -1,7 +1,8 @@
 """One `match` from intent to port call, with a deadline, to an outcome. Nothing is decided here."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -125,6 +126,7 @@ class Hands:
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
     lease_until: Instant = Instant(float("-inf"))
     last_error: dict[str, str] = field(default_factory=dict)
+    sources: list[SiteName] = field(default_factory=list)  # something is fetched from them now
 
     async def carry_out(self, intent: Intent) -> Result:
         """The intent's outcome. Never raises PortError; a timeout is UNKNOWN."""
@@ -173,7 +175,8 @@ class Hands:
                 await self._fence_replication()
                 await self.databases[name].seal(epoch, limits.seal_s)
             case CatchUp(database=name, source=source, target=target):
-                await self.databases[name].catch_up(source, target, limits.catch_up_s)
+                async with self._reaching(source):
+                    await self.databases[name].catch_up(source, target, limits.catch_up_s)
             case Promote(database=name, epoch=epoch, voters=voters):
                 await self.databases[name].promote(epoch, limits.promote_s)
                 await self.databases[name].admit(voters, limits.step_s)
@@ -294,13 +297,27 @@ class Hands:
                 tasks.create_task(close(what, fence))
         return Result(outcome=Outcome.OK, detail="; ".join(failures))
 
+    @asynccontextmanager
+    async def _reaching(self, source: SiteName) -> AsyncIterator[None]:
+        """Inside, replication from here reaches `source`, whose copies are sealed: they give."""
+        self.sources.append(source)
+        try:
+            await self._fence_replication()
+            yield
+        finally:
+            self.sources.remove(source)
+            with suppress(PortError):
+                await self._fence_replication()
+
     async def _fence_replication(self) -> None:
-        """No replication from here reaches a data site that does not hold the epoch."""
+        """No replication from here reaches a data site that does not hold the epoch, unless
+        something is fetched from there.
+        """
         record = self.records.epochs.get(self.service)
         if record is None:
             return
         blocked: frozenset[Flow] = frozenset()
         for site, flows in self.flows.items():
-            if site != record.holder:
+            if site != record.holder and site not in self.sources:
                 blocked |= flows
         await self.firewall.block(blocked)

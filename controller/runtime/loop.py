@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -78,13 +79,18 @@ class ServiceLoop:
     async def run(self) -> None:
         """Turns for ever."""
         async with asyncio.TaskGroup() as tasks:
-            for database in self.hands.databases:
+            for database, port in self.hands.databases.items():
+                port.tell_of_loss(partial(self._lost, database))
                 tasks.create_task(self._prove_commits(database))
             if self.canary is not None:
                 tasks.create_task(self._prove_service(self.canary))
             while True:
                 await self._turn()
                 await self._wait()
+
+    def _lost(self, database: DatabaseName) -> None:
+        self.observer.dirty[f"database:{database}"] = self.clock.monotonic()
+        self.wake.set()
 
     async def _turn(self) -> None:
         began = self.clock.monotonic()
@@ -225,8 +231,7 @@ class ServiceLoop:
                     await port.canary(f"{epoch}-{token}", COMMIT_FOREVER_S)
                 except PortError as error:
                     self.hands.last_error[f"canary {database}"] = str(error)
-                    self.observer.dirty[f"database:{database}"] = self.clock.monotonic()
-                    self.wake.set()
+                    self._lost(database)
                 else:
                     known = self.observer.proofs.commits.get(database)
                     self.observer.proofs.committed(database, epoch, began)

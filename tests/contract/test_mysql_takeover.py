@@ -218,6 +218,21 @@ async def test_a_crash_right_after_an_acknowledgement_loses_nothing(three: Clust
     assert keys_at(three.servers[DC1]) == {"k1", "k2", "k3"}
 
 
+async def test_a_fall_is_told_at_once(three: Cluster) -> None:
+    await three.serve(DC1, 2, WITNESS)
+    told = asyncio.Event()
+    three.databases[DC1].tell_of_loss(told.set)
+    await three.databases[DC1].aclose()
+    assert (await three.look(DC1)).liveness is Liveness.RUNNING
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await told.wait()
+    three.servers[DC1].kill()
+    async with asyncio.timeout(2):
+        await told.wait()
+    assert (await three.look(DC1)).liveness is Liveness.DOWN
+
+
 async def test_a_keeper_that_falls_keeps_what_it_acknowledged(three: Cluster) -> None:
     await three.serve(DC1, 2, WITNESS)
     keeper = three.servers[WITNESS]

@@ -221,6 +221,28 @@ async def running(site: Site) -> bool:
     return (await site.state()).liveness is Liveness.RUNNING
 
 
+async def test_a_fall_is_told_at_once_and_a_server_that_stands_still_is_no_fall() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        told = asyncio.Event()
+        w.dc1.database.tell_of_loss(told.set)
+        assert (await w.dc1.state()).liveness is Liveness.RUNNING
+        await w.dc1.sql("select pg_reload_conf()")  # its notices are no fall
+        assert (await w.dc1.state()).liveness is Liveness.RUNNING
+        w.dc1.signal(signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await told.wait()
+        w.dc1.signal(signal.SIGCONT)
+        assert (await w.dc1.state()).liveness is Liveness.RUNNING
+        began = now()
+        w.dc1.signal(signal.SIGKILL)
+        async with asyncio.timeout(2):
+            await told.wait()
+        assert now() - began < 1.0
+        assert (await w.dc1.state()).liveness is Liveness.DOWN
+
+
 async def test_a_canary_that_waits_is_not_cancelled() -> None:
     async with world() as w:
         await w.begin(epoch=2)

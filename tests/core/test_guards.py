@@ -8,6 +8,8 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core import guards
+from controller.core.decide import decide
+from controller.core.intents import StartDatabase
 from controller.core.model import (
     FOREVER_S,
     DatabaseName,
@@ -464,3 +466,28 @@ def test_an_epoch_was_handed_over_as_an_operator_asked_or_not_at_all() -> None:
     assert not guards.handed_over(record(view, request=0))
     assert not guards.handed_over(record(view, kind="failover"))
     assert not guards.handed_over(replace(view, record=None))
+
+
+def fallen(**changes: Any) -> View:
+    """dc1 raised epoch 3 a moment ago and climbs; the copy here is down."""
+    view = state(dc2_view(), liveness=Liveness.DOWN)
+    view = record(view, epoch=Epoch(3), holder=DC1, revision=9)
+    view = own(report(view, DC1, epoch=Epoch(3), role=Role.TAKING_OVER), promised=Epoch(3))
+    return replace(view, **{"record_unchanged_s": 1.9, **changes})
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        (fallen(), True),
+        (fallen(record_unchanged_s=2.0), False),
+        (report(fallen(), DC1, role=Role.PRIMARY), False),
+        (other(fallen(), WITNESS, seen=GONE), False),  # its seal may be needed instead
+        (other(fallen(), DC1, seen=GONE), False),
+    ],
+)
+def test_a_new_holder_is_left_in_peace_while_it_needs_nothing_from_here(
+    view: View, expected: bool
+) -> None:
+    assert guards.left_in_peace(view) is expected
+    assert bool([i for i in decide(view).intents if isinstance(i, StartDatabase)]) is not expected

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bgp.policy import Stance
 from controller.core import outlook
 from controller.core.health import FailingLink
 from controller.core.model import (
@@ -226,6 +227,36 @@ def test_four_of_five_survive_one_failure_more() -> None:
 )
 def test_a_warning_names_the_thing(view: View, found: tuple[str, ...]) -> None:
     assert outlook.warnings(view) == found
+
+
+ASTRAY = (
+    "requests from witness enter at dc1, though dc2 announces preferred: a provider keeps an old"
+    " route"
+)
+
+
+def landing(lands_at: str, **changes: Any) -> View:
+    """dc2 has served for a minute."""
+    view = replace(serving(), record_unchanged_s=60.0, changed_s=0.0)
+    return replace(report(view, WITNESS, lands_at=lands_at), **changes)
+
+
+@pytest.mark.parametrize(
+    ("view", "found"),
+    [
+        (landing("dc1"), (ASTRAY,)),
+        (landing("dc1", record_unchanged_s=0.1, changed_s=60.0), (ASTRAY,)),  # a lease's record
+        (landing("dc2"), ()),
+        (landing(""), ()),
+        (landing("dc1", record_unchanged_s=14.9), ()),  # routes are given their time
+        (own(landing("dc1"), stance=Stance.BACKUP), ()),
+        (other(landing("dc1"), WITNESS, report_age_s=60.0), ()),
+        (other(landing("dc1"), WITNESS, report=None), ()),
+        (record(landing("dc1"), holder=DC1), ()),
+    ],
+)
+def test_a_route_that_was_not_taken_is_told(view: View, found: tuple[str, ...]) -> None:
+    assert tuple(said for said in outlook.warnings(view) if "requests from" in said) == found
 
 
 KNOCKS = (

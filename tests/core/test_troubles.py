@@ -32,7 +32,7 @@ DC3 = SiteName("dc3")
 FRONT = Trouble(kind="front", text="haproxy here does not answer", patience_s=1.5)
 APPS = Trouble(kind="apps", text="0 of 2 app servers here are up, 1 needed", patience_s=1.0)
 BGP = Trouble(kind="bgp", text="no BGP session here is up", patience_s=8.0)
-DOWN = Trouble(kind="database:ledger", text="database ledger here is down", patience_s=0.2)
+DOWN = Trouble(kind="database:ledger", text="database ledger here is down", patience_s=0.05)
 UNSEEN = Trouble(
     kind="database:ledger", text="database ledger here does not answer", patience_s=0.5
 )

@@ -82,6 +82,8 @@ class Committer(Copy):
         self.cancelled: set[int] = set()
         self.connecting = False
         self.claimed = 0
+        # What an operator gave up when the promotion that is under way was asked for.
+        self.loss_said: tuple[frozenset[SiteName], str] | None = None
         self.alone = False  # commits wait for nobody: only an operator's force-single does that
         self.blocked: frozenset[SiteName] = frozenset()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bgp.permit import Wish
 from controller.core.decide import Decision, decide
 from controller.core.intents import Follow, Intent, Rejoin, SetGate, lane
-from controller.core.model import DatabaseName, Epoch, Instant, Outcome
+from controller.core.model import DatabaseName, Epoch, Instant, Outcome, SiteName
 from controller.core.rules import RULES
 from controller.core.view import ServiceSpec, View
 from controller.ports import PortError, TimedOut
@@ -76,6 +76,7 @@ class ServiceLoop:
         self._due = float("inf")
         self._built_of: object = None
         self._proving: set[DatabaseName] = set()
+        self.sources: list[SiteName] = []  # something is fetched from them now
         self._proof_due: dict[DatabaseName, float] = {}
         self._aged: dict[DatabaseName, int] = {}  # limits that the newest proof has crossed
         self.eyes.forget()

@@ -254,7 +254,7 @@ class Eyes:
         )
 
 
-_PATIENCE = (0.2, 0.4, 0.5, 1.0, 1.5, 2.0, 5.0, 8.0)
+_PATIENCE = (0.05, 0.2, 0.4, 0.5, 1.0, 1.5, 2.0, 5.0, 8.0)
 
 
 def _lease(view: View) -> float:

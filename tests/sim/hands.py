@@ -12,7 +12,7 @@ from bgp.permit import Wish
 from bgp.policy import Stance
 from controller.core import intents as ask
 from controller.core.intents import Intent
-from controller.core.model import DatabaseName, Epoch, EpochRecord, SiteName
+from controller.core.model import DatabaseKind, DatabaseName, Epoch, EpochRecord, SiteName
 from controller.core.position import Position, holds
 from controller.core.wire import decode_epoch, encode_epoch
 from controller.ports import PortError, Refused, TimedOut, Unreachable
@@ -90,6 +90,7 @@ class Hands:
             case ask.Promote(database=name, epoch=epoch, voters=voters):
                 server = self._server(name)
                 took = draw(0.02, 0.12) + server.apply_lag_s
+                server.loss_said = self._world.loss_said(server, epoch)  # it may be long in coming
                 yield from self.sql(name, took, lambda: server.promote(epoch))
                 if server.opened_under != epoch:
                     yield from self._close(server)
@@ -235,7 +236,7 @@ class Hands:
         if record is not None:
             self._world.block(
                 self._server(name),
-                frozenset(s for s in self._world.data_sites if s not in (record.holder,)),
+                frozenset(self._world.data_sites) - {record.holder, *self._loop.sources},
             )
 
     def sql(self, name: DatabaseName, seconds: float, effect: Callable[[], None]) -> Steps:
@@ -301,7 +302,12 @@ class Hands:
         if mine.epoch >= target.epoch and holds(mine, target):
             yield server.apply_lag_s
             return
-        yield from self._agent(self._fetch(server, source))
+        self._loop.sources.append(source)
+        try:
+            self._fence_replication(name)
+            yield from self._agent(self._fetch(server, source))
+        finally:
+            self._loop.sources.remove(source)
 
     def _fetch(self, server: Server, source: SiteName) -> Steps:
         world = self._world
@@ -310,7 +316,9 @@ class Hands:
         if not world.network.path(self._site, source, Traffic.AGENT) or not world.power[source]:
             raise TimedOut(f"{source} does not answer")
         yield self._engine.draw(0.01, 0.3)
-        if not world.network.path(self._site, source, Traffic.AGENT) or not world.power[source]:
+        fenced = server.kind is not DatabaseKind.POSTGRES and source in server.blocked
+        reached = world.network.path(self._site, source, Traffic.AGENT) and world.power[source]
+        if fenced or not reached:
             raise TimedOut(f"{source} has not sent everything")
         if not server.up or not server.sealed:
             raise Refused(f"{server.name} at {self._site} is not sealed any more")

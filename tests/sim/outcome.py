@@ -35,11 +35,9 @@ class Telling(Ground):
 
     def tell_promoted(self, server: Server, before: Log, *, by_hand: bool) -> None:
         """A server has become writable; with less than a proof, its cost is told first."""
-        record, order = self.record_of(server.service), self.order_of(server.site, server.service)
-        if order is not None:
-            self._tell_loss(server, frozenset(order.request.excused), order.request.statement)
-        elif record is not None and record.excused and record.epoch == server.opened_under:
-            self._tell_loss(server, frozenset(record.excused), record.reason)
+        said = self.loss_said(server, server.opened_under) or server.loss_said
+        if said is not None:
+            self._tell_loss(server, *said)
         self.tell(
             truth.Promoted(
                 self.now,
@@ -60,6 +58,15 @@ class Telling(Ground):
                 by_hand,
             )
         )
+
+    def loss_said(self, server: Server, epoch: int) -> tuple[frozenset[SiteName], str] | None:
+        """Whose writes an operator gives up with a promotion under `epoch`, and in which words."""
+        record, order = self.record_of(server.service), self.order_of(server.site, server.service)
+        if order is not None:
+            return frozenset(order.request.excused), order.request.statement
+        if record is not None and record.excused and record.epoch == epoch:
+            return frozenset(record.excused), record.reason
+        return None
 
     def _tell_loss(self, server: Server, missing: frozenset[SiteName], statement: str) -> None:
         self.tell(

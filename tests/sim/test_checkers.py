@@ -186,6 +186,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     ),
     (OneWriter, [acked(1, 1)], acked(2, 2, site=B), "and so did dc1"),
     (OneWriter, [acked(1, 1), NEWER], acked(3, 1, confirmed_at=2.5), "after dc2 was promoted"),
+    (
+        OneWriter,
+        [acked(1, 1), NEWER],
+        acked(3, 1, by=frozenset(), confirmed_at=2.5),
+        "after dc2 was promoted",
+    ),
     (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
     (
         ReadsSeeWrites,
@@ -372,6 +378,16 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
             acked(1, 1, epoch=22, by=frozenset()),
             acked(1, 2, site=B, epoch=3),
             promoted(2, B, 23),
+        ],
+        None,
+    ),
+    (
+        OneWriter,
+        [
+            LossStated(0, S, DB, A, 2, frozenset({B, W}), frozenset(), "serves alone"),
+            acked(1, 1, by=frozenset()),
+            NEWER,
+            acked(3, 1, by=frozenset(), confirmed_at=2.5),
         ],
         None,
     ),

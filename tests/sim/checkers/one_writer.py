@@ -27,7 +27,7 @@ class OneWriter(Checker):
     An acknowledgement counts from the moment its confirmation left the voter: what was on the wire
     while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so. Where an
     operator has asserted that nobody else acknowledges, that is the operator's word, also when a
-    newer epoch was open by then.
+    newer epoch was open by then; and what is acknowledged alone is lost if the others go on.
     """
 
     name: ClassVar[str] = "one writer"
@@ -69,7 +69,8 @@ class OneWriter(Checker):
         newest = self.newest.get(name)
         if newest is None or newest.epoch <= event.epoch or (name, newest.epoch) in self.forced:
             return
-        if self.forced.get((name, event.epoch), float("-inf")) >= newest.at:
+        said_at = self.forced.get((name, event.epoch))
+        if said_at is not None and (said_at >= newest.at or not event.by):
             return
         if event.confirmed_at > newest.at:
             self.broken(

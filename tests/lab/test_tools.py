@@ -1,0 +1,75 @@
+"""What operators look with, typed at an edge of the whole system."""
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from tests.lab.system import PYTHON, System, edge
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+
+PROGRAM = ["env", "PYTHONPATH=/opt/tricast", "TRICAST_CONFIG=/etc/tricast/tricast.yml", PYTHON]
+
+
+async def typed(system: System, node: str, *words: str) -> tuple[int, str]:
+    done = await system.lab.run(
+        node, [*PROGRAM, "-m", "controller.cli.main", *words], check=False, deadline_s=60
+    )
+    return done.code, done.stdout + done.stderr
+
+
+async def examined(system: System, node: str) -> dict[str, Any]:
+    code, said = await typed(system, node, "doctor", "--json")
+    assert code in (0, 1, 2), said
+    return dict(json.loads(said[said.index("{") :]))
+
+
+async def test_the_doctor_knows_where_it_is_and_finds_nothing_bad(system: System) -> None:
+    await system.held_by("dc1")
+    for node, site in (("dc1-edge", "dc1"), ("dc2-edge", "dc2"), ("witness", "witness")):
+        found = await examined(system, node)
+        assert found["site"] == site
+        bad = [row for row in found["rows"] if row["grade"] == "bad"]
+        assert not bad, bad
+        assert len({row["check"] for row in found["rows"] if row["grade"] == "ok"}) >= 6
+
+
+async def test_the_doctor_names_what_is_wrong(system: System) -> None:
+    await system.held_by("dc1")
+    system.stop_daemon("dc2")
+    try:
+        await system.until_daemon_is_dead("dc2")
+        found = await examined(system, "dc1-edge")
+        rows = {(row["check"], row["subject"]): row for row in found["rows"]}
+        assert rows["clock", "dc2"]["grade"] == "unknown"
+        assert "systemctl status tricast" in rows["clock", "dc2"]["next_step"]
+        code, said = await typed(system, "dc2-edge", "topology")
+        assert code == 0
+        assert "as seen by dc1" in said, "its own daemon is dead: another site is asked"
+    finally:
+        await system.restart_daemon("dc2")
+    await system.settled()
+
+
+async def test_what_happens_is_watched(system: System) -> None:
+    other = await system.held_by("dc1")
+    epoch = await system.epoch(other)
+    words = [*PROGRAM, "-m", "controller.cli.main", "watch", "--json", "--service", "wallet"]
+    watching = await system.lab.start_process(edge(other), words)
+    try:
+        await system.lab.cut("dc1")
+        await system.until_held_by(other, above=epoch)
+        await system.lab.heal("dc1")
+        await system.settled()
+    finally:
+        watching.signal(signal.SIGINT)
+        done = await watching.finish(10)
+    assert done.code == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    sentences = " | ".join(each["sentence"] for each in said if each["service"] == "wallet")
+    assert f"epoch {epoch + 1}" in sentences, sentences
+    assert "standby -> " in sentences, sentences
+    assert any(each["bad"] for each in said)
+    assert not said[-1]["bad"], "the last news are good"
