@@ -5,6 +5,7 @@ import secrets
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ from controller.daemon.deeds import Deeds
 from controller.daemon.logs import set_up_log
 from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
 from controller.daemon.run import Stop, until_signal
+from controller.daemon.tls import answer_over_tls
 from controller.daemon.wiring import Node, SharedFirewall, build_node, service_spec, split
 from controller.ports import Flow, PortError
 from controller.runtime import beat
@@ -276,9 +278,10 @@ async def _answer(witness: Witness) -> None:
     cluster = witness.node.cluster
     source = WitnessStatus(witness)
     audit = AuditAnswers(auditor=witness.deeds.auditor, cluster=cluster)
-    app = build_app(source, Metrics(), audit=audit)
+    build = partial(build_app, source, Metrics(), audit=audit)
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(witness.node.site)
-    async with serve(app, socket, host, cluster.api.port):
-        await asyncio.Event().wait()
+    async with serve(build(), socket, host, cluster.api.port):
+        auditor = witness.deeds.auditor
+        await answer_over_tls(cluster, witness.node.site, witness.node.clock, auditor, build)

@@ -207,11 +207,15 @@ def _anchors(endpoint: Endpoint) -> tuple[AuditAnchors, list[Anchor], tuple[str,
     """What the daemon and those of the other sites know of its chain; who could not be asked."""
     told = ask(endpoint, f"{PATH}/anchors", AuditAnchors)
     answers, missing = [told], list(told.missing)
-    for site, url in told.others.items():
+    others = {site: Endpoint(url=url) for site, url in told.others.items()}
+    for site, other in (endpoint.one_by_one() or others).items():
         try:
-            answers.append(ask(Endpoint(url=url), f"{PATH}/anchors", AuditAnchors))
+            answers.append(ask(other, f"{PATH}/anchors", AuditAnchors))
         except CliError as error:
             missing.append(f"{site}: {error.sentence}")
+    if endpoint.servers is not None:
+        unasked = told.others.keys() - {answer.site for answer in answers}
+        missing += [f"{site}: name its server in --server" for site in sorted(unasked)]
     found = {
         Anchor(site=a.site, seq=a.seq, hash=a.hash, at=a.at, place=a.place)
         for answer in answers

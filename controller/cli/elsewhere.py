@@ -54,7 +54,7 @@ def told(
         return status, silent
     with ThreadPoolExecutor(max_workers=len(missing)) as pool:
         answers = dict(zip(missing, pool.map(_status, missing.values()), strict=True))
-    own = {site: found for site, found in answers.items() if isinstance(found, Status)}
+    own = {found.site: found for found in answers.values() if isinstance(found, Status)}
     lost = tuple(
         f"{site}: {found.sentence.partition('. ')[0]}"
         for site, found in answers.items()

@@ -1,9 +1,13 @@
-"""Asking a daemon, and telling it: over its unix socket, or over HTTP to another site's."""
+"""Asking a daemon, and telling it: over its unix socket, over HTTP to another site's, which only
+answers, or over mutual TLS from anywhere.
+"""
 
 import http.client
 import json
 import socket
-from dataclasses import dataclass
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.remote import Servers, connect, why_not
 from controller.config import Cluster, ConfigError, inspect
 from controller.web.answer import FORMAT
 
@@ -19,20 +24,29 @@ DEFAULT_SOCKET: Final = Path("/run/tricast/tricast.sock")
 DEADLINE_S: Final = 3.0
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 FILE_BYTES_MAX: Final = 1024 * 1024 * 1024
+ELSEWHERE: Final = "or ask another site (--server takes several), or on the node itself"
 
 Record = TypeVar("Record", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a daemon answers: by socket or by URL."""
+    """Where a daemon answers: by socket, by URL, or as the first of several over mutual TLS."""
 
     socket: Path | None = None
     url: str | None = None
+    servers: Servers | None = None
     deadline_s: float | None = None  # None: DEADLINE_S
 
     def __str__(self) -> str:
-        return self.url or str(self.socket)
+        return self.url or str(self.servers or self.socket)
+
+    def one_by_one(self) -> Mapping[str, "Endpoint"]:
+        """Each of several by its URL; none where it is no list."""
+        found = self.servers
+        if found is None:
+            return {}
+        return {url: replace(self, servers=replace(found, urls=(url,))) for url in found.urls}
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -48,10 +62,22 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def choose(*, socket_path: Path | None, url: str | None, config: Path | None) -> Endpoint:
-    """What the options name: a URL, else a socket, else the configured one, else the usual one."""
-    if url is not None and socket_path is not None:
-        raise CliError(ExitCode.USAGE, "give either --socket or --url, not both")
+def choose(
+    *,
+    socket_path: Path | None,
+    url: str | None,
+    config: Path | None,
+    servers: Servers | None = None,
+) -> Endpoint:
+    """What the options name: servers or a URL or a socket, else the configured socket, else the
+    usual one.
+    """
+    given = {"--socket": socket_path, "--url": url, "--server": servers}
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise CliError(ExitCode.USAGE, f"give either {' or '.join(named)}, not both")
+    if servers is not None:
+        return Endpoint(servers=servers)
     if url is not None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -78,7 +104,7 @@ def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
         answer = json.loads(body)
         if status != http.client.OK:
             raise CliError(
-                ExitCode.UNAVAILABLE,
+                ExitCode.REFUSED if status == http.client.FORBIDDEN else ExitCode.UNAVAILABLE,
                 f"the daemon at {endpoint} answered {status}: {_sentence(answer)}",
             )
         if answer.get("format", FORMAT) != FORMAT:
@@ -108,7 +134,8 @@ def fetch(endpoint: Endpoint, path: str) -> bytes:
         said = _sentence(json.loads(body))
     except ValueError:
         said = "no reason given"
-    raise CliError(ExitCode.UNAVAILABLE, f"the daemon at {endpoint} answered {status}: {said}")
+    code = ExitCode.REFUSED if status == http.client.FORBIDDEN else ExitCode.UNAVAILABLE
+    raise CliError(code, f"the daemon at {endpoint} answered {status}: {said}")
 
 
 REFUSALS: Final = {
@@ -146,10 +173,34 @@ def _sentence(answer: object) -> str:
 def _exchange(
     endpoint: Endpoint, path: str, body: str | None = None, limit: int = ANSWER_BYTES_MAX
 ) -> tuple[int, bytes]:
+    """The answer of the first that answers. What was sent to one is never sent to another: then
+    whether it stands is not known, and that is the end.
+    """
+    silent: list[str] = []
+    for url, one in endpoint.one_by_one().items() or (("", endpoint),):
+        try:
+            answer = _exchange_with(one, path, body, limit)
+        except CliError as error:
+            if error.code is not ExitCode.UNAVAILABLE:
+                raise
+            silent.append(error.sentence)
+        else:
+            if endpoint.servers is not None:
+                endpoint.servers.answered(url)
+            return answer
+    raise CliError(ExitCode.UNAVAILABLE, "\ntricast: ".join(silent))
+
+
+def _exchange_with(
+    endpoint: Endpoint, path: str, body: str | None, limit: int
+) -> tuple[int, bytes]:
     connection = _connection(endpoint)
     sent = False
     try:
-        connection.connect()
+        if endpoint.servers is not None and isinstance(connection, http.client.HTTPSConnection):
+            connect(connection)
+        else:
+            connection.connect()
         sent = body is not None
         connection.request("GET" if body is None else "POST", path, body=body)
         response = connection.getresponse()
@@ -169,7 +220,14 @@ def _exchange(
 def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
     if endpoint.socket is not None:
         return _UnixConnection(endpoint.socket, _deadline_s(endpoint))
-    parts = urlsplit(endpoint.url or "")
+    parts = urlsplit(str(endpoint))
+    if endpoint.servers is not None:
+        return http.client.HTTPSConnection(
+            parts.hostname or "",
+            parts.port,
+            timeout=_deadline_s(endpoint),
+            context=endpoint.servers.proof.context(),
+        )
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     return kind(parts.hostname or "", parts.port, timeout=_deadline_s(endpoint))
 
@@ -181,6 +239,15 @@ def _deadline_s(endpoint: Endpoint) -> float:
 def _nobody(endpoint: Endpoint, error: Exception) -> str:
     """Why nobody answered, and what to try next."""
     match error:
+        case ssl.SSLError() if endpoint.servers is not None:
+            why, next_step = why_not(error, str(endpoint), endpoint.servers.proof)
+        case socket.gaierror():
+            why, next_step = "its name is not known", "write it otherwise, or as an address"
+        case ConnectionRefusedError() if endpoint.servers is not None:
+            why, next_step = (
+                "nobody listens",
+                "systemctl status tricast there, and api.tls in its cluster file",
+            )
         case FileNotFoundError():
             why, next_step = "there is no such socket", "start it: systemctl start tricast"
         case PermissionError():
@@ -200,6 +267,8 @@ def _nobody(endpoint: Endpoint, error: Exception) -> str:
             )
         case _:
             why, next_step = str(error) or type(error).__name__, "journalctl -u tricast -n 50"
+    if endpoint.servers is not None:
+        return f"no tricast daemon answers us at {endpoint}: {why}. Next: {next_step}; {ELSEWHERE}"
     other = (
         "ask another site: tricast status --url http://ADDRESS:7800"
         if endpoint.socket is not None

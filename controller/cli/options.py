@@ -9,13 +9,20 @@ from typing import Any, TypeVar
 import click
 
 from controller.cli.endpoint import DEFAULT_SOCKET, Endpoint, choose
+from controller.cli.errors import CliError
+from controller.cli.exit_codes import ExitCode
 from controller.cli.names import SERVICE, SITE
+from controller.cli.remote import Servers, servers
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, dir_okay=False)
+WHERE = ("socket_path", "url", "server", "cert", "key", "ca", "config")
 
 
 def asking(verb: Verb) -> Verb:
-    """Options of a verb that asks a daemon: --socket, --url, --config, --json."""
+    """Options of a verb that asks a daemon: --socket, --url, --server with --cert, --key and --ca,
+    --config, --json.
+    """
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option(
@@ -23,6 +30,34 @@ def asking(verb: Verb) -> Verb:
             type=click.Path(path_type=Path, dir_okay=False),
             envvar="TRICAST_CONFIG",
             help="Cluster file that names the socket.",
+        ),
+        click.option(
+            "--ca",
+            type=FILE,
+            envvar="TRICAST_CA",
+            show_envvar=True,
+            help="Who signed the servers' certificates (default: this machine's authorities).",
+        ),
+        click.option(
+            "--key",
+            type=FILE,
+            envvar="TRICAST_KEY",
+            show_envvar=True,
+            help="Its key (default: in the same file).",
+        ),
+        click.option(
+            "--cert",
+            type=FILE,
+            envvar="TRICAST_CERT",
+            show_envvar=True,
+            help="Your certificate: who you are.",
+        ),
+        click.option(
+            "--server",
+            envvar="TRICAST_SERVER",
+            show_envvar=True,
+            help="Ask from anywhere, over mutual TLS: https://HOST:7802; several with commas, the "
+            "first that answers is asked.",
         ),
         click.option("--url", help="Ask the daemon of another site: http://ADDRESS:7800."),
         click.option(
@@ -56,7 +91,7 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(verb)
     def told(**given: Any) -> int:  # noqa: ANN401 - whatever click has read
-        where = {name: given.pop(name) for name in ("socket_path", "url", "config")}
+        where = {name: given.pop(name) for name in WHERE}
         names = [field.name for field in fields(Asked) if field.name != "endpoint"]
         common = {name: given.pop(name) for name in names}
         return verb(Asked(endpoint=endpoint(where), **common), **given)
@@ -84,13 +119,34 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
 
 
 def endpoint(where: Mapping[str, Path | str | None]) -> Endpoint:
-    """Where the options of `asking` point to."""
-    socket_path, url, config = where["socket_path"], where["url"], where["config"]
+    """Where the options of `asking` point to. What is typed goes before the environment."""
+    paths = {name: Path(found) if (found := where[name]) else None for name in WHERE}
     return choose(
-        socket_path=Path(socket_path) if socket_path else None,
-        url=str(url) if url else None,
-        config=Path(config) if config else None,
+        socket_path=paths["socket_path"],
+        url=str(where["url"]) if where["url"] else None,
+        config=paths["config"],
+        servers=_servers(where, paths),
     )
+
+
+def _servers(
+    where: Mapping[str, Path | str | None], paths: Mapping[str, Path | None]
+) -> Servers | None:
+    server, nearby = where["server"], where["url"] or where["socket_path"]
+    if server and not (nearby and not _typed("server")):
+        return servers(str(server), paths["cert"], paths["key"], paths["ca"])
+    for name in ("cert", "key", "ca"):
+        if _typed(name):
+            raise CliError(
+                ExitCode.USAGE, f"--{name} is for --server https://HOST:7802 (TRICAST_SERVER)"
+            )
+    return None
+
+
+def _typed(name: str) -> bool:
+    """Whether the option stands on the command line, and not in the environment."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def daemon(verb: Verb) -> Verb:

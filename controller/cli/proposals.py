@@ -95,7 +95,7 @@ def requests_table(found: Requests) -> Table:
             Cell(str(request.number)),
             Cell(request.kind),
             Cell(request.target),
-            Cell(f"{request.asked_by}@{request.asked_at}"),
+            Cell(_asker(request)),
             Cell(request.at.replace("T", " ")),
             Cell(request.state, "yellow" if request.state in OPEN else ""),
             Cell(_approvals(request)),
@@ -103,6 +103,12 @@ def requests_table(found: Requests) -> Table:
             Cell(request.waits_for or request.state_why or request.reason),
         )
     return table
+
+
+def _asker(request: RequestView) -> str:
+    """Who asked at which site; which certificate showed it is in the record (--json)."""
+    site, proof, _ = request.asked_at.partition(" (certificate ")
+    return f"{request.asked_by}@{site}{' (cert)' if proof else ''}"
 
 
 def _approvals(request: RequestView) -> str:

@@ -37,13 +37,15 @@ def topology(*, as_json: bool, service: str | None, **where: Path | str | None) 
     The daemon of this node is asked. With a cluster file (--config, TRICAST_CONFIG, or
     /etc/tricast/tricast.yml) every other site is asked too, as only its own daemon knows its BGP
     sessions and its haproxy; and when the daemon here is dead, one of the others is believed. With
-    --url only that daemon is asked. It does not read etcd, and changes nothing.
+    --url only that daemon is asked, with --server each of those that it names. It does not read
+    etcd, and changes nothing.
     """
-    config, url = where["config"], where["url"]
-    cluster = None if url else elsewhere.cluster_of(Path(config) if config else None)
-    status, silent = elsewhere.told(
-        options.endpoint(where), elsewhere.endpoints(cluster), alone=bool(url)
-    )
+    config, first = where["config"], options.endpoint(where)
+    alone = first.url is not None
+    sites = first.one_by_one()
+    if not alone and not sites:
+        sites = elsewhere.endpoints(elsewhere.cluster_of(Path(config) if config else None))
+    status, silent = elsewhere.told(first, sites, alone=alone)
     found = tree_of(status, service, silent)
     if as_json:
         print_json(found)

@@ -17,7 +17,7 @@ from controller.runtime.orders import Orders
 from controller.runtime.progress import evidence
 from controller.runtime.records import Records
 from controller.web.schema import Ask, RequestView, Verdict
-from controller.web.source import Desk, NotAsked
+from controller.web.source import Asker, Desk, NotAsked
 
 UNKNOWN = 504
 SAME_S = 60.0  # a refusal that comes back within this time is the same one
@@ -31,7 +31,7 @@ class AuditedDesk:
     desk: Desk
     auditor: Auditor
 
-    async def ask(self, order: Ask, who: str) -> RequestView:
+    async def ask(self, order: Ask, who: Asker) -> RequestView:
         """As the desk behind it. A plan that is only looked at is noted if it is refused."""
         facts = _facts(order.model_dump(exclude_defaults=True))
         async with self._noted(who, order.kind, order.service, order.reason, facts):
@@ -40,7 +40,7 @@ class AuditedDesk:
             self._note(Event.ASKED, who, order.kind, order.reason, facts, found)
         return found
 
-    async def approve(self, verdict: Verdict, who: str) -> RequestView:
+    async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """As the desk behind it."""
         facts = _facts(verdict.model_dump(exclude_defaults=True))
         async with self._noted(who, "approve", verdict.service, verdict.reason, facts):
@@ -48,7 +48,7 @@ class AuditedDesk:
         self._note(Event.APPROVED, who, f"approve {found.kind}", verdict.reason, facts, found)
         return found
 
-    async def decline(self, verdict: Verdict, who: str) -> RequestView:
+    async def decline(self, verdict: Verdict, who: Asker) -> RequestView:
         """As the desk behind it."""
         facts = _facts(verdict.model_dump(exclude_defaults=True))
         async with self._noted(who, "decline", verdict.service, verdict.reason, facts):
@@ -59,7 +59,7 @@ class AuditedDesk:
     def _note(
         self,
         event: Event,
-        who: str,
+        who: Asker,
         verb: str,
         reason: str,
         facts: Mapping[str, str],
@@ -68,18 +68,18 @@ class AuditedDesk:
         known = {"target": found.target, "plan": found.plan, "statement": found.statement}
         self.auditor.note(
             event,
-            who=who,
+            who=str(who),
             verb=verb,
             service=found.service,
             epoch=found.epoch,
             reason=reason,
             outcome=f"request {found.number} is {found.state}",
-            facts={**facts, **{name: value for name, value in known.items() if value}},
+            facts={**facts, **{name: value for name, value in known.items() if value}, **who.facts},
         )
 
     @asynccontextmanager
     async def _noted(
-        self, who: str, verb: str, service: str, reason: str, facts: Mapping[str, str]
+        self, who: Asker, verb: str, service: str, reason: str, facts: Mapping[str, str]
     ) -> AsyncIterator[None]:
         """What was refused, and what nobody knows the end of, is noted."""
         event, outcome = Event.REFUSED, ""
@@ -96,12 +96,12 @@ class AuditedDesk:
             if outcome:
                 self.auditor.note(
                     event,
-                    who=who,
+                    who=str(who),
                     verb=verb,
                     service=service,
                     reason=reason,
                     outcome=outcome,
-                    facts=facts,
+                    facts={**facts, **who.facts},
                 )
 
 

@@ -26,7 +26,7 @@ from controller.ports import Clock, PortError, TimedOut
 from controller.runtime.orders import Order, Orders
 from controller.runtime.requests import RequestBook, RequestDesk
 from controller.web.schema import Ask, RequestView, Verdict
-from controller.web.source import NotAsked
+from controller.web.source import Asker, NotAsked
 
 REFUSED, UNKNOWN, BUSY = 409, 504, 503
 NO_MAJORITY = (
@@ -81,7 +81,7 @@ class DaemonDesk:
     approvals: Mapping[Kind, int]
     expires_s: float
 
-    async def ask(self, order: Ask, who: str) -> RequestView:
+    async def ask(self, order: Ask, who: Asker) -> RequestView:
         """The request as it stands now; as it would stand when only a plan is wanted."""
         request = self._request(order, who)
         if order.plan and order.plan != request.plan:
@@ -96,26 +96,29 @@ class DaemonDesk:
             return self._seen(await self._at_desk(self._order_drain(request)))
         return self._seen(await self._at_desk(self.desk.open(request)))
 
-    async def approve(self, verdict: Verdict, who: str) -> RequestView:
+    async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""
         seen = self._find(verdict)
         approval = Approval(
-            by=who, site=self.site, at=self.clock.stamp(), plan=verdict.plan or seen.request.plan
+            by=who.name,
+            site=who.at(self.site),
+            at=self.clock.stamp(),
+            plan=verdict.plan or seen.request.plan,
         )
         with _refusals_told():
             changed = with_approval(seen.request, approval)
             return self._seen(await self.desk.change(seen, changed))
 
-    async def decline(self, verdict: Verdict, who: str) -> RequestView:
+    async def decline(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request, ended by `who`."""
         seen = self._find(verdict)
         with _refusals_told():
-            changed = declined(seen.request, by=who, why=verdict.reason, at=self.clock.stamp())
+            changed = declined(seen.request, by=who.name, why=verdict.reason, at=self.clock.stamp())
             return self._seen(await self.desk.change(seen, changed))
 
     # --- what is asked -------------------------------------------------------------------------
 
-    def _request(self, order: Ask, who: str) -> Request:
+    def _request(self, order: Ask, who: Asker) -> Request:
         """The wish in full, judged by what is known here."""
         try:
             kind = Kind(order.kind)
@@ -127,8 +130,8 @@ class DaemonDesk:
             kind=kind,
             target=order.target,
             reason=order.reason,
-            asked_by=who,
-            asked_at=self.site,
+            asked_by=who.name,
+            asked_at=who.at(self.site),
             at=self.clock.stamp(),
             not_before_s=order.not_before_s,
             expires_s=self.expires_s,

@@ -2,6 +2,8 @@
 
 import json
 import os
+import ssl
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ from controller.doctor.judging import files as judging
 from controller.doctor.judging.row import Row
 from controller.ports import PortError
 from controller.runtime.audit_anchors import StoreAnchors
+from controller.web.certificate import RevocationList
 
 PROMISES: Final = "promises.json"
 
@@ -119,13 +122,24 @@ async def certificates(around: Around) -> list[Row]:
 
 def _certificates(around: Around) -> list[Row]:
     now = datetime.fromisoformat(SystemClock().stamp())
-    return [row for path in sorted(_named(around)) for row in _certificate(Path(path), now)]
+    rows = [row for path in sorted(_named(around)) for row in _certificate(Path(path), now)]
+    api = around.cluster.api.tls
+    if api is None:
+        return rows
+    pair = Path(api.cert_file), Path(api.key_file)
+    rows += judging.pair(str(pair[0]), str(pair[1]), _pair_problem(*pair))
+    rows += judging.key(str(pair[1]), _key_problem(pair[1]))
+    if api.crl_file is not None:
+        rows += _revoked(Path(api.crl_file), Path(api.client_ca_file), now)
+    return rows
 
 
 def _named(around: Around) -> set[str]:
     cluster = around.cluster
     tls = cluster.etcd.tls
     found = {tls.ca_file, tls.cert_file} if tls else set[str]()
+    if api := cluster.api.tls:
+        found |= {api.cert_file, api.client_ca_file}
     probes = (probe for service in cluster.services for probe in service.probes)
     named = (probe.options.get("ca_file") for probe in probes if probe.target_of(around.site))
     return found | {path for path in named if path}
@@ -145,4 +159,36 @@ def _certificate(path: Path, now: datetime) -> list[Row]:
             (each.not_valid_after_utc - now).total_seconds(),
         )
         for each in found
+    ]
+
+
+def _pair_problem(certificate: Path, key: Path) -> str:
+    """Why the daemon cannot use the two together; "" when it can, or when the key is not for us."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except ssl.SSLError as error:
+        return error.reason or str(error)
+    except OSError:
+        return ""  # those that cannot be read have rows of their own
+    return ""
+
+
+def _key_problem(key: Path) -> str:
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError as error:
+        return f"cannot be used: {error.strerror}"
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        return f"has mode {mode:04o}: others may use it"
+    return "" if os.access(key, os.R_OK) else "cannot be read by this account"
+
+
+def _revoked(file: Path, authorities: Path, now: datetime) -> list[Row]:
+    found = RevocationList(file=file, authorities=authorities)
+    if problem := found.read():
+        return [judging.revoked_unread(str(file), problem)]
+    return [
+        judging.revoked(str(file), count, None if until is None else (until - now).total_seconds())
+        for count, until in found.lists
     ]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from controller.adapters.haproxy import HOLD, Haproxy
+from controller.adapters.haproxy import HOLD, SHED, Haproxy
 from controller.adapters.speaker import Speaker
-from controller.config import Service
+from controller.config import Cluster, Service
 from controller.doctor.around import Around
 from controller.doctor.judging import traffic as judging
 from controller.doctor.judging.row import Row
@@ -33,7 +33,17 @@ async def haproxy(around: Around) -> list[Row]:
         known = any(server.backend == name for server in servers)
         wanted = _servers(around, service)
         rows += judging.backend(name, wanted, found if known else None, gated=name in gates)
+    shed = {server.name for server in servers if server.backend == SHED}
+    known_backends = {server.backend for server in servers}
+    for name in _to_shed(cluster):
+        rows += judging.shed(name, known=name in known_backends, gated=name in shed)
     return rows
+
+
+def _to_shed(cluster: Cluster) -> list[str]:
+    """Every backend that some service may switch off, once."""
+    entries = (entry for service in cluster.services for entry in service.shed)
+    return list(dict.fromkeys(name for entry in entries for name in entry.backends))
 
 
 def _servers(around: Around, service: Service) -> list[str]:

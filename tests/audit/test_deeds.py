@@ -16,7 +16,7 @@ from controller.runtime.audit_anchors import AnchorBook, StoreAnchors
 from controller.runtime.audit_file import AuditFile
 from controller.runtime.auditor import Auditor
 from controller.web.schema import Ask, RequestView, Verdict
-from controller.web.source import NotAsked
+from controller.web.source import Asker, NotAsked
 from tests.core.turned import serving, silent
 from tests.core.views import DC1, DC2, WALLET, dc2_view
 from tests.core.wishes import wish
@@ -54,7 +54,7 @@ async def test_what_is_asked_is_noted_with_who_why_and_what_came_of_it(
 ) -> None:
     desk = AuditedDesk(desk=office.desk, auditor=auditor)
     order = Ask(kind="switchover", target="dc1", reason="patches", not_before_s=5)
-    await desk.ask(order, "alice")
+    await desk.ask(order, Asker(name="alice"))
     found = last(auditor)
     assert told(found) == (Event.ASKED, "alice", "switchover", "wallet", 2)
     assert (found.reason, found.outcome) == ("patches", "request 1 is open")
@@ -67,10 +67,10 @@ async def test_a_plan_that_is_only_looked_at_is_noted_if_it_is_refused(
     office: Office, auditor: Auditor
 ) -> None:
     desk = AuditedDesk(desk=office.desk, auditor=auditor)
-    await desk.ask(Ask(kind="switchover", target="dc1", dry=True), "alice")
+    await desk.ask(Ask(kind="switchover", target="dc1", dry=True), Asker(name="alice"))
     assert not auditor.waiting
     with pytest.raises(NotAsked, match="dc2 holds wallet already"):
-        await desk.ask(Ask(kind="switchover", target="dc2", dry=True), "alice")
+        await desk.ask(Ask(kind="switchover", target="dc2", dry=True), Asker(name="alice"))
     assert told(last(auditor))[:3] == (Event.REFUSED, "alice", "switchover")
     assert last(auditor).outcome == "dc2 holds wallet already"
 
@@ -80,13 +80,13 @@ async def test_approvals_declines_and_their_refusals_are_noted(
 ) -> None:
     office.approvals[Kind.SWITCHOVER] = 1
     desk = AuditedDesk(desk=office.desk, auditor=auditor)
-    await desk.ask(Ask(kind="switchover", target="dc1"), "alice")
+    await desk.ask(Ask(kind="switchover", target="dc1"), Asker(name="alice"))
     with pytest.raises(NotAsked, match="cannot approve it"):
-        await desk.approve(Verdict(number=1), "alice")
+        await desk.approve(Verdict(number=1), Asker(name="alice"))
     assert told(last(auditor))[:3] == (Event.REFUSED, "alice", "approve")
-    await desk.approve(Verdict(number=1), "bob")
+    await desk.approve(Verdict(number=1), Asker(name="bob"))
     assert told(last(auditor))[:3] == (Event.APPROVED, "bob", "approve switchover")
-    await desk.decline(Verdict(number=1, reason="not now"), "carol")
+    await desk.decline(Verdict(number=1, reason="not now"), Asker(name="carol"))
     assert told(last(auditor))[:3] == (Event.DECLINED, "carol", "decline switchover")
     assert (last(auditor).reason, last(auditor).outcome) == ("not now", "request 1 is refused")
 
@@ -97,27 +97,27 @@ async def test_what_nobody_knows_the_end_of_is_noted_as_unknown(
     desk = AuditedDesk(desk=office.desk, auditor=auditor)
     office.store.loses_answers = True
     with pytest.raises(NotAsked, match="whether it stands is not known"):
-        await desk.ask(Ask(kind="ack", reason="x"), "alice")
+        await desk.ask(Ask(kind="ack", reason="x"), Asker(name="alice"))
     assert last(auditor).event == Event.ASKED
     assert "is not known" in last(auditor).outcome
 
 
 async def test_what_is_cut_off_half_way_is_noted_as_unknown(auditor: Auditor) -> None:
     class Slow:
-        async def ask(self, order: Ask, who: str) -> RequestView:
+        async def ask(self, order: Ask, who: Asker) -> RequestView:
             await asyncio.Event().wait()
             raise AssertionError
 
-        async def approve(self, verdict: Verdict, who: str) -> RequestView:
+        async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
             raise AssertionError
 
-        async def decline(self, verdict: Verdict, who: str) -> RequestView:
+        async def decline(self, verdict: Verdict, who: Asker) -> RequestView:
             raise AssertionError
 
     desk = AuditedDesk(desk=Slow(), auditor=auditor)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await desk.ask(Ask(kind="drain", target="dc1"), "alice")
+            await desk.ask(Ask(kind="drain", target="dc1"), Asker(name="alice"))
     assert (last(auditor).event, last(auditor).who) == (Event.ASKED, "alice")
     assert "unknown" in last(auditor).outcome
 

@@ -337,6 +337,15 @@ def test_a_backend() -> None:
     assert grades([traffic.haproxy_silent("s", "no such file")]) == [BAD]
 
 
+def test_a_backend_that_may_be_switched_off() -> None:
+    assert grades(traffic.shed("be", known=True, gated=True)) == [OK]
+    assert grades(traffic.shed("be", known=False, gated=True)) == [WARN]
+    [row] = traffic.shed("be", known=True, gated=False)
+    assert row.grade is WARN
+    assert "tricast_shed/be" in row.seen
+    assert grades(traffic.shed("be", known=False, gated=False)) == [WARN, WARN]
+
+
 def test_sessions() -> None:
     def said(**found: bool) -> list[Grade]:
         return grades(traffic.sessions(["a", "b"], found))
@@ -389,3 +398,19 @@ def test_secrets_and_audit() -> None:
 def test_certificates(days: float, grade: Grade) -> None:
     assert grades([files.certificate("f", "CN=x", days * files.DAY_S)]) == [grade]
     assert grades([files.certificate_unread("f", "not there")]) == [BAD]
+
+
+@pytest.mark.parametrize(
+    ("days", "grade"), [(None, OK), (30.0, OK), (1.0, OK), (0.5, WARN), (0.0, BAD), (-1.0, BAD)]
+)
+def test_a_revocation_list(days: float | None, grade: Grade) -> None:
+    left_s = None if days is None else days * files.DAY_S
+    assert grades([files.revoked("f", 3, left_s)]) == [grade]
+    assert grades([files.revoked_unread("f", "not there")]) == [BAD]
+
+
+def test_a_key_of_another_certificate() -> None:
+    assert files.pair("c", "k", "") == []
+    assert grades(files.pair("c", "k", "KEY_VALUES_MISMATCH")) == [BAD]
+    assert files.key("k", "") == []
+    assert grades(files.key("k", "has mode 0644: others may use it")) == [BAD]

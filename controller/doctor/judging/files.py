@@ -88,3 +88,34 @@ def certificate(path: str, name: str, left_s: float) -> Row:
 def certificate_unread(path: str, why: str) -> Row:
     """It cannot be read, so nothing that needs it works."""
     return bad(CERTIFICATES, path, why, "put the certificate there, readable by the daemon")
+
+
+def pair(certificate: str, key: str, problem: str) -> list[Row]:
+    """A certificate and its key belong together; a row only where they do not."""
+    step = "put both in place as they were made; the daemon goes on with the former pair meanwhile"
+    return [bad(CERTIFICATES, key, f"not with {certificate}: {problem}", step)] if problem else []
+
+
+def key(path: str, problem: str) -> list[Row]:
+    """The key is there, for the daemon alone; a row only where it is not."""
+    step = f"put it there, owned by the daemon's account: chmod 0600 {path}"
+    return [bad(CERTIFICATES, path, problem, step)] if problem else []
+
+
+def revoked(path: str, count: int, left_s: float | None) -> Row:
+    """The list of revoked certificates is good; `left_s` is None where it never ends."""
+    seen = f"{count} certificates are revoked"
+    if left_s is None:
+        return ok(CERTIFICATES, path, f"{seen}; the list is good for ever")
+    if left_s <= 0:
+        step = "make a new one; nobody is let in over mutual TLS until then"
+        return bad(CERTIFICATES, path, f"{seen}; the list is out of date", step)
+    told = f"{seen}; the list is good for {int(left_s // DAY_S)} days"
+    if left_s < DAY_S:
+        return warn(CERTIFICATES, path, told, "make a new one; one that is too old lets nobody in")
+    return ok(CERTIFICATES, path, told)
+
+
+def revoked_unread(path: str, why: str) -> Row:
+    """It cannot be relied on, so nobody is let in over mutual TLS."""
+    return bad(CERTIFICATES, path, why, "mend it; nobody is let in over mutual TLS until then")

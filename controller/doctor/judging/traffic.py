@@ -51,6 +51,20 @@ def backend(
     return rows or [ok(HAPROXY, subject, seen)]
 
 
+def shed(name: str, *, known: bool, gated: bool) -> list[Row]:
+    """A low-priority backend is there, and can be switched off."""
+    subject = f"backend {name}"
+    rows = []
+    if not known:
+        step = "add it as in configs/haproxy.cfg, or take it out of services[].shed"
+        rows.append(warn(HAPROXY, subject, "haproxy has no such backend to switch off", step))
+    if not gated:
+        seen = f"no gate tricast_shed/{name}: it cannot be switched off"
+        step = "add that server and the rule that denies, as in configs/haproxy.cfg"
+        rows.append(warn(HAPROXY, subject, seen, step))
+    return rows or [ok(HAPROXY, subject, "can be switched off under strain")]
+
+
 def speaker_silent(socket: str, why: str) -> Row:
     """The speaker does not answer."""
     return bad(BGP, socket, why, "systemctl status exabgp; it starts the speaker")
