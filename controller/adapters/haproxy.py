@@ -4,7 +4,8 @@ Only differences are sent, and what was sent is read back on the same connection
 haproxy took without effect is an error here, not a surprise later. The runtime `maxconn` of a
 frontend is never touched; lowering and raising it again crashes haproxy 2.6. New requests are held
 by a gate instead: a server of its own in the backend `tricast_hold`, in maintenance or not,
-and an action in front (configs/haproxy/hold.lua) that waits while it is not.
+and an action in front (configs/haproxy/hold.lua) that waits while it is not. A low-priority backend
+is switched off in the same way, by a server in the backend `tricast_shed` and a rule that denies.
 """
 
 import asyncio
@@ -19,15 +20,17 @@ from typing import Final
 import structlog
 
 from controller.core.model import SiteName
-from controller.ports import BackendState, Refused, TimedOut, Unreachable
+from controller.ports import BackendState, Refused, ShedGate, TimedOut, Unreachable
 
 _SHOW: Final = "show servers state"
 _COLUMNS: Final = ("be_name", "srv_name", "srv_op_state", "srv_admin_state")
+_CHANGED: Final = "srv_time_since_last_change"
 _CLOSED_BY_ADMIN: Final = (
     0b1111011  # every kind of maintenance and drain but "disabled" in the file
 )
 _RUNNING: Final = 2
 HOLD: Final = "tricast_hold"  # backend with one server for each backend of ours: its gate
+SHED: Final = "tricast_shed"  # the same for backends that are switched off under strain
 _COUNT: Final = "show stat -1 2 -1"
 _COMMANDS_A_LINE: Final = 40  # a line of commands must fit haproxy's buffer of 16 kB
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
@@ -45,6 +48,7 @@ class ServerState:
     name: str
     enabled: bool  # an administrator lets it take traffic
     up: bool  # and it is found healthy
+    changed_s: float = 0.0  # since it was let in or taken out, or found otherwise
 
 
 class Haproxy:
@@ -100,6 +104,20 @@ class Haproxy:
         words = " ".join((await self._ask(command, deadline_s)).split())
         if words:
             raise Refused(f"haproxy: the gate of {backend} is not {state}: {words}")
+
+    async def shed_gates(self, deadline_s: float) -> Mapping[str, ShedGate]:
+        """Every gate in `tricast_shed`; none where haproxy has no such backend."""
+        return _shed_gates(await self._ask(f"{_SHOW} {SHED}", deadline_s))
+
+    async def shed(self, backend: str, *, off: bool, deadline_s: float) -> None:
+        """`backend` is switched off, or on again, and has been seen to be."""
+        state = "ready" if off else "maint"
+        command = f"set server {SHED}/{backend} state {state};{_SHOW} {SHED}"
+        complaint, _, table = (await self._ask(command, deadline_s)).partition("# be_id")
+        gate = _shed_gates(f"# be_id{table}").get(backend) if table else None
+        if gate is None or gate.off != off:
+            words = " ".join(complaint.split()).removesuffix("1").strip() or "no effect"
+            raise Refused(f"haproxy: {SHED}/{backend} is not {state}: {words}")
 
     async def direct(self, backend: str, site: SiteName | None, deadline_s: float) -> None:
         """`backend` sends traffic to the servers of `site` only; to nobody when None."""
@@ -222,7 +240,7 @@ def parse_servers(answer: str) -> list[ServerState]:
             header = words[1:]
         elif len(words) >= len(header) and set(_COLUMNS) <= set(header):
             row = dict(zip(header, words, strict=False))
-            server = _server(*(row[column] for column in _COLUMNS))
+            server = _server(*(row[column] for column in _COLUMNS), changed=row.get(_CHANGED, ""))
             servers += [server] if server else []
     if not set(_COLUMNS) <= set(header):
         raise Refused(f"haproxy: not an answer to {_SHOW!r}: {answer[:120].strip()!r}")
@@ -241,12 +259,27 @@ def parse_sessions(answer: str) -> dict[str, int]:
     }
 
 
-def _server(backend: str, name: str, operation: str, admin: str) -> ServerState | None:
+def _shed_gates(answer: str) -> dict[str, ShedGate]:
+    if "Can't find backend" in answer:
+        return {}
+    return {
+        gate.name: ShedGate(off=gate.enabled, for_s=gate.changed_s)
+        for gate in parse_servers(answer)
+    }
+
+
+def _server(
+    backend: str, name: str, operation: str, admin: str, *, changed: str
+) -> ServerState | None:
     if not _NUMBER.fullmatch(operation) or not _NUMBER.fullmatch(admin):
         return None
     enabled = not int(admin) & _CLOSED_BY_ADMIN
     return ServerState(
-        backend=backend, name=name, enabled=enabled, up=enabled and int(operation) == _RUNNING
+        backend=backend,
+        name=name,
+        enabled=enabled,
+        up=enabled and int(operation) == _RUNNING,
+        changed_s=float(changed) if _NUMBER.fullmatch(changed) else 0.0,
     )
 
 

@@ -54,6 +54,7 @@ def build_app(origin: Origin, service: str, databases: Databases | None) -> web.
             web.get("/healthz", wallet.health),
             web.post("/transfer", wallet.transfer),
             web.get("/ledger", wallet.summary),
+            web.get("/reports/ledger", wallet.summary),
             web.get("/ledger/keys", wallet.ledger_keys),
             web.get("/journal/keys", wallet.journal_keys),
         ]

@@ -89,7 +89,14 @@ class HaproxyProcess:
             assert old in text, old
             text = text.replace(old, new)
         ports = iter(app.port for app in self.apps)
-        return re.sub(r"10\.\d\.0\.1\d:808\d", lambda _: f"127.0.0.1:{next(ports)}", text)
+        places: dict[str, int] = {}  # several backends may have the same servers
+
+        def moved(place: re.Match[str]) -> str:
+            if place[0] not in places:
+                places[place[0]] = next(ports)
+            return f"127.0.0.1:{places[place[0]]}"
+
+        return re.sub(r"10\.\d\.0\.1\d:808\d", moved, text)
 
     async def start(self) -> None:
         path = self.folder / "haproxy.cfg"

@@ -11,6 +11,7 @@ import pytest
 from controller.adapters.clock import SystemClock
 from controller.adapters.etcd import Etcd
 from controller.config import Cluster, DatabaseConf, VoterConf
+from controller.config.services import ShedConf
 from controller.core.model import (
     DatabaseKind,
     DatabaseName,
@@ -20,6 +21,7 @@ from controller.core.model import (
     ServiceName,
     SiteName,
 )
+from controller.core.shed import When
 from controller.core.wire import encode_epoch, encode_report, epoch_key, report_key
 from controller.doctor import clock, leases, members, sites, traffic
 from controller.doctor.around import Around
@@ -284,9 +286,16 @@ async def test_haproxy_version_backends_and_gates(tmp_path: Path) -> None:
             asked = ground.cluster.model_copy(update={"services": (service,)})
             found = await traffic.haproxy(replace(ground, cluster=asked))
             assert [row.grade for row in found[1:]] == [grade]
+        spare = ShedConf(backends=("be_none",), when=(When.MOVING,))
+        shedding = lobby.model_copy(update={"shed": (spare,)})
+        asked = ground.cluster.model_copy(update={"services": (shedding,)})
+        found = await traffic.haproxy(replace(ground, cluster=asked))
+        subjects = [(row.subject, row.grade) for row in found[2:]]
+        assert subjects == [("backend be_none", "warn"), ("backend be_none", "warn")]
     finally:
         process.kill()
     assert {subject: row.grade for subject, row in rows.items()} == {
         "version": "ok", "backend be_wallet": "ok", "backend be_lobby": "ok",
+        "backend be_reports": "ok",
     }  # fmt: skip
     assert rows["version"].seen[0].isdigit()

@@ -91,7 +91,7 @@ async def test_asking_again_changes_nothing(balancer: LoadBalancer) -> None:
 
 
 async def test_an_unknown_backend_is_refused_by_name(balancer: LoadBalancer) -> None:
-    with pytest.raises(Refused, match=r"be_walet.*be_lobby, be_wallet"):
+    with pytest.raises(Refused, match=r"be_walet.*be_lobby, .*be_wallet"):
         await balancer.direct("be_walet", DC1, 1.0)
 
 

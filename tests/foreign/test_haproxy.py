@@ -107,3 +107,50 @@ async def test_garbage_in_the_kept_state_does_not_stop_the_start(haproxy: Haprox
     (haproxy.state_dir / "be_wallet").write_bytes(b"\xff\x00 not a table\n1 2 3\n")
     await haproxy.start()
     assert (await row(haproxy, "dc1-app1"))["srv_admin_state"] == "5"
+
+
+async def lines(haproxy: HaproxyProcess, backend: str) -> dict[str, dict[str, str]]:
+    """Each server of `backend`, by column."""
+    _, head, *rest = (await say(haproxy, f"show servers state {backend}")).splitlines()
+    rows = [dict(zip(head.split()[1:], line.split(), strict=True)) for line in rest if line]
+    return {row["srv_name"]: row for row in rows}
+
+
+async def test_a_server_that_tracks_stays_in_maintenance_after_a_start_with_kept_states(
+    haproxy: HaproxyProcess,
+) -> None:
+    """So low-priority backends are directed as others are; `track` would do until then."""
+    text = haproxy.configuration()
+    tracked = f"127.0.0.1:{haproxy.apps[0].port} no-check enabled track be_wallet/dc1-app1"
+    text += f"\nbackend be_tracking\n    server dc1-app1 {tracked}\n"
+    haproxy.configuration = lambda: text  # type: ignore[method-assign]
+    haproxy.kill()
+    await haproxy.start()
+    await say(haproxy, "set server be_wallet/dc1-app1 state ready")
+    assert (await lines(haproxy, "be_tracking"))["dc1-app1"]["srv_admin_state"] == "0"
+    table = await say(haproxy, "show servers state be_wallet")
+    (haproxy.state_dir / "be_wallet").write_text(table)
+    haproxy.kill()
+    await haproxy.start()
+    assert (await lines(haproxy, "be_wallet"))["dc1-app1"]["srv_admin_state"] == "4"
+    assert (await lines(haproxy, "be_tracking"))["dc1-app1"]["srv_admin_state"] == "2"
+
+
+async def test_the_age_of_a_switch_counts_from_when_it_was_turned_and_not_asked_for_again(
+    haproxy: HaproxyProcess,
+) -> None:
+    column = "srv_time_since_last_change"
+    gate = "tricast_shed/be_reports"
+
+    async def age() -> int:
+        return int((await lines(haproxy, "tricast_shed"))["be_reports"][column])
+
+    await say(haproxy, f"set server {gate} state ready")
+    end = time.monotonic() + 5
+    while await age() < 2:
+        assert time.monotonic() < end, "it does not grow"
+        await asyncio.sleep(0.05)
+    await say(haproxy, f"set server {gate} state ready")
+    assert await age() >= 2
+    await say(haproxy, f"set server {gate} state maint")
+    assert await age() < 2

@@ -223,6 +223,8 @@ async def test_what_is_there_can_be_listed(wallet: Caller) -> None:
     status, text = await wallet.get("/ledger")
     summary = json.loads(text)
     assert (status, summary["count"], summary["sum"]) == (200, 5, 60)
+    status, report = await wallet.get("/reports/ledger")
+    assert (status, json.loads(report)["sum"]) == (200, 60)
     status, text = await wallet.get(f"/ledger?after={summary['last_id']}")
     assert json.loads(text)["count"] == 0
     for path in ("/ledger/keys", "/journal/keys"):
