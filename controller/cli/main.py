@@ -11,6 +11,7 @@ from controller.cli.check import config
 from controller.cli.completion import completed, completion
 from controller.cli.docs import docs
 from controller.cli.doctor import doctor
+from controller.cli.drill import drill
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.explain import explain
@@ -40,7 +41,7 @@ def tricast() -> None:
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Move: switchover, failover, drain, undrain. Hold: pause, resume, ack. Agree: approve, decline.
-    The last survivor: force-single. Prepare: config check, doctor, notify, render,
+    The last survivor: force-single. Prepare: config check, doctor, drill, notify, render,
     completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
@@ -72,6 +73,7 @@ for _verb in (
     approve,
     decline,
     doctor,
+    drill,
     config,
     render,
     completion,

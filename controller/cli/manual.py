@@ -30,7 +30,7 @@ def _codes(*codes: ExitCode) -> Codes:
 
 
 NO_DAEMON: Final = {FAILED: "what answers there is no tricast daemon of this format"}
-ASKING: Final = _codes(DONE, FAILED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
+ASKING: Final = _codes(DONE, FAILED, REFUSED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
 TELLING: Final = _codes(*ExitCode)
 ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
 ORDERING: Final = _codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
@@ -203,6 +203,40 @@ MANUAL: Final[Mapping[str, Manual]] = {
         ),
         codes=_codes(DONE, USAGE)
         | {FAILED: "something is bad", UNKNOWN: "nothing is bad, but something is unknown"},
+    ),
+    "drill plan": Manual(
+        limits="It changes nothing. Ask on the node itself, as for a switchover. The canary is "
+        "asked once, from here.",
+        examples=("tricast drill plan --service wallet", "tricast drill plan --json"),
+        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        | NO_DAEMON
+        | {DONE: "a drill may begin now", REFUSED: "it must not begin now, with the reasons"},
+    ),
+    "drill run": Manual(
+        limits="It moves a service that serves: SQL sessions at the site it leaves are cut, twice. "
+        "It rehearses a planned move; that a site dies is rehearsed in the lab. It sees what one "
+        "client sees, from here: on an edge node the service address is local, so run it from "
+        "outside the sites (--server). --timeout is for each wait: a request, its approval, a site "
+        "that has to be ready. While it goes back, Ctrl-C does nothing more.",
+        examples=(
+            "tricast drill run --service wallet --reason 'spring drill'",
+            "tricast drill run --service wallet --hold 600 --out /srv/drills --yes",
+        ),
+        codes=_codes(*(code for code in ExitCode if code is not WAITING))
+        | {
+            DONE: "passed: it went there and back, and every objective was met",
+            FAILED: "it moved, and failed or was ended; the report says why",
+            UNKNOWN: "nobody knows whether a request stands: look (tricast requests)",
+            REFUSED: "nothing has moved: the reasons, or who ended it",
+        },
+    ),
+    "drill report": Manual(
+        limits="It prints what was measured then; how the service is now: tricast status.",
+        examples=(
+            "tricast drill report",
+            "tricast drill report --last --html /srv/www/drill.html",
+        ),
+        codes=WRITING | {USAGE: "there is no such report"},
     ),
     "config check": Manual(
         limits="It asks no daemon and reaches no server: that names resolve and passwords work is "

@@ -91,13 +91,13 @@ def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Stat
         return finish(asked, request)
     while True:
         try:
-            request, status = _now(asked.endpoint, request)
+            request, status = as_it_stands(asked.endpoint, request)
         except CliError as error:
             if error.code is not ExitCode.UNAVAILABLE:
                 raise
             teller.say(error.sentence)
         else:
-            teller.say(_line(request, status))
+            teller.say(told_with_step(request, status))
             if request.state in CODES or over(request, status):
                 return finish(asked, request)
         if time.monotonic() >= until:
@@ -108,7 +108,8 @@ def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Stat
         time.sleep(POLL_S)
 
 
-def _now(endpoint: Endpoint, request: RequestView) -> tuple[RequestView, Status]:
+def as_it_stands(endpoint: Endpoint, request: RequestView) -> tuple[RequestView, Status]:
+    """`request` now, and the status beside it. Raises CliError."""
     query = f"?{urlencode({'service': request.service})}" if request.service else ""
     known = ask(endpoint, f"/api/v1/requests{query}", Requests)
     found = next(
@@ -123,7 +124,8 @@ def _now(endpoint: Endpoint, request: RequestView) -> tuple[RequestView, Status]
     return found, ask(endpoint, "/api/v1/status", Status)
 
 
-def _line(request: RequestView, status: Status) -> str:
+def told_with_step(request: RequestView, status: Status) -> str:
+    """One sentence, with the step of the role change that is under way."""
     for service in status.services:
         if service.name == request.service and service.open_change is not None:
             return f"{told(request)} [{service.open_change.ladder}: {service.open_change.step}]"

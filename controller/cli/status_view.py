@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from controller.cli.table import Cell, Column, Table
+from controller.web.drill_schema import DrillView
 from controller.web.schema import (
     DatabaseView,
     OpenChange,
     RequestView,
     ServiceView,
+    ShedView,
     SiteView,
     Status,
 )
@@ -164,6 +166,11 @@ def footer(service: ServiceView) -> Iterator[Text]:
         yield _line("Role change", _change(service.open_change), ODD)
     if service.guarantee:
         yield _line("Guarantee", service.guarantee, "")
+    if service.drill is not None and (said := _drill(service.drill)):
+        yield _line("Drill", said, "")
+    for shed in service.shed:
+        if shed.off:
+            yield _line("Shed", shed_line(shed), ODD)
     for warning in service.warnings:
         yield _line("Warning", warning, ODD)
     for site in service.sites:
@@ -179,6 +186,30 @@ def request_line(request: RequestView) -> str:
     why = f": {request.state_why or request.reason}" if request.state_why or request.reason else ""
     who = f"{request.asked_by} at {request.asked_at}"
     return f"{request.number}, {request.kind}{target}, asked by {who}, {request.state}{waits}{why}"
+
+
+def _drill(drill: DrillView) -> str:
+    """When the service was last rehearsed; nothing where nobody does."""
+    due = f"; one is due every {drill.every_days} days" if drill.every_days else ""
+    if drill.last is None:
+        return f"never{due}" if due and drill.known else ""
+    passed = "" if drill.age_days is None else f"passed {days(drill.age_days)} ago"
+    if drill.last.verdict == "passed":
+        gap = "" if drill.last.gap_s is None else f", {drill.last.gap_s:.3f} s without an answer"
+        return f"{passed}{gap}{due}"
+    return f"the last one {drill.last.verdict} ({drill.last.at}), {passed or 'none passed'}{due}"
+
+
+def days(count: float) -> str:
+    """Days for people; hours while there are few."""
+    return f"{count:.0f} days" if count >= 2 else f"{count * 24:.0f} h"
+
+
+def shed_line(shed: ShedView) -> str:
+    """What is switched off, since when, and why."""
+    left = "" if shed.calm_left_s is None else f"; back on after {age(shed.calm_left_s)} of calm"
+    since = "" if shed.for_s is None else f" for {age(shed.for_s)}"
+    return f"{shed.backend} is off here{since}: {shed.why or 'nothing asks for it'}{left}"
 
 
 def _change(change: OpenChange) -> str:

@@ -13,6 +13,7 @@ from controller.config.secret_files import check_secret_files
 from controller.config.services import (
     AppServer,
     DatabaseConf,
+    Objectives,
     ProbeConf,
     ProbeKind,
     ProbeScope,
@@ -34,6 +35,7 @@ __all__ = [
     "Inspection",
     "Neighbor",
     "NotificationsConf",
+    "Objectives",
     "ProbeConf",
     "ProbeKind",
     "ProbeScope",

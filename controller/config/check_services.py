@@ -30,6 +30,8 @@ def check_services(cluster: Cluster, findings: Findings) -> None:
         _check_apps(cluster, findings, service, at, servers)
         check_probes(cluster, findings, service, at)
         _check_durability(findings, service, at)
+        _check_shed(cluster, findings, service, at)
+        _check_objectives(findings, service, at)
         own_names = Distinct(findings, "each database of a service has its own name")
         for index, database in enumerate(service.databases):
             here: Path = (*at, "databases", index)
@@ -88,6 +90,42 @@ def _check_durability(findings: Findings, service: Service, at: Path) -> None:
             service.durability.value,
             "quorum needs a database; a service without one uses durability: lease",
         )
+
+
+def _check_objectives(findings: Findings, service: Service, at: Path) -> None:
+    days = service.objectives.drill_every_days
+    if days and service.canary_url is None:
+        findings.add(
+            (*at, "objectives", "drill_every_days"),
+            days,
+            "needs a canary_url: a drill is measured by asking it all the time",
+        )
+
+
+def _check_shed(cluster: Cluster, findings: Findings, service: Service, at: Path) -> None:
+    """What may be switched off is nobody's own backend."""
+    owners = {other.backend: other.name for other in cluster.services}
+    sharing = {
+        name: other.name
+        for other in reversed(cluster.services)
+        for entry in other.shed
+        for name in entry.backends
+    }
+    for number, entry in enumerate(service.shed):
+        backends = Distinct(findings, "each backend of an entry stands in it once")
+        for index, name in enumerate(entry.backends):
+            here: Path = (*at, "shed", number, "backends", index)
+            backends.add(here, name)
+            if name in owners:
+                findings.add(
+                    here,
+                    name,
+                    f"is the backend of service {owners[name]}, which would be switched off; "
+                    "give what can be spared a backend of its own",
+                )
+            if sharing[name] != service.name:
+                sentence = f"is shed by service {sharing[name]}; it goes with one service only"
+                findings.add(here, name, sentence)
 
 
 def _check_voters(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from controller.config.check_api import check_api
 from controller.config.check_notifications import check_notifications
 from controller.config.check_routes import check_routes, check_service_routes
 from controller.config.check_services import check_services
@@ -24,6 +25,7 @@ def cross_checks(cluster: Cluster, document: Document) -> list[Problem]:
     check_services(cluster, findings)
     check_timings(cluster, findings)
     check_notifications(cluster, findings)
+    check_api(cluster, findings)
     _check_ports(cluster, findings)
     return findings.problems
 
@@ -53,6 +55,13 @@ def warnings_about(cluster: Cluster, document: Document) -> list[Problem]:
                 ("services", number),
                 None,
                 "has no canary_url: nobody verifies where clients land after a takeover",
+            )
+        if service.objectives.rto_s < cluster.timings.suspect_after_s:
+            findings.add(
+                ("services", number, "objectives", "rto_s"),
+                service.objectives.rto_s,
+                "is less than timings.suspect_after_s: no failover can begin before "
+                f"{cluster.timings.suspect_after_s:g} s are over",
             )
     return findings.problems
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from controller.config.api import ApiConf
 from controller.config.notifications import NotificationsConf
 from controller.config.record import Record
 from controller.config.scalars import (
@@ -60,14 +61,6 @@ class RequestsConf(Record):
 
     approvals: dict[Kind, int] = Field(default_factory=dict)
     expires_s: Seconds = EXPIRES_S
-
-
-class ApiConf(Record):
-    """Status and metrics; the local socket also takes requests."""
-
-    port: Port = 7800
-    address: Address | None = None  # None: the site's own
-    socket: SocketPath = "/run/tricast/tricast.sock"
 
 
 class SshConf(Record):
@@ -172,3 +165,8 @@ class Cluster(Record):
     def api_address(self, site: SiteName) -> str:
         """Where the daemon of `site` answers over TCP."""
         return self.api.address or self.sites[site].address
+
+    def api_tls_address(self, site: SiteName) -> str:
+        """Where the daemon of `site` answers over mutual TLS, when it does."""
+        tls = self.api.tls
+        return (tls and tls.address) or self.sites[site].address

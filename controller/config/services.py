@@ -9,6 +9,7 @@ from controller.config.scalars import (
     AbsolutePath,
     Account,
     Address,
+    Backend,
     ClientAccount,
     DatabaseKey,
     EnvironmentName,
@@ -22,6 +23,7 @@ from controller.config.scalars import (
 )
 from controller.config.secret import Secret, read_secret
 from controller.core.model import DatabaseKind, Durability, SiteName
+from controller.core.shed import ShedRule, When
 
 
 class ProbeKind(StrEnum):
@@ -68,6 +70,19 @@ class AppServer(Record):
 
     name: Name
     address: HostPort
+
+
+class ShedConf(Record):
+    """Low-priority backends of haproxy, and when they are switched off."""
+
+    backends: tuple[Backend, ...] = Field(min_length=1)
+    when: tuple[When, ...] = Field(min_length=1)
+    calm_s: Seconds = 30.0
+
+    @property
+    def rule(self) -> ShedRule:
+        """The same for deciding."""
+        return ShedRule(backends=self.backends, when=frozenset(self.when), calm_s=self.calm_s)
 
 
 class VoterConf(Record):
@@ -121,6 +136,14 @@ class DatabaseConf(Record):
         return self.voters[site].rejoin_user or f"rejoin_{site}"
 
 
+class Objectives(Record):
+    """What is promised of a service; a drill is measured against it."""
+
+    rto_s: Seconds = 5.0
+    rpo_transactions: int = Field(default=0, ge=0, le=1_000_000_000)
+    drill_every_days: int = Field(default=0, ge=0, le=3650)
+
+
 class Service(Record):
     """What fails over as one."""
 
@@ -129,13 +152,15 @@ class Service(Record):
     holder: SiteKey
     prefixes: tuple[Prefix, ...] = ()
     addresses: tuple[Address, ...] = ()
-    backend: str = Field(pattern=r"^[A-Za-z0-9_.:-]{1,80}$")
+    backend: Backend
     apps: dict[SiteKey, tuple[AppServer, ...]] = Field(default_factory=dict)
     min_healthy: int = Field(default=1, ge=1, le=1000)
     max_lag_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     canary_url: HttpUrl | None = None
+    objectives: Objectives = Objectives()
     probes: tuple[ProbeConf, ...] = ()
     databases: tuple[DatabaseConf, ...] = ()
+    shed: tuple[ShedConf, ...] = ()
 
     def apps_of(self, site: SiteName) -> tuple[AppServer, ...]:
         """The app servers of `site`."""

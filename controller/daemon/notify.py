@@ -126,6 +126,7 @@ def serving(service: ServiceView, me: str, fresh_s: float) -> Serving:
         refused=_refused(own),
         unsealed_s=change.since_s if change and change.step == SEALING else 0.0,
         copies=tuple(_copies(service.sites, me, fresh_s)),
+        overdue=service.drill.overdue if service.drill and service.drill.known else None,
     )
 
 

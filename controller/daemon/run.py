@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,9 +17,12 @@ from controller.daemon.audit import AuditAnswers, audit_view, build_auditor
 from controller.daemon.crash_aid import crash_aid
 from controller.daemon.deeds import AuditedDesk, Deeds
 from controller.daemon.desk import DaemonDesk
+from controller.daemon.drills import DrillNotes
 from controller.daemon.notify import NotifyAnswers, Watched, build_notifier, notifications_view
+from controller.daemon.shedding import build_shedding
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
+from controller.daemon.tls import answer_over_tls
 from controller.ports import PortError, Prober, Strays
 from controller.runtime import beat
 from controller.runtime.auditor import Auditor
@@ -117,6 +121,8 @@ def _start(
     tasks.create_task(publisher.run())
     tasks.create_task(_keep_house(site, loops, recorder, metrics, deeds))
     source = _source(site, loops, deeds.auditor, notifier)
+    if source.shedding is not None:
+        tasks.create_task(source.shedding.run())
     tasks.create_task(_answer(site, loops, metrics, deeds.auditor, source, notifier))
     if notifier.outboxes:
         tasks.create_task(notifier.run(_watched(site, source).situation))
@@ -234,6 +240,8 @@ def _source(
         leader=lambda: site.leader,
         audit=lambda: audit_view(auditor),
         notifications=lambda: notifications_view(notifier),
+        services={service.name: service for service in cluster.services},
+        shedding=build_shedding(cluster, loops, site.node.clock),
     )
 
 
@@ -259,22 +267,39 @@ async def _answer(
     """The API answers for as long as the daemon runs."""
     cluster = site.node.cluster
     desk = AuditedDesk(desk=_desk(site, loops), auditor=auditor)
-    app = build_app(
+    build = partial(
+        build_app,
         source,
         metrics,
         desk,
         AuditAnswers(auditor=auditor, cluster=cluster),
         NotifyAnswers(notifier=notifier),
+        _drills(site, auditor),
     )
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(site.node.site)
-    async with serve(app, socket, host, cluster.api.port):
-        await asyncio.Event().wait()
+    async with serve(build(), socket, host, cluster.api.port):
+        await answer_over_tls(cluster, site.node.site, site.node.clock, auditor, build)
+
+
+def _drills(site: Site, auditor: Auditor) -> DrillNotes:
+    """Where the end of a drill is told."""
+    cluster = site.node.cluster
+    return DrillNotes(
+        site=site.node.site,
+        store=site.node.store,
+        prefix=cluster.etcd.prefix,
+        deadline_s=cluster.etcd.deadline_s,
+        clock=site.node.clock,
+        records=site.records,
+        services={service.name: service for service in cluster.services},
+        auditor=auditor,
+    )
 
 
 def _desk(site: Site, loops: list[ServiceLoop]) -> DaemonDesk:
-    """Where operators ask, on the local socket."""
+    """Where operators ask."""
     cluster, hands = site.node.cluster, site.services[0].hands
     return DaemonDesk(
         site=site.node.site,

@@ -1,8 +1,9 @@
 """What the daemon answers when asked: its loops' newest views, from memory."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from controller.config import Service
 from controller.core import guards, outlook
 from controller.core.decide import Decision
 from controller.core.model import (
@@ -17,11 +18,14 @@ from controller.core.requests import closed
 from controller.core.view import View
 from controller.core.wire import Change
 from controller.daemon.desk import request_view
+from controller.daemon.drills import drill_view
+from controller.daemon.shedding import shed_views, shed_warnings
 from controller.ports import Clock
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.progress import evidence
 from controller.runtime.publish import service_report
 from controller.runtime.records import Records
+from controller.runtime.shedding import Shedding
 from controller.web.audit_schema import AuditView
 from controller.web.notify_schema import NotificationsView
 from controller.web.schema import (
@@ -135,6 +139,7 @@ def history_entry(change: Change) -> HistoryEntry:
                 done=True,
                 took_s=step.took_s,
                 detail=f"began at {step.began_s:.3f} s" if step.began_s else step.detail,
+                began_s=step.began_s,
             )
             for step in change.steps
         ),
@@ -195,6 +200,8 @@ class DaemonStatus:
     leader: Callable[[], str]
     audit: Callable[[], AuditView]
     notifications: Callable[[], NotificationsView]
+    services: Mapping[str, Service] = field(default_factory=dict)
+    shedding: Shedding | None = None
 
     async def status(self) -> Status:
         """Everything this site knows now."""
@@ -242,6 +249,7 @@ class DaemonStatus:
         if view is None or decision is None:
             return ServiceView(name=spec.name, durability=spec.durability.value)
         record = view.record
+        drill = drill_view(self.services.get(spec.name), self.records, view, self.clock.stamp())
         return ServiceView(
             name=spec.name,
             durability=spec.durability.value,
@@ -258,12 +266,16 @@ class DaemonStatus:
                 *outlook.warnings(view),
                 *self.audit().alarms,
                 *self.notifications().alarms,
+                *shed_warnings(self.shedding, spec.name),
+                *((drill.overdue,) if drill and drill.overdue else ()),
             ),
             open_change=self._open_change(loop, decision),
             request=None
             if view.request is None or closed(view.request.request)
             else request_view(view.request),
             sites=tuple(self._site(site, loop, view, decision) for site in self.site_kinds),
+            shed=shed_views(self.shedding, spec.name),
+            drill=drill,
         )
 
     def _open_change(self, loop: ServiceLoop, decision: Decision) -> OpenChange | None:

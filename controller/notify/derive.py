@@ -273,6 +273,7 @@ def _conditions(situation: Situation, lag_bytes: int) -> Iterator[_Condition]:
         if service.epoch:
             yield from _of_service(service, situation)
             yield from _of_copies(service, lag_bytes)
+            yield _of_drill(service)
 
 
 def _of_service(service: Serving, situation: Situation) -> Iterator[_Condition]:
@@ -308,6 +309,16 @@ def _of_service(service: Serving, situation: Situation) -> Iterator[_Condition]:
             f"the takeover of {name} by {me} waits: "
             f"no majority of its voters has sealed epoch {service.epoch}"
         ),
+        service=service,
+    )
+
+
+def _of_drill(service: Serving) -> _Condition:
+    return _Condition(
+        kind=EventKind.DRILL_OVERDUE,
+        subject=service.name,
+        holds=None if service.overdue is None else bool(service.overdue),
+        what=service.overdue or "",
         service=service,
     )
 

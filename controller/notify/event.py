@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     STORE_BACK = "store_back"
     AUDIT_TROUBLE = "audit_trouble"
     AUDIT_WELL = "audit_well"
+    DRILL_OVERDUE = "drill_overdue"
     DROPPED = "dropped"
     TEST = "test"
 
@@ -157,6 +158,12 @@ TRAITS: Final[Mapping[EventKind, Trait]] = {
         next_step="tricast audit verify names the first bad entry",
     ),
     EventKind.AUDIT_WELL: Trait(severity=Severity.INFO, teller=Teller.OWN, next_step=_NOTHING),
+    EventKind.DRILL_OVERDUE: Trait(
+        severity=Severity.WARNING,
+        teller=Teller.HOLDER,
+        patience_s=60.0,
+        next_step="rehearse the failover by day: tricast drill plan, then tricast drill run",
+    ),
     EventKind.DROPPED: Trait(
         severity=Severity.WARNING,
         teller=Teller.OWN,

@@ -61,6 +61,7 @@ class Serving:
     refused: tuple[str, ...] = ()  # why this site would take over and may not
     unsealed_s: float = 0.0  # how long a takeover of this site has waited for seals
     copies: tuple[Copy, ...] = ()
+    overdue: str | None = None  # why a drill should be made, "" for not; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from controller.core.wire import (
     decode_report,
     service_of_epoch_key,
 )
+from controller.drill.record import DRILLS, DrillRecord, decode_drill
 from controller.ports import Clock, Entry, PortError, Store
 from controller.runtime.requests import RequestBook
 
@@ -40,6 +41,26 @@ class Known:
 
 
 @dataclass(slots=True)
+class _Marks:
+    """What is only noted about services, in one snapshot."""
+
+    pauses: dict[ServiceName, str] = field(default_factory=dict)
+    recent: set[ServiceName] = field(default_factory=set)
+    drills: dict[ServiceName, tuple[DrillRecord, int]] = field(default_factory=dict)
+
+    def take(self, key: str, entry: Entry) -> None:
+        """`key`, if it is one of them, is known. Raises BadRecord."""
+        if key.startswith(PAUSE):
+            service = ServiceName(key.removeprefix(PAUSE))
+            self.pauses[service] = entry.value.decode(errors="replace")
+        elif key.startswith(RECENT):
+            self.recent.add(ServiceName(key.removeprefix(RECENT)))
+        elif key.startswith(DRILLS):
+            service = ServiceName(key.removeprefix(DRILLS))
+            self.drills[service] = decode_drill(key, entry.value), entry.revision
+
+
+@dataclass(slots=True)
 class Records:
     """The newest snapshot of everything under the prefix."""
 
@@ -52,6 +73,7 @@ class Records:
     changes: dict[ServiceName, list[Change]] = field(default_factory=dict)
     pauses: dict[ServiceName, str] = field(default_factory=dict)
     recent: set[ServiceName] = field(default_factory=set)
+    drills: dict[ServiceName, tuple[DrillRecord, int]] = field(default_factory=dict)  # and revision
     problems: tuple[str, ...] = ()
     error: str = "the store has not been read yet"
     answered: Instant | None = None
@@ -75,8 +97,7 @@ class Records:
         problems: list[str] = []
         seen_epochs: set[ServiceName] = set()
         seen_reports: set[SiteName] = set()
-        pauses: dict[ServiceName, str] = {}
-        recent: set[ServiceName] = set()
+        marks = _Marks()
         requests: set[str] = set()
         changes: dict[ServiceName, list[Change]] = {}
         for full, entry in snapshot.entries.items():
@@ -93,12 +114,8 @@ class Records:
                     requests.add(key)
                 elif (change := change_of_key(key)) is not None:
                     changes.setdefault(change[0], []).append(self._change(key, entry))
-                elif key.startswith(PAUSE):
-                    pauses[ServiceName(key.removeprefix(PAUSE))] = entry.value.decode(
-                        errors="replace"
-                    )
-                elif key.startswith(RECENT):
-                    recent.add(ServiceName(key.removeprefix(RECENT)))
+                else:
+                    marks.take(key, entry)
             except BadRecord as bad:
                 problems.append(str(bad))
         for service in self.epochs.keys() - seen_epochs:
@@ -108,7 +125,8 @@ class Records:
             self._reports_known.pop(site, None)
         self.changes = {s: sorted(c, key=lambda x: x.epoch) for s, c in changes.items()}
         self.requests.keep_only(frozenset(requests))
-        self.pauses, self.recent, self.problems = pauses, recent, tuple(problems)
+        self.pauses, self.recent, self.drills = marks.pauses, marks.recent, marks.drills
+        self.problems = tuple(problems)
         return True
 
     def _take_epoch(self, service: ServiceName, record: EpochRecord) -> None:

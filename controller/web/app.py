@@ -1,7 +1,7 @@
 """GET /healthz, /readyz, /metrics and /api/v1/...: answered from the daemon's memory.
 
-POST /api/v1/requests and its verdicts are taken on the unix socket only, where the kernel says who
-asks.
+POST /api/v1/requests and its verdicts are taken where it is known who asks: on the unix socket, and
+over mutual TLS, where a guard stands before every path (controller/web/access.py).
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from controller.web.audit import add_audit
+from controller.web.drill import add_drills
 from controller.web.metrics import CONTENT_TYPE, Metrics
 from controller.web.notify import add_notify
 from controller.web.peer import who_asks
@@ -24,7 +25,15 @@ from controller.web.schema import (
     Verdict,
     explain,
 )
-from controller.web.source import AuditSource, Desk, NotAsked, NotifySource, Pulse, StatusSource
+from controller.web.source import (
+    AuditSource,
+    Desk,
+    DrillDesk,
+    NotAsked,
+    NotifySource,
+    Pulse,
+    StatusSource,
+)
 
 ANSWER_DEADLINE_S: Final = 2.0
 HISTORY_LIMIT: Final = 1000
@@ -43,6 +52,7 @@ def build_app(
     desk: Desk | None = None,
     audit: AuditSource | None = None,
     notify: NotifySource | None = None,
+    drills: DrillDesk | None = None,
 ) -> web.Application:
     """An application that answers for `source`; `metrics` is the one the daemon counts in. Without
     a `desk` nothing can be asked here, without `audit` its log is not shown.
@@ -61,6 +71,8 @@ def build_app(
         add_audit(app, audit)
     if notify is not None:
         add_notify(app, source, notify)
+    if drills is not None:
+        add_drills(app, source, drills)
     if desk is not None:
         app[DESK] = desk
         app.router.add_post("/api/v1/requests", _ask)

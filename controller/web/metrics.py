@@ -62,6 +62,13 @@ class Metrics:
         self._open_change = self._gauge(
             "open_change_seconds", "For how long a ladder is being climbed; 0: none.", "service"
         )
+        self._drill_age = self._gauge(
+            "drill_age_days", "Days since the last drill that passed; absent: none.", "service"
+        )
+        self._drill_overdue = self._gauge("drill_overdue", "1 when a drill is due.", "service")
+        self._shed = self._gauge(
+            "shed", "1 while a low-priority backend is switched off here.", "service", "backend"
+        )
         self._lands = self._gauge(
             "lands_at", "1 for the site that answers on the service address.", "service", "site"
         )
@@ -204,6 +211,13 @@ class Metrics:
         self._paused.labels(name).set(bool(service.paused))
         change = service.open_change
         self._open_change.labels(name).set(change.since_s if change else 0)
+        if service.drill is not None:
+            self._drill_overdue.labels(name).set(bool(service.drill.overdue))
+            if service.drill.age_days is not None:
+                self._drill_age.labels(name).set(service.drill.age_days)
+        for shed in service.shed:
+            if shed.off is not None:
+                self._shed.labels(name, shed.backend).set(shed.off)
         for site in service.sites:
             self._holder.labels(name, site.site).set(site.site == service.holder)
             self._apply_site(name, site)

@@ -1,4 +1,4 @@
-"""GET /api/v1/notifications, and POST /api/v1/notifications/test on the unix socket."""
+"""GET /api/v1/notifications, and POST /api/v1/notifications/test, where it is known who asks."""
 
 from typing import Final
 

@@ -56,7 +56,7 @@ class NotifyTest(Answer):
 
 
 class NotifyAsk(BaseModel):
-    """POST /api/v1/notifications/test, on the unix socket."""
+    """POST /api/v1/notifications/test."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

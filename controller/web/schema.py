@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from controller.web.answer import FORMAT, Answer
 from controller.web.audit_schema import AuditAnchors, AuditLog, AuditVerdict, AuditView
 from controller.web.doctor_schema import Checkup
+from controller.web.drill_schema import DrillNote, DrillNoted, DrillPlan, DrillReport, DrillView
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.printed_schema import Event, Topology
 
@@ -41,6 +42,7 @@ class StepView(Answer):
     done: bool = False
     took_s: float | None = None
     detail: str = ""
+    began_s: float = 0.0  # of something done, in a finished change: since the change began
 
 
 class OpenChange(Answer):
@@ -111,7 +113,7 @@ class RequestView(Answer):
     target: str = ""
     reason: str = ""
     asked_by: str
-    asked_at: str  # the site whose daemon was asked
+    asked_at: str  # the site whose daemon was asked, and the certificate that was shown
     at: str
     state: str  # open | running | done | failed | refused | lapsed | withdrawn
     state_by: str = ""
@@ -146,7 +148,7 @@ class Requests(Answer):
 
 
 class Ask(BaseModel):
-    """POST /api/v1/requests, on the unix socket: who asks is told by the socket itself."""
+    """POST /api/v1/requests: who asks is told by the connection itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -162,7 +164,7 @@ class Ask(BaseModel):
 
 
 class Verdict(BaseModel):
-    """POST /api/v1/requests/approve and .../decline, on the unix socket."""
+    """POST /api/v1/requests/approve and .../decline."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -172,6 +174,16 @@ class Verdict(BaseModel):
     target: str = ""  # of a drain: the site
     plan: str = ""  # of an approval
     reason: str = Field(default="", max_length=500)
+
+
+class ShedView(Answer):
+    """A low-priority backend, at the answering site's haproxy."""
+
+    backend: str
+    off: bool | None = None  # null: haproxy does not answer, or has no gate for it
+    for_s: float | None = None  # since it was switched, or haproxy was started
+    why: str = ""  # while it is to be off
+    calm_left_s: float | None = None  # until it is on again, if nothing happens
 
 
 class ServiceView(Answer):
@@ -188,6 +200,8 @@ class ServiceView(Answer):
     open_change: OpenChange | None = None
     request: RequestView | None = None  # the one that is open
     sites: tuple[SiteView, ...] = ()
+    shed: tuple[ShedView, ...] = ()  # what may be switched off under strain
+    drill: DrillView | None = None
 
 
 class HistoryEntry(Answer):
@@ -317,10 +331,11 @@ def json_schema() -> str:
         *(AuditLog, AuditAnchors, AuditVerdict),
         *(Notifications, NotifyTest),
         *(Topology, Event, Checkup),
+        *(DrillNoted, DrillPlan, DrillReport),
     )
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers
     }
-    asked: tuple[type[BaseModel], ...] = (Ask, Verdict, NotifyAsk)
+    asked: tuple[type[BaseModel], ...] = (Ask, Verdict, NotifyAsk, DrillNote)
     schemas |= {body.__name__: body.model_json_schema(mode="validation") for body in asked}
     return json.dumps(schemas, indent=2, sort_keys=True) + "\n"

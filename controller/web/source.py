@@ -1,9 +1,11 @@
 """What the web room asks of a daemon."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from controller.web.audit_schema import AuditAnchors, AuditLog
+from controller.web.drill_schema import DrillNote, LastDrill
 from controller.web.notify_schema import NotificationsView, TriedView
 from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
 
@@ -43,17 +45,40 @@ class NotAsked(Exception):
         self.status = status
 
 
-class Desk(Protocol):
-    """Where operators ask. Raises NotAsked; `who` was told by the socket, never by the asker."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """A person, and how it is known who it is. Four eyes compare names, whatever the proof."""
 
-    async def ask(self, order: Ask, who: str) -> RequestView:
+    name: str
+    proof: str = ""  # "certificate 4F1C2D3A"; "" for an account of the node
+    facts: Mapping[str, str] = field(default_factory=dict)  # for the audit log
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.proof})" if self.proof else self.name
+
+    def at(self, site: str) -> str:
+        """Where and how the daemon of `site` was asked, for records."""
+        return f"{site} ({self.proof})" if self.proof else site
+
+
+class Desk(Protocol):
+    """Where operators ask. Raises NotAsked; the connection says who, never the asker."""
+
+    async def ask(self, order: Ask, who: Asker) -> RequestView:
         """The request as it stands now; as it would stand when only a plan is wanted."""
 
-    async def approve(self, verdict: Verdict, who: str) -> RequestView:
+    async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""
 
-    async def decline(self, verdict: Verdict, who: str) -> RequestView:
+    async def decline(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request, ended by `who`."""
+
+
+class DrillDesk(Protocol):
+    """Where a drill that is over is told. Raises NotAsked."""
+
+    async def note(self, note: DrillNote, who: Asker) -> LastDrill:
+        """What every site knows of it now."""
 
 
 class AuditSource(Protocol):

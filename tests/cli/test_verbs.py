@@ -10,7 +10,7 @@ import pytest
 
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
-from controller.web.schema import Explanation, History, Status
+from controller.web.schema import Explanation, History, ShedView, Status
 from tests.web.sample import STEADY, TAKING_OVER, Told, daemon
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +92,23 @@ def test_status_says_what_is_wrong(sock: str, source: Told, capsys: Captured) ->
         "sealed@8",
     ):
         assert sentence in out
+
+
+def test_status_names_what_is_switched_off_and_why(
+    sock: str, source: Told, capsys: Captured
+) -> None:
+    why = "moving: dc1 is taking over"
+    shed = (
+        ShedView(backend="be_reports", off=True, for_s=12.2, why=why, calm_left_s=30.0),
+        ShedView(backend="be_exports", off=False, for_s=400.0),
+        ShedView(backend="be_none"),
+    )
+    wallet = STEADY.services[0].model_copy(update={"shed": shed})
+    source.now = STEADY.model_copy(update={"services": (wallet,)})
+    assert main(["status", "--socket", sock]) == ExitCode.DONE
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"Shed: be_reports is off here for 12s: {why}; back on after 30s of calm" in out
+    assert "be_exports" not in out
 
 
 def test_status_as_json_is_the_record(sock: str, capsys: Captured) -> None:

@@ -50,9 +50,27 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
         assert re.search(
             rf"^backend tricast_hold\n(    .*\n)*    server {service.backend} ", text, re.M
         )
+        for name in (name for entry in service.shed for name in entry.backends):
+            check_shed(text, service.backend, name)
     assert f"stats socket {CLUSTER.haproxy.socket} " in text
     assert f"server-state-base {CLUSTER.haproxy.state_dir}\n" in text
     assert "bind 10.1.0.1:8404" in text
+
+
+def check_shed(text: str, leader: str, name: str) -> None:
+    """The low-priority backend `name` has the servers of `leader`, a gate, and a rule that denies."""
+
+    def servers(backend: str) -> list[tuple[str, str]]:
+        block = re.search(rf"^backend {backend}\n((?:    .*\n?)+)", text, re.MULTILINE)
+        assert block, backend
+        return re.findall(r"server (\S+) (\S+)", block[1])
+
+    assert servers(name) == servers(leader)
+    assert name in dict(servers("tricast_shed"))
+    rule = rf"http-request deny deny_status 503 .* hdr Retry-After \d+ if \w+ {{ srv_is_up\(tricast_shed/{name}\) }}"
+    found = re.search(rule, text)
+    assert found
+    assert found.start() < text.index(f"http-request lua.tricast_hold {leader} ")
 
 
 NODES = Path(__file__).parents[2] / "lab/containerlab/nodes"
@@ -72,6 +90,8 @@ def test_the_lab_s_haproxy_agrees_with_the_lab_s_cluster(site: str) -> None:
             for place, apps in service.apps.items()
             for app in apps
         }
+        for name in (name for entry in service.shed for name in entry.backends):
+            check_shed(text, service.backend, name)
     assert lab.haproxy.alive_url[SiteName(site)].split("/")[2] in text
     assert f"server-state-base {lab.haproxy.state_dir}\n" in text
 

@@ -10,7 +10,7 @@ from controller.notify.situation import Asked, Copy, Moved, Serving, Situation
 LIMIT = 16 * 1024 * 1024
 WALLET = Serving(
     name="wallet", epoch=7, holder="dc1", kind="failover", reason="the holder is silent",
-    asked_by="controller at dc1", at="then",
+    asked_by="controller at dc1", at="then", overdue="",
     copies=tuple(
         Copy(site=site, database="ledger", votes=True, lag_bytes=0)
         for site in ("dc1", "dc2", "witness")

@@ -29,6 +29,7 @@ CONDITIONS: list[tuple[Situation, EventKind, EventKind | None]] = [
     (serving(QUIET, unsealed_s=6.0), EventKind.SEAL_REFUSED, None),
     (copies(QUIET, "dc2", votes=False), EventKind.VOTER_LOST, EventKind.VOTER_BACK),
     (copies(QUIET, "dc2", lag_bytes=LIMIT + 1), EventKind.LAG_HIGH, EventKind.LAG_GONE),
+    (serving(QUIET, overdue="a drill is due"), EventKind.DRILL_OVERDUE, None),
 ]
 ONCE: list[tuple[Situation, list[EventKind]]] = [
     (MOVED_ON, [EventKind.ROLE_CHANGE_BEGUN, EventKind.ROLE_CHANGE_FINISHED]),

@@ -23,7 +23,7 @@ from controller.web.schema import (
     StoreView,
 )
 from controller.web.serve import serve
-from controller.web.source import AuditSource, Desk, Pulse
+from controller.web.source import AuditSource, Desk, DrillDesk, Pulse
 
 PRIMARY = DatabaseView(
     name="ledger", kind="postgres", liveness="running", writable=True, epoch=7,
@@ -174,7 +174,11 @@ class Told:
 
 @contextmanager
 def daemon(
-    source: Told, socket: Path, desk: Desk | None = None, audit: AuditSource | None = None
+    source: Told,
+    socket: Path,
+    desk: Desk | None = None,
+    audit: AuditSource | None = None,
+    drills: DrillDesk | None = None,
 ) -> Iterator[int]:
     """A daemon's web room in a thread, for clients that block. Yields the TCP port."""
     started, failed = Event(), list[BaseException]()
@@ -182,7 +186,7 @@ def daemon(
 
     async def live() -> None:
         stop = asyncio.Event()
-        app = build_app(source, Metrics(), desk, audit)
+        app = build_app(source, Metrics(), desk, audit, drills=drills)
         async with serve(app, socket, "127.0.0.1", 0) as port:
             box.update(loop=asyncio.get_running_loop(), stop=stop, port=port)
             started.set()

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controller.web.app import build_app
 from controller.web.metrics import Metrics, position_number
+from controller.web.schema import ShedView
 from controller.web.serve import serve
 from tests.web.sample import STEADY, TAKING_OVER, Told
 from tests.web.test_api import get
@@ -47,6 +48,19 @@ def test_a_status_becomes_gauges() -> None:
     journal = {"service": "wallet", "database": "journal"}
     assert value(metrics, "voter_lag_bytes", **journal, site="dc2") == 4_404_019
     assert value(metrics, "voter_sealed", **journal, site="dc2") == 0
+
+
+def test_a_backend_that_is_switched_off_is_one_and_an_unknown_one_is_absent() -> None:
+    shed = (
+        ShedView(backend="be_reports", off=True),
+        ShedView(backend="be_exports", off=False),
+        ShedView(backend="be_none"),
+    )
+    wallet = STEADY.services[0].model_copy(update={"shed": shed})
+    metrics = Metrics()
+    metrics.apply(STEADY.model_copy(update={"services": (wallet,)}))
+    found = [value(metrics, "shed", service="wallet", backend=one.backend) for one in shed]
+    assert found == [1, 0, None]
 
 
 def test_what_is_no_longer_said_is_no_longer_shown() -> None:
