@@ -73,3 +73,57 @@ async def test_what_happens_is_watched(system: System) -> None:
     assert "standby -> " in sentences, sentences
     assert any(each["bad"] for each in said)
     assert not said[-1]["bad"], "the last news are good"
+
+
+async def test_a_drill_moves_it_there_and_back(system: System) -> None:
+    home, _ = await system.settled()
+    node, epoch = edge(home), await system.epoch(home)
+    code, said = await typed(
+        system, node, "ack", "--service", "wallet", "--reason", "looked at", "--yes"
+    )
+    assert code == 0, said
+    words = ["--service", "wallet", "--reason", "spring drill", "--hold", "1", "--yes"]
+    code, said = await typed(system, node, "drill", "plan", *words[:2])
+    assert code == 0, said
+    async with system.load("client2", timeout_s=4.0) as load:
+        code, said = await typed(system, node, "drill", "run", *words, "--out", "/tmp/drill")
+        assert code == 0, said
+        await load.acked(20)
+    assert await system.holder() == home
+    assert await system.epoch(home) == epoch + 2
+    code, said = await typed(system, node, "drill", "report", "--last", "--out", "/tmp/drill")
+    assert code == 0, said
+    assert "passed" in said, said
+    code, said = await typed(system, edge("dc2"), "status", "--service", "wallet")
+    assert "Drill:" in said, said
+    await system.intact(load)
+
+
+async def test_reports_are_shed_while_an_app_server_is_missing(system: System) -> None:
+    home, _ = await system.settled()
+    asking = ["curl", "-s", "-o", "/dev/null", "--max-time", "2", "-w", "%{http_code}"]
+
+    async def answered(wanted: str) -> str:
+        words = [*asking, "http://198.51.100.10/reports/ledger"]
+        done = await system.lab.run("client2", words, check=False, deadline_s=5)
+        return "" if done.stdout == wanted else f"the report is answered with {done.stdout}"
+
+    async def shed() -> str:
+        return await answered("503")
+
+    async def served() -> str:
+        return await answered("200")
+
+    await system.until("reports are there", served, within_s=30)
+    async with system.load("client2") as load:
+        system.lab.kill(f"{home}-app1", "wallet", stay_down=True)
+        try:
+            await system.until("reports are shed", shed, within_s=20)
+            code, said = await typed(system, edge(home), "status", "--service", "wallet")
+            assert code == 0, said
+            assert "be_reports" in said, said
+            await load.acked(20)
+        finally:
+            await system.lab.start(f"{home}-app1", "wallet")
+        await system.until("reports are there again", served, within_s=40)
+    await system.intact(load)

@@ -250,6 +250,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     ),
     (
         PromisesKept,
+        [PauseSet(0, S, "why"), PromiseKept(1, S, W, 3), PauseCleared(2, S)],
+        Following(3.1, S, DB, W, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
         [PromiseKept(1, S, W, 3), Sealed(1.1, S, DB, W, 3, (2, 1))],
         Following(1.2, S, DB, W, A, 2, voter=True, prefix=True),
         "it promised 3",
@@ -515,6 +521,15 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, epoch=3, intents=(CLOSE,))], None),
+    (
+        PromisesKept,
+        [
+            PauseSet(0, S, "why"),
+            PromiseKept(1, S, W, 3),
+            Following(9, S, DB, W, A, 2, voter=True, prefix=True),
+        ],
+        None,
+    ),
     (VotersHold, [acked(1, 1), Following(1, S, DB, A, B, 3, voter=False, prefix=False)], None),
     (VotersHold, [WIPED, acked(2, 2, held=frozenset({A}))], None),
     (

@@ -15,6 +15,8 @@ from tests.sim.truth import (
     FaultBegan,
     FaultEnded,
     Following,
+    PauseCleared,
+    PauseSet,
     PromiseKept,
     PromiseRead,
     Sealed,
@@ -27,8 +29,8 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
     on the receiver is being ended; it may go on, or connect again, for `ENDING_S`, and for as long
-    as there is nobody to end it. A record below the promise, of a store that was set back, moves
-    nothing.
+    as there is nobody to end it, or who might is paused. A record below the promise, of a store
+    that was set back, moves nothing.
     """
 
     name: ClassVar[str] = "promises kept"
@@ -39,6 +41,8 @@ class PromisesKept(Checker):
         Following,
         Acknowledged,
         Decided,
+        PauseSet,
+        PauseCleared,
         FaultBegan,
         FaultEnded,
         AllHealed,
@@ -47,6 +51,7 @@ class PromisesKept(Checker):
     def __init__(self) -> None:
         self.kept: dict[tuple[ServiceName, SiteName], PromiseKept] = {}
         self.disturbed = Disturbed()
+        self.paused_until: dict[ServiceName, float] = {}
         self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
 
     def see(self, event: Event) -> None:
@@ -62,6 +67,10 @@ class PromisesKept(Checker):
                 self._following(event)
             case Acknowledged():
                 self._acknowledged(event)
+            case PauseSet(service=service):
+                self.paused_until[service] = float("inf")
+            case PauseCleared(service=service, at=at):
+                self.paused_until[service] = at
             case Decided(intents=intents) if any(isinstance(i, CHANGING) for i in intents):
                 self._decided(event)
             case _:
@@ -112,7 +121,8 @@ class PromisesKept(Checker):
         if kept is None or not 0 < event.epoch < kept.epoch:
             return
         sealed = self._sealed_before((event.service, event.database), event.site, event.at)
-        since = max(kept.at, self.disturbed.until(event.site, event.at))
+        paused = self.paused_until.get(event.service, 0.0)
+        since = max(kept.at, paused, self.disturbed.until(event.site, event.at))
         if event.epoch < sealed or event.at - since > ENDING_S:
             self.broken(
                 event.at,
