@@ -283,7 +283,8 @@ class Faults(Damage):
 
     def _operator_looks(self) -> None:
         """Whoever looks after the service does by hand what the runbook leaves to them: a server
-        that refuses to rejoin is copied afresh, a record below a promise is put right.
+        that refuses to rejoin is copied afresh, a record below a promise is put right, a drain is
+        taken back while nothing is writable.
         """
         for servers in self.servers.values():
             for server in servers.values():
@@ -292,6 +293,13 @@ class Faults(Damage):
                         agent.if_it_can(agent.alone(server, agent.rebuild(server)))
                     )
         self.put_records_right()
+        for spec in self.specs.values():
+            copies = [
+                self.servers[name][site] for name in spec.databases for site in spec.data_sites
+            ]
+            if copies and not any(server.writable for server in copies):
+                for site in spec.data_sites:
+                    self.undrain(site)
         self.engine.after(OPERATOR_S, self._operator_looks)
 
 
