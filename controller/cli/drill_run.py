@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # it loads a web client, which no other verb waits for
 POLL_S: Final = 0.2
 AGAIN_S: Final = 1.0  # between attempts to go back
 WARM_S: Final = 1.0  # of good answers, before and after
+TOLD_S: Final = 2.0  # what one site shows has reached the others' reports
 FOUND_S: Final = 5.0  # a request whose answer was lost is looked for
 
 
@@ -262,17 +263,23 @@ class Rehearsal:
                     raise Aborted(f"{service.holder} holds {service.name} by itself")
 
     def _ready(self, source: str, target: str) -> None:
-        """`target` could take over again, with every copy voting. Raises Aborted."""
+        """`target` could take over again, with every copy voting, and for long enough that the
+        other site knows it too. Raises Aborted.
+        """
         until, why = self.canary.now_s() + self.asked.timeout, "the daemon does not answer"
+        since: float | None = None
         while True:
             with suppress(CliError):
                 status = look(self.asked)
                 service = service_of(status, self.plan.service)
                 failing = reasons(examined(self._standing(status, service, source, target)))
-                if not failing:
+                now = self.canary.now_s()
+                since = None if failing else now if since is None else since
+                if since is not None and now - since >= TOLD_S:
                     return
-                why = "; ".join(failing)
-                self._tell(f"waits: {why}")
+                why = "; ".join(failing) or "it is, since a moment ago"
+                if failing:
+                    self._tell(f"waits: {why}")
             if self.canary.now_s() >= until:
                 raise Aborted(f"{target} was not ready in time: {why}")
             self._rest()

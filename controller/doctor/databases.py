@@ -22,9 +22,16 @@ LOOKS: Final = {
 
 
 async def look(around: Around) -> list[Row]:
-    """Every voter of every database."""
+    """Every voter of every database. A witness looks at its own only: the fence on its host lets
+    nothing reach the servers of a site that does not hold the epoch.
+    """
     confs = [conf for service in around.cluster.services for conf in service.databases]
-    voters = [(conf, SiteName(site)) for conf in confs for site in conf.voters]
+    voters = [
+        (conf, SiteName(site))
+        for conf in confs
+        for site in conf.voters
+        if around.at_data_site or site == around.site
+    ]
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(_voter(around, conf, site)) for conf, site in voters]
     return [row for task in asked for row in task.result()]
