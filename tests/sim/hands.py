@@ -307,7 +307,8 @@ class Hands:
             self._fence_replication(name)
             yield from self._agent(self._fetch(server, source))
         finally:
-            self._loop.sources.remove(source)
+            if source in self._loop.sources:  # a daemon that has just started knows of none
+                self._loop.sources.remove(source)
 
     def _fetch(self, server: Server, source: SiteName) -> Steps:
         world = self._world

@@ -115,6 +115,21 @@ def mute(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     return [*silenced, *seesaw(dice, shape, at)]
 
 
+def outdated(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A voter reaches the store no more once it has sealed for who takes over from a lost site, and
+    follows; then the new holder is lost too, and whoever is back reads the voter's old word.
+    """
+    first, second = (str(site) for site in dice.sample(shape.data_names, 2))
+    voter = str(dice.choice(shape.witness_names))
+    back = 1.2 + 2.0 * dice.random()
+    moment = Moment(second, "Promote", 1, after=dice.random() < 0.5)
+    lost = Fault(
+        "cut_site", (first,), round(at, 3), mend=Mend("heal_site", (first,), round(back, 3))
+    )
+    muted = [replace(fault, on=moment) for fault in _mute(voter, shape, at, 8.0)]
+    return [lost, *muted, _lost(dice, shape, second, at + back + dice.random(), 4.0)]
+
+
 def two_lost(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     """Two sites of three are lost; perhaps an operator orders the third to go on."""
     left = str(dice.choice(shape.data_names))
@@ -336,6 +351,7 @@ RECIPES: dict[Recipe, tuple[int, int]] = {
     seesaw: (16, 8),
     thin: (14, 0),
     mute: (8, 5),
+    outdated: (6, 0),
     two_lost: (5, 2),
     no_store: (3, 3),
     restored: (6, 2),
