@@ -15,7 +15,7 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
 from controller.core.requests import Kind, closed
-from controller.web.drill_schema import DrillPlan, DrillReport
+from controller.web.drill_schema import DrillPlan, DrillReport, DrillView
 from controller.web.schema import OpenChange
 from tests.core.views import DC1, DC2, WALLET
 from tests.drill.stage import Stage, facts, play
@@ -214,6 +214,18 @@ def test_a_daemon_that_has_just_started_and_seen_nothing_ends_nothing(
 
     stage.on_move = settled
     assert main([*run, "--hold", "1"]) == ExitCode.DONE
+    assert report(tmp_path).aborted == ""
+
+
+def test_its_own_move_out_is_in_the_flap_window_and_keeps_it_from_nothing(
+    run: list[str], stage: Stage, tmp_path: Path
+) -> None:
+    def moved() -> None:
+        goals = {**stage.goals, "settled": False, "known": True}
+        stage.turned["drill"] = DrillView(**goals, canary_url=stage.address.url)
+
+    stage.on_move = moved
+    assert main([*run, "--timeout", "8"]) == ExitCode.DONE
     assert report(tmp_path).aborted == ""
 
 
