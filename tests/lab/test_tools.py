@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 PROGRAM = ["env", "PYTHONPATH=/opt/tricast", "TRICAST_CONFIG=/etc/tricast/tricast.yml", PYTHON]
 
-NOTHING_MOVED = 3  # an exit code of the program
+NOT_SEEN = "follows"  # a copy that the holder did not see to vote just then: it refuses to move
 
 
 async def typed(system: System, node: str, *words: str, within_s: float = 60) -> tuple[int, str]:
@@ -91,12 +91,14 @@ async def test_a_drill_moves_it_there_and_back(system: System) -> None:
         run = ("drill", "run", *words, "--out", "/tmp/drill")
         for _ in range(5):
             code, said = await typed(system, node, *run, within_s=200)
-            if code != NOTHING_MOVED:  # a copy that was not seen to vote just then
+            assert await system.holder() == home, "however a drill ends, it has gone back"
+            if code == 0 or NOT_SEEN not in said:
                 break
+            await system.settled()
         assert code == 0, said
         await load.acked(20)
     assert await system.holder() == home
-    assert await system.epoch(home) == epoch + 2
+    assert await system.epoch(home) >= epoch + 2
     code, said = await typed(system, node, "drill", "report", "--last", "--out", "/tmp/drill")
     assert code == 0, said
     assert "passed" in said, said
