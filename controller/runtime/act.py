@@ -304,10 +304,15 @@ class Hands:
         try:
             await self._fence_replication()
             yield
-        finally:
-            self.sources.remove(source)
-            with suppress(PortError):
-                await self._fence_replication()
+        except BaseException:
+            with suppress(PortError):  # what went wrong first is what is told
+                await self._out_of_reach(source)
+            raise
+        await self._out_of_reach(source)
+
+    async def _out_of_reach(self, source: SiteName) -> None:
+        self.sources.remove(source)
+        await self._fence_replication()
 
     async def _fence_replication(self) -> None:
         """No replication from here reaches a data site that does not hold the epoch, unless

@@ -20,30 +20,16 @@ from controller.core.requests import State
 from controller.web.audit_schema import AuditVerdict
 from tests.audit.test_chain import log_of
 from tests.cli.test_audit import ENTRIES, Shelf, known
-from tests.core.turned import serving
 from tests.core.views import WALLET
 from tests.web.authority import LONG_AGO, Authority, Pair
-from tests.web.mutual import Gate, in_a_thread
+from tests.web.mutual import Gate, authority, gate, in_a_thread, office
 from tests.web.office import Office
 from tests.web.sample import STEADY, daemon
 
+__all__ = ["authority", "gate", "office"]
+
 Captured = pytest.CaptureFixture[str]
 OTHER_NAME = (x509.DNSName("edge.example"),)
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(serving(), tmp_path)
-
-
-@pytest.fixture
-def gate(office: Office, authority: Authority) -> Gate:
-    return Gate(source=office, authority=authority, server=authority.server(), desk=office.desk)
 
 
 @pytest.fixture

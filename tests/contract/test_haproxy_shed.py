@@ -2,14 +2,9 @@
 
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from controller.adapters.haproxy import Haproxy
 from controller.core.model import Role, ServiceName, SiteName
@@ -19,30 +14,16 @@ from controller.runtime.following import Following
 from controller.runtime.shedding import Shedding
 from tests.contract.fakes.shed_gates import FakeShedGates
 from tests.contract.haproxy_process import HaproxyProcess
+from tests.contract.test_haproxy import haproxy
 from tests.core.turned import own, serving
 from tests.runtime.clock import HandClock
+
+__all__ = ["haproxy"]
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(60)]
 
 DC1, DC2 = SiteName("dc1"), SiteName("dc2")
 WALLET = ServiceName("wallet")
-
-
-@pytest_asyncio.fixture
-async def haproxy() -> AsyncIterator[HaproxyProcess]:
-    # The path of a unix socket may not be long, so not below pytest's own folder.
-    folder = Path(tempfile.mkdtemp(prefix="tricast-haproxy-"))
-    process = HaproxyProcess(folder)
-    try:
-        for app in process.apps:
-            await app.start()
-        await process.start()
-        yield process
-    finally:
-        process.kill()
-        for app in process.apps:
-            await app.stop()
-        shutil.rmtree(folder)
 
 
 def adapter(haproxy: HaproxyProcess) -> Haproxy:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
+
 from controller.adapters.clock import SystemClock
 from controller.web.access import Access, guarded
 from controller.web.app import build_app
@@ -14,7 +16,9 @@ from controller.web.certificate import RevocationList
 from controller.web.metrics import Metrics
 from controller.web.source import Asker, AuditSource, Desk, StatusSource
 from controller.web.tls import Door, TlsFiles
+from tests.core.turned import serving
 from tests.web.authority import Authority, Pair
+from tests.web.office import Office
 
 LOOK_S = 0.02
 
@@ -99,3 +103,18 @@ def in_a_thread(gate: Gate) -> Iterator[int]:
         if isinstance(loop, asyncio.AbstractEventLoop) and isinstance(stop, asyncio.Event):
             loop.call_soon_threadsafe(stop.set)
         thread.join(20)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(serving(), tmp_path)
+
+
+@pytest.fixture
+def gate(office: Office, authority: Authority) -> Gate:
+    return Gate(source=office, authority=authority, server=authority.server(), desk=office.desk)

@@ -15,11 +15,12 @@ from controller.core.requests import Kind
 from controller.daemon.deeds import AuditedDesk
 from controller.web.schema import Verdict
 from controller.web.source import Asker, NotAsked
-from tests.core.turned import serving
 from tests.core.views import WALLET
 from tests.web.authority import LONG_AGO, Authority, Pair
-from tests.web.mutual import Gate, opened
+from tests.web.mutual import Gate, authority, gate, office, opened
 from tests.web.office import Office
+
+__all__ = ["authority", "gate", "office"]
 
 PATH = "/api/v1/requests"
 
@@ -50,21 +51,6 @@ class Caller:
         connector = aiohttp.TCPConnector(ssl=self._context, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as session:
             yield session
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(serving(), tmp_path)
-
-
-@pytest.fixture
-def gate(office: Office, authority: Authority) -> Gate:
-    return Gate(source=office, authority=authority, server=authority.server(), desk=office.desk)
 
 
 async def test_an_operator_asks_under_the_name_of_the_certificate(
