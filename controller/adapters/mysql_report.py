@@ -149,15 +149,18 @@ def _followers(spec: MysqlSpec, seen: Look) -> Iterator[Follower]:
             yield Follower(
                 name=session.host,
                 site=voters.get(session.user, returning.get(session.user)),
-                streaming=_streams(session.state),
+                streaming=streams(session.state),
                 flushed=None,
                 quarantined=session.user not in voters,
             )
 
 
-def _streams(state: str) -> bool:
-    """Whether a dump thread is past its start: MariaDB and MySQL say it in much the same words."""
-    return "has sent all binlog" in state or state.startswith("Sending binlog")
+def streams(state: str) -> bool:
+    """Whether a dump thread is past its start: MariaDB and MySQL say it in much the same words.
+
+    One that sends an event is `Writing to net` for as long as that takes (seen under load).
+    """
+    return "has sent all binlog" in state or state.startswith(("Sending binlog", "Writing to net"))
 
 
 def start_and_log_problems(seen: Look) -> Iterator[str]:
