@@ -2,7 +2,7 @@
 when it is over. Predicates are phrased positively, for the role table.
 """
 
-from controller.core import copies, guards, troubles
+from controller.core import copies, guards, sequences, troubles
 from controller.core.intents import Intent, SettleRequest
 from controller.core.model import DatabaseName, EpochRecord, SiteName
 from controller.core.quorum import majority, voters_of
@@ -33,15 +33,26 @@ def asked_now(view: View, kind: Kind) -> Request | None:
 
 
 def failover(view: View) -> Request | None:
-    """What this site is asked to take over."""
+    """What this site is asked to take over, or to open although it cannot prove it."""
     request = asked_now(view, Kind.FAILOVER)
-    mine = request is not None and request.target == view.me and guards.other_epoch(view)
-    return request if mine else None
+    if request is None or request.target != view.me:
+        return None
+    unproved = request.allow_data_loss and cannot_prove(view)
+    return request if guards.other_epoch(view) or unproved else None
 
 
 def failover_asked(view: View) -> bool:
-    """An operator asks this site, which is not the holder, to take over."""
+    """An operator asks this site, which is not the holder or cannot open as one, to take over."""
     return failover(view) is not None
+
+
+def cannot_prove(view: View) -> bool:
+    """This holder's databases stay closed: too many voters that would prove them are missing."""
+    return guards.own_epoch(view) and any(
+        not sequences.database_proved(view, state)
+        and not provable(view, len(missing_voters(view, state.name)))
+        for state in view.own.databases
+    )
 
 
 def failover_allowed(view: View) -> bool:
@@ -224,11 +235,16 @@ def _move_ended(view: View, record: EpochRecord, request: Request) -> tuple[Stat
     What was never approved is never done, though the world has come to be what it asked for.
     """
     if record.epoch <= request.epoch:
-        return None
+        opened = request.target == record.holder and guards.established(view)
+        return (State.DONE, _serves(record)) if opened and approved(request) else None
     wanted = request.target == record.holder and approved(request)
     if request.number != record.request and not wanted:
         state = State.FAILED if request.state is State.RUNNING else State.LAPSED
         return state, f"{record.holder} raised epoch {record.epoch} meanwhile: {record.reason}"
     if not guards.established(view):
         return None
-    return State.DONE, f"{record.holder} serves under epoch {record.epoch}"
+    return State.DONE, _serves(record)
+
+
+def _serves(record: EpochRecord) -> str:
+    return f"{record.holder} serves under epoch {record.epoch}"

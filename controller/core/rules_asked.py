@@ -100,7 +100,12 @@ RULES_ASKED: tuple[Rule, ...] = (
     ),
     Rule(
         number=221,
-        when=(asked.failover_asked, no(asked.failover_allowed), guards.store_answers),
+        when=(
+            guards.other_epoch,
+            asked.failover_asked,
+            no(asked.failover_allowed),
+            guards.store_answers,
+        ),
         role=wants.acting_as(Role.STANDBY),
         reason=Reason.FAILOVER_ASKED_REFUSED,
         ladder=sequences.REJOIN,

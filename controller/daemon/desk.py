@@ -184,7 +184,9 @@ class DaemonDesk:
         if not request.target:
             raise NotAsked(400, "a failover needs its target: --to SITE")
         self._data_site(request.target)
-        if request.target == request.holder:
+        if request.target == request.holder and not (
+            order.allow_data_loss and asked.cannot_prove(view)
+        ):
             raise NotAsked(REFUSED, f"{request.target} holds {request.service} already")
         if request.target != view.me:
             if order.allow_data_loss:

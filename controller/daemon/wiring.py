@@ -22,7 +22,14 @@ from controller.core.model import (
 )
 from controller.core.view import ServiceSpec, Timings
 from controller.ports import Clock, Firewall, Flow, Prober
-from controller.runtime.hearing import REST_PROBE_S, STALL_BEATS, Hearing, ProbePace, Watched
+from controller.runtime.hearing import (
+    HITCH_BEATS,
+    REST_PROBE_S,
+    STALL_BEATS,
+    Hearing,
+    ProbePace,
+    Watched,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,7 @@ def build_node(cluster: Cluster, site: SiteName, on_change: Callable[[], None]) 
             late_after_s=max(2.5 * timings.heartbeat_s, timings.suspect_after_s / 2),
             busy_s=timings.probe_s / 2,
             rest_s=REST_PROBE_S,
+            hitch_s=HITCH_BEATS * timings.heartbeat_s,
             stall_s=STALL_BEATS * timings.heartbeat_s,
         ),
     )

@@ -19,7 +19,10 @@ NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
 REST_PROBE_S = 1.5  # between two probes of a data path while its site is heard
 SETTLE_S = 1.0  # what a daemon that has just started has not seen yet is no evidence of silence
-STALL_BEATS = 5  # nor what one has not seen that stood still: it is asked at every heartbeat
+# Nor is what one has not seen that stood still; it is asked at every heartbeat. A hitch does not
+# count as time in which others were silent; after a stall it settles anew.
+HITCH_BEATS = 2
+STALL_BEATS = 5
 
 
 @dataclass(slots=True)
@@ -39,7 +42,8 @@ class ProbePace:
     late_after_s: float
     busy_s: float
     rest_s: float
-    stall_s: float  # not asked for so long, the daemon stood still
+    hitch_s: float  # not asked for so long, the daemon stood still
+    stall_s: float  # and for so long, it has to settle
 
 
 class Hearing:
@@ -61,15 +65,29 @@ class Hearing:
         self._pace = pace
         self._asked = clock.monotonic()
         self._settled = Instant(self._asked + SETTLE_S)
+        self._hitch = (self._asked, self._asked)  # the last one: when it began, when it ended
         self._alarm = asyncio.Event()
 
     def _since(self, at: Instant | None) -> float:
-        """An age; never older than this daemon's start, or its last standstill, and settling."""
+        """An age; never older than this daemon's start, or its last stall, and settling."""
+        now = self._now()
+        since = max(at or self._settled, self._settled)
+        return max(0.0, now - since - self._stood_still(since))
+
+    def _now(self) -> Instant:
+        """This instant, and whether the daemon stood still until now."""
         now = self._clock.monotonic()
         if now - self._asked > self._pace.stall_s:
             self._settled = Instant(now + SETTLE_S)
+        elif now - self._asked > self._pace.hitch_s:
+            self._hitch = (self._asked, now)
         self._asked = now
-        return max(0.0, now - max(at or self._settled, self._settled))
+        return now
+
+    def _stood_still(self, since: Instant) -> float:
+        """For how long of the time since then."""
+        began, ended = self._hitch
+        return max(0.0, ended - max(began, since))
 
     def control_s(self, site: SiteName) -> float:
         """Since the last authentic heartbeat of `site`."""
@@ -92,7 +110,7 @@ class Hearing:
         heard = self._heartbeats.heard().get(observer)
         if heard is None:
             return Seen()
-        age = self._clock.monotonic() - heard.at
+        age = self._now() - heard.at - self._stood_still(heard.at)
         told = sightings.told(heard.payload, site, service, self._services)
         return Seen(
             control_s=told.control_s + age,

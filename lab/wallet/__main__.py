@@ -43,15 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _databases(options: argparse.Namespace) -> Databases:
     password = options.password_file.read_text().strip() if options.password_file else None
-    postgres = PostgresDriver(options.postgres, password, options.connect_timeout)
     settings = {name: str(value) for name, value in conninfo_to_dict(options.mysql).items()}
-    mysql = MysqlDriver(settings, password, options.connect_timeout)
-    size, deadline_s, patience_s = options.pool, options.deadline, options.connect_timeout
+    deadline_s = options.deadline
+
+    def ledger(size: int, patience_s: float) -> Ledger:
+        driver = PostgresDriver(options.postgres, password, patience_s)
+        return Ledger(Pool(driver, size, patience_s), deadline_s)
+
+    def journal(size: int, patience_s: float) -> Journal:
+        driver = MysqlDriver(settings, password, patience_s)
+        return Journal(Pool(driver, size, patience_s), deadline_s)
+
     return Databases(
-        ledger=Ledger(Pool(postgres, size, patience_s), deadline_s),
-        journal=Journal(Pool(mysql, size, patience_s), deadline_s),
-        ledger_health=Ledger(Pool(postgres, 1, patience_s), deadline_s),
-        journal_health=Journal(Pool(mysql, 1, patience_s), deadline_s),
+        ledger=ledger(options.pool, options.connect_timeout),
+        journal=journal(options.pool, options.connect_timeout),
+        ledger_health=ledger(1, options.health_timeout),
+        journal_health=journal(1, options.health_timeout),
     )
 
 
@@ -76,7 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--password-file", type=Path, help="the password for both databases")
     parser.add_argument("--no-database", action="store_true", help="only whoami and healthz")
     parser.add_argument("--pool", type=int, default=16, help="connections to each database")
-    parser.add_argument("--connect-timeout", type=float, default=0.3, metavar="S")
+    # After a move every program opens all its sessions at once: short, and some fail for no reason.
+    parser.add_argument(
+        "--connect-timeout", type=float, default=1.5, metavar="S", help="for a session to use"
+    )
+    parser.add_argument(
+        "--health-timeout", type=float, default=0.3, metavar="S", help="the same, in /healthz"
+    )
     parser.add_argument(
         "--deadline", type=float, default=2.0, metavar="S", help="for one statement's answer"
     )

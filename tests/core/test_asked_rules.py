@@ -492,6 +492,53 @@ def test_a_failover_that_would_not_be_safe_is_refused(turn: Turn, why: str) -> N
     assert "; ".join(decision.refused_because) == found[1]
 
 
+def stuck() -> View:
+    """dc2 has raised epoch 3, and neither dc1's log nor the witness's can be had."""
+    view = other(climbing(), WITNESS, seen=GONE, report_age_s=60.0)
+    return voter(view, WITNESS, whole=False, position=None)
+
+
+def insisting(view: View, **changes: object) -> View:
+    """An operator asks dc2, which holds the epoch, to open what it has."""
+    defaults = {
+        "target": "dc2",
+        "holder": "dc2",
+        "allow_data_loss": True,
+        "excused": (DC1, WITNESS),
+        "epoch": None if view.record is None else view.record.epoch,
+    }
+    return asked(view, Kind.FAILOVER, **(defaults | changes))  # type: ignore[arg-type]
+
+
+def test_a_holder_that_cannot_prove_what_it_has_is_told_to_open_it() -> None:
+    decision = decide(insisting(stuck()))
+    assert (decision.rule, decision.stance) == (220, Stance.BACKUP)
+    (raised,) = [i for i in decision.intents if isinstance(i, RaiseEpoch)]
+    assert (raised.epoch, raised.kind, raised.request) == (4, "failover", 4)
+    assert raised.excused == (DC1, WITNESS)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        stuck(),
+        insisting(stuck(), allow_data_loss=False, excused=()),
+        insisting(climbing()),  # dc1 alone is missing: it will be proved
+        insisting(state(stuck(), diverged=True)),  # what it has is not to be opened
+        replace(insisting(stuck()), busy=frozenset({"database:ledger"})),
+    ],
+)
+def test_a_holder_opens_what_it_cannot_prove_for_nothing_less(view: View) -> None:
+    decision = decide(view)
+    assert decision.rule not in (220, 221)
+    assert settled(decision) is None
+
+
+def test_what_was_proved_meanwhile_is_done_without_a_loss() -> None:
+    found = settled(decide(insisting(serving(), excused=())))
+    assert found == (State.DONE, "dc2 serves under epoch 2")
+
+
 def test_without_the_store_a_failover_waits() -> None:
     decision = decide(replace(failing_over(), store_ok=False))
     assert decision.rule == 420
@@ -848,7 +895,7 @@ ROWS = (
         view=state(failing_over(), diverged=True),
         role=Role.STANDBY,
         reason=Reason.FAILOVER_ASKED_REFUSED,
-        evidence="failover_asked not_failover_allowed store_answers",
+        evidence="other_epoch failover_asked not_failover_allowed store_answers",
         stance=Stance.BACKUP,
         traffic=DC1,
         **COMES_BACK,

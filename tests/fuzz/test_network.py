@@ -116,7 +116,7 @@ def hearing_of(payload: dict[str, object]) -> Hearing:
         watched={A: Watched(front=None, data={}), W: Watched(front=None, data={})},
         services=[WALLET],
         clock=HandClock(),
-        pace=ProbePace(late_after_s=0.5, busy_s=0.1, rest_s=1.0, stall_s=0.5),
+        pace=ProbePace(late_after_s=0.5, busy_s=0.1, rest_s=1.0, hitch_s=0.2, stall_s=0.5),
     )
 
 

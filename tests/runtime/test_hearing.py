@@ -44,7 +44,9 @@ def hearing(said: Said, clock: HandClock, stall_s: float = 0.5) -> Hearing:
         watched={DC1: Watched(front=Silent(), data={WALLET: (Silent(),)})},
         services=[WALLET],
         clock=clock,
-        pace=ProbePace(late_after_s=0.25, busy_s=0.1, rest_s=1.0, stall_s=stall_s),
+        pace=ProbePace(
+            late_after_s=0.25, busy_s=0.1, rest_s=1.0, hitch_s=stall_s / 2.5, stall_s=stall_s
+        ),
     )
 
 
@@ -77,6 +79,21 @@ def test_a_daemon_that_stood_still_counts_silence_from_when_it_has_settled_again
     assert round(ears.control_s(DC1), 3) == 0.5
 
 
+def test_a_hitch_is_no_time_in_which_others_were_silent() -> None:
+    clock, said = HandClock(), Said()
+    ears = hearing(said, clock)
+    pass_by(clock, ears, SETTLE_S + 0.2)
+    seen = Seen(control_s=0.05, front_s=0.9, data_s=1.0)
+    said.last[WITNESS] = Heard(at=Instant(clock.now), payload=sightings.tell({DC1: {WALLET: seen}}))
+    clock.now = Instant(clock.now + 0.45)
+    assert round(ears.control_s(DC1), 3) == 0.2
+    assert round(ears.control_s(WITNESS), 3) == 0
+    assert ears.told(WITNESS, DC1, WALLET) == seen
+    pass_by(clock, ears, 0.3)
+    assert round(ears.control_s(DC1), 3) == 0.5
+    assert round(ears.told(WITNESS, DC1, WALLET).control_s, 3) == 0.35
+
+
 def test_a_daemon_with_slow_heartbeats_does_not_stand_still_between_them() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock, stall_s=2.5)  # heartbeats every half a second
@@ -93,7 +110,7 @@ def test_what_another_tells_grows_older_with_its_heartbeat() -> None:
         at=Instant(clock.now),
         payload=sightings.tell({DC1: {WALLET: Seen(control_s=0.04, front_s=0.9, data_s=1.0)}}),
     )
-    clock.now += 0.5
+    pass_by(clock, ears, 0.5)
     told = ears.told(WITNESS, DC1, WALLET)
     assert (round(told.control_s, 3), round(told.front_s, 3)) == (0.54, 1.4)
     assert round(told.data_s, 3) == 1.5
@@ -116,11 +133,8 @@ def test_garbage_in_a_heartbeat_counts_as_never_seen() -> None:
 def test_what_it_tells_is_what_it_sees_in_milliseconds() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock)
-    clock.now += SETTLE_S / 2
-    ears.control_s(DC1)
-    clock.now += SETTLE_S / 2
-    ears.control_s(DC1)
-    clock.now += 0.25
+    pass_by(clock, ears, SETTLE_S)
+    clock.now += 0.1255
     assert sightings.told(ears.tell(), DC1, WALLET, (WALLET,)) == Seen(
-        control_s=0.25, front_s=0.25, data_s=0.25
+        control_s=0.125, front_s=0.125, data_s=0.125
     )

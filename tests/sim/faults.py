@@ -3,12 +3,15 @@
 Each is idempotent, harmless where it does not apply, and told as FaultBegan or FaultEnded.
 """
 
+from controller.core.view import ServiceSpec
 from tests.sim import agent, truth
 from tests.sim.damage import Damage
 from tests.sim.keeper import Keeper
 from tests.sim.log import Log
 from tests.sim.mysql import Mysql
 from tests.sim.network import EVERYTHING, Traffic
+from tests.sim.replication import Copy
+from tests.sim.server import Server
 from tests.sim.store import Store
 
 RESTART_S = (0.5, 2.0)
@@ -300,7 +303,23 @@ class Faults(Damage):
             if copies and not any(server.writable for server in copies):
                 for site in spec.data_sites:
                     self.undrain(site)
+                self._open_what_is_left(spec)
         self.engine.after(OPERATOR_S, self._operator_looks)
+
+    def _open_what_is_left(self, spec: ServiceSpec) -> None:
+        """Fewer copies than a majority are left, and nothing but a person's word opens them."""
+        record = self.record_of(spec.name)
+        everybody = len(self.copies(spec.databases[0]))
+        gone = [sum(_gone(copy) for copy in self.copies(name).values()) for name in spec.databases]
+        if record is not None and everybody - max(gone) < everybody // 2 + 1:
+            self.force_failover(record.holder)
+
+
+def _gone(copy: Copy) -> bool:
+    """What it held cannot be had from it any more: half rewound, emptied, or with a gap."""
+    if isinstance(copy, Keeper):
+        return copy.wiped or copy.gap
+    return isinstance(copy, Server) and copy.rebuilding
 
 
 def _classes(traffic: str) -> frozenset[Traffic]:

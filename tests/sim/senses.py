@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, Seen, ServiceName, SiteName
-from controller.runtime.hearing import REST_PROBE_S, SETTLE_S, STALL_BEATS
+from controller.runtime.hearing import HITCH_BEATS, REST_PROBE_S, SETTLE_S, STALL_BEATS
 from tests.sim.engine import Process
 from tests.sim.network import Traffic
 
@@ -72,6 +72,7 @@ class Senses:
         """The daemon has just started: it has heard nobody."""
         self._settled = self._engine.now + SETTLE_S
         self._froze_at = self._engine.now
+        self._hitch = (self._froze_at, self._froze_at)
         beat = self._beat_s
         self.control = {other: Sign(beat) for other in self._others}
         self.front = {other: Sign(REST_PROBE_S) for other in self._data_others}
@@ -95,6 +96,9 @@ class Senses:
     def froze(self) -> None:
         """It stands still."""
         self._froze_at = self._engine.now
+        for observer, sign in self.control.items():
+            if sign.flows:
+                self._keep_told(observer)
 
     def awoke(self) -> None:
         """It was frozen: what came meanwhile is read now, or a moment later."""
@@ -102,6 +106,8 @@ class Senses:
         if now - self._froze_at > STALL_BEATS * self._beat_s:
             self._settled = now + SETTLE_S
             self._listen_anew()
+        elif now - self._froze_at > HITCH_BEATS * self._beat_s:
+            self._hitch = (self._froze_at, now)
         for sign in self.control.values():
             if sign.flows and self._engine.chance(0.5):
                 sign.last, sign.since = self._froze_at, now + self._engine.draw(0.0, 0.02)
@@ -199,8 +205,16 @@ class Senses:
     def _age(self, at: float, now: float) -> float:
         """Never older than the daemon's own start and the time it needs to settle."""
         settled = self._settled
-        age = now - (at if at > settled else settled)
+        since = at if at > settled else settled
+        age = now - since
+        if self._hitch[1] > since:
+            age -= self._stood_still(since)
         return age * self._process.clock.rate if age > 0.0 else 0.0
+
+    def _stood_still(self, since: float) -> float:
+        """For how long of the time since then, but for a stall after which it settles anew."""
+        began, ended = self._hitch
+        return max(0.0, ended - max(began, since))
 
     def control_s(self, other: SiteName) -> float:
         """Since the last heartbeat."""
@@ -232,7 +246,7 @@ class Senses:
         at = sign.at(now)
         if at == float("-inf"):
             return Seen()
-        age = now - at
+        age = now - at - self._stood_still(at)
         if sign.flows and now >= sign.since:
             theirs = self._world.senses(observer)
             seen = None if theirs is None else theirs._seen_at(other, service, at)

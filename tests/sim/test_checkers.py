@@ -374,6 +374,11 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
 
 # Histories that look alike and are good.
 GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
+    (
+        NothingLost,
+        [acked(1, 1, site=B, epoch=3), promoted(1, B, 3), acked(2, 1, by=frozenset())],
+        None,
+    ),
     (NothingLost, [acked(1, 1), acked(1, 2), promoted(2, B, 3, (1, 2))], final()),
     (NothingLost, [acked(1, 1), NEWER, acked(3, 1)], None),
     (NothingLost, [promoted(1, B, 4), acked(2, 5, site=B, epoch=4), promoted(3, A, 3)], None),

@@ -13,13 +13,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from controller.core.model import ServiceName
+from controller.core.model import Epoch, ServiceName
 from controller.core.requests import Approval, Kind, State
 from controller.core.view import View
 from controller.web.app import build_app
 from controller.web.serve import serve
-from tests.core.turned import other, report, serving, silent, state
-from tests.core.views import DC1, GONE, WALLET, WITNESS, dc2_view
+from tests.core.turned import other, record, report, serving, silent, state
+from tests.core.views import DC1, DC2, GONE, WALLET, WITNESS, dc2_view
 from tests.core.wishes import wish
 from tests.web.office import Office
 from tests.web.sample import STEADY, Told
@@ -138,6 +138,12 @@ REFUSED = [
     (serving(), {"kind": "failover", "target": "dc2"}, 409, "dc2 holds wallet already"),
     (
         serving(),
+        {"kind": "failover", "target": "dc2", "allow_data_loss": True},
+        409,
+        "dc2 holds wallet already",
+    ),
+    (
+        serving(),
         {"kind": "failover", "target": "dc1", "allow_data_loss": True},
         409,
         "what dc1 would lose is only known there",
@@ -193,8 +199,11 @@ async def test_from_the_standby_a_switchover_goes_to_it_and_the_holder_judges(
     assert (code, answer["request"]["target"], answer["request"]["holder"]) == (200, "dc2", "dc1")
 
 
-async def test_a_loss_is_named_before_it_is_allowed(tmp_path: Path) -> None:
-    office = Office(last_standby(), tmp_path)
+@pytest.mark.parametrize(
+    "view", [last_standby(), record(last_standby(), epoch=Epoch(3), holder=DC2, previous=DC2)]
+)
+async def test_a_loss_is_named_before_it_is_allowed(tmp_path: Path, view: View) -> None:
+    office = Office(view, tmp_path)
     body = {"kind": "failover", "target": "dc2", "allow_data_loss": True}
     code, answer = await asked(office, tmp_path, **body)
     assert code == 200

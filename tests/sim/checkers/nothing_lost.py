@@ -69,7 +69,7 @@ class NothingLost(Checker):
         newest = self.newest.get(name)
         if newest is None or newest.epoch <= event.epoch or event.write in newest.holds:
             return
-        if event.write in self.excused.get(name, set()):
+        if not event.by or event.write in self.excused.get(name, set()):
             return
         self.broken(
             event.at,
