@@ -47,6 +47,10 @@ class Aborted(Exception):
     """The drill goes no further; the message says why."""
 
 
+class Refused(Aborted):
+    """A move was refused and nothing has moved; it may be asked for again."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Moved:
     """One move that was asked for."""
@@ -91,8 +95,7 @@ class Rehearsal:
             self._move("out", home, target)
             self._hold(target)
             if self.goes_back:
-                self._ready(target, home)
-                self._move("back", target, home)
+                self._return(target, home)
         except Aborted as error:
             self.aborted = str(error)
             self._tell(f"the drill ends here: {error}", bad=True)
@@ -112,6 +115,22 @@ class Rehearsal:
 
     # --- a move ----------------------------------------------------------------------------------
 
+    def _return(self, source: str, home: str) -> None:
+        """`home` serves again. What is refused, for what is seen for a moment only, is asked for
+        again. Raises Aborted.
+        """
+        until = self.canary.now_s() + self.asked.timeout
+        while True:
+            self._ready(source, home)
+            try:
+                self._move("back", source, home)
+            except Refused as error:
+                if self.canary.now_s() >= until:
+                    raise
+                self._tell(f"refused, and asked again: {error}")
+            else:
+                return
+
     def _move(self, way: str, source: str, target: str) -> None:
         """The service is seen to be served by `target`. Raises Aborted."""
         moved = Moved(way=way, source=source, target=target, asked_s=self.canary.now_s())
@@ -122,8 +141,12 @@ class Rehearsal:
         except CliError as error:
             moved.ended_s = self.canary.now_s()
             self.unknown = self.unknown or error.code is ExitCode.UNKNOWN
-            raise Aborted(f"{self.plan.service} could not be moved: {error.sentence}") from None
+            kind = Refused if error.code is ExitCode.REFUSED else Aborted
+            raise kind(f"{self.plan.service} could not be moved: {error.sentence}") from None
         moved.ended_s = self.canary.now_s()
+        if moved.request.state == "refused":
+            self.moves.remove(moved)
+            raise Refused(f"request {moved.request.number}: {moved.request.state_why}")
         if moved.request.state != "done":
             why = moved.request.state_why or "no reason was given"
             raise Aborted(f"request {moved.request.number} is {moved.request.state}: {why}")

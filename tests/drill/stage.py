@@ -78,7 +78,9 @@ class Stage(Office):
         self.holder: SiteName = DC2
         self.epoch = 2
         self.changes: list[HistoryEntry] = []
-        self.ways: list[str] = []  # what becomes of the next moves: done (default), failed, stuck
+        self.ways: list[
+            str
+        ] = []  # what becomes of the next moves: done (default), failed, refused, stuck
         self.turned: dict[str, Any] = {}  # of the service
         self.sites: dict[str, dict[str, Any]] = {}  # of a site
         self.on_move: Callable[[], None] = lambda: None
@@ -155,6 +157,9 @@ class Stage(Office):
             if way == "stuck":
                 return
             after = State.FAILED if way == "failed" else State.DONE
+        elif way == "refused":
+            after = State.REFUSED
+        if after is not State.RUNNING:
             self.ways[:1] = []
         changed = moved(seen.request, after, by="tricast at dc2", why=f"{way} it is", at="now")
         await self.desk.desk.change(seen, changed)

@@ -303,6 +303,22 @@ def test_a_return_that_fails_once_is_tried_again(
     assert stage.holder == DC2
 
 
+def test_a_way_back_that_is_refused_is_asked_for_again(
+    run: list[str], stage: Stage, tmp_path: Path, capsys: Captured
+) -> None:
+    stage.ways = ["done", "refused"]
+    assert main(run) == ExitCode.DONE
+    assert "refused, and asked again: request 2: refused it is" in capsys.readouterr().err
+    found = report(tmp_path)
+    assert (found.verdict, [move.state for move in found.moves]) == ("passed", ["done", "done"])
+
+
+def test_a_way_out_that_is_refused_ends_it(run: list[str], stage: Stage, tmp_path: Path) -> None:
+    stage.ways = ["refused"]
+    assert main(run) == ExitCode.REFUSED
+    assert (report(tmp_path).aborted, stage.holder) == ("request 1: refused it is", DC2)
+
+
 def test_a_request_that_nobody_approves_is_withdrawn(
     run: list[str], stage: Stage, tmp_path: Path, capsys: Captured
 ) -> None:

@@ -12,8 +12,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 PROGRAM = ["env", "PYTHONPATH=/opt/tricast", "TRICAST_CONFIG=/etc/tricast/tricast.yml", PYTHON]
 
-NOT_SEEN = "follows"  # a copy that the holder did not see to vote just then: it refuses to move
-
 
 async def typed(system: System, node: str, *words: str, within_s: float = 60) -> tuple[int, str]:
     done = await system.lab.run(
@@ -88,17 +86,13 @@ async def test_a_drill_moves_it_there_and_back(system: System) -> None:
     code, said = await typed(system, node, "drill", "plan", *words[:2])
     assert code == 0, said
     async with system.load("client2", timeout_s=4.0) as load:
-        run = ("drill", "run", *words, "--out", "/tmp/drill")
-        for _ in range(5):
-            code, said = await typed(system, node, *run, within_s=200)
-            assert await system.holder() == home, "however a drill ends, it has gone back"
-            if code == 0 or NOT_SEEN not in said:
-                break
-            await system.settled()
+        code, said = await typed(
+            system, node, "drill", "run", *words, "--out", "/tmp/drill", within_s=200
+        )
         assert code == 0, said
         await load.acked(20)
     assert await system.holder() == home
-    assert await system.epoch(home) >= epoch + 2
+    assert await system.epoch(home) == epoch + 2
     code, said = await typed(system, node, "drill", "report", "--last", "--out", "/tmp/drill")
     assert code == 0, said
     assert "passed" in said, said
