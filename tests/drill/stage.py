@@ -78,9 +78,8 @@ class Stage(Office):
         self.holder: SiteName = DC2
         self.epoch = 2
         self.changes: list[HistoryEntry] = []
-        self.ways: list[
-            str
-        ] = []  # what becomes of the next moves: done (default), failed, refused, stuck
+        # What becomes of the next moves: done (default), failed, refused, stuck.
+        self.ways: list[str] = []
         self.turned: dict[str, Any] = {}  # of the service
         self.sites: dict[str, dict[str, Any]] = {}  # of a site
         self.on_move: Callable[[], None] = lambda: None
