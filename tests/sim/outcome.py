@@ -93,7 +93,12 @@ class Telling(Ground):
     ) -> None:
         """A commit was released."""
         place = server.log.cut_to(end)
-        left = sorted(s.told_at for s in server.streams if s.voter and s.receiver.site in by)
+        told = tuple(
+            (s.receiver.site, s.told_at)
+            for s in server.streams
+            if s.voter and s.receiver.site in by
+        )
+        left = sorted(at for _, at in told)
         needed = self.acks_needed
         if server.alone and len(by) < needed:
             by = frozenset()  # whoever has it as well was not waited for
@@ -113,6 +118,7 @@ class Telling(Ground):
                 ),
                 left[needed - 1] if len(left) >= needed > 0 else self.now,
                 place.epoch,
+                told,
             )
         )
 

@@ -480,6 +480,15 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (
+        PromisesKept,
+        [
+            PromiseKept(1, S, W, 3),
+            Sealed(2, S, DB, W, 3, (2, 1)),
+            replace(acked(4, 2, by=frozenset({B, W})), told_at=((W, 1.9), (B, 4))),
+        ],
+        None,
+    ),
+    (
         PromotionsProved,
         [
             promoted(
@@ -525,6 +534,12 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         [promoted(1, A, 2), *DEAF, FaultEnded(12, "cut_link", ("dc1", W, "all")), WAITS],
         None,
     ),
+    (
+        CutOffRefuses,
+        [promoted(1, A, 2), *DEAF, *DEAF, FaultEnded(9, "cut_link", ("dc1", W, "all")), WAITS],
+        None,
+    ),
+    (CutOffRefuses, [promoted(1, A, 2), *DEAF, FaultEnded(9, "cut_site", (W,)), WAITS], None),
     (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, epoch=3, intents=(CLOSE,))], None),
     (
         PromisesKept,

@@ -50,6 +50,7 @@ class Acknowledged(Event):
     held_by: frozenset[SiteName]  # the sites whose durable log truly holds it now, keepers included
     confirmed_at: float  # when the confirmation that released it left its voter; `at`: none needed
     written_under: int = 0  # the epoch of its record in the log; 0: the same
+    told_at: tuple[tuple[SiteName, float], ...] = ()  # when each of `by` said so; else all at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class CutOffRefuses(Checker):
 
     def __init__(self) -> None:
         self.sites: set[str] = set()
-        self.cut: dict[tuple[str, str], int] = {}  # sender and receiver: how many faults cut all
+        self.cut: set[tuple[str, str]] = set()  # sender and receiver: nothing passes
         self.touched: dict[str, float] = {}  # when anything at a site was broken or mended
         self.excused: set[ServiceName] = set()
         self.silenced = Disturbed(_leaves_the_controller)
@@ -43,9 +43,9 @@ class CutOffRefuses(Checker):
             case ClientTold(ok=False):
                 self._refused_late(event)
             case FaultBegan(fault=fault, args=args):
-                self._fault(event.at, fault, args, 1)
+                self._fault(event.at, fault, args, began=True)
             case FaultEnded(fault=fault, args=args):
-                self._fault(event.at, fault, args, -1)
+                self._fault(event.at, fault, args, began=False)
             case AllHealed():
                 self.cut.clear()
             case Promoted(copies=copies):
@@ -57,23 +57,25 @@ class CutOffRefuses(Checker):
             case _:
                 pass
 
-    def _fault(self, at: float, fault: str, args: tuple[str, ...], change: int) -> None:
+    def _fault(self, at: float, fault: str, args: tuple[str, ...], *, began: bool) -> None:
         for site in self.sites:
             if not args or any(site in arg for arg in args):
                 self.touched[site] = at
+        if fault == "cut_site" and not began:  # so does whatever else was cut of its links
+            self.cut = {pair for pair in self.cut if args[0] not in pair}
         if fault not in LINKS:
             return
         pairs = [(args[0], args[1])]
         if fault == "cut_link":
             pairs.append((args[1], args[0]))
         for pair in pairs:
-            if args[2] == "all":
-                self.cut[pair] = max(0, self.cut.get(pair, 0) + change)
-            elif change < 0:  # what was mended passes, whatever else was cut
-                self.cut[pair] = 0
+            if not began:  # what was mended passes, whatever else was cut
+                self.cut.discard(pair)
+            elif args[2] == "all":
+                self.cut.add(pair)
 
     def _cut_off(self, site: SiteName) -> bool:
-        return all(self.cut.get((other, site), 0) for other in self.sites - {site})
+        return all((other, site) in self.cut for other in self.sites - {site})
 
     def _refused_late(self, event: ClientTold) -> None:
         site = event.site

@@ -135,9 +135,11 @@ class PromisesKept(Checker):
         return max((epoch for _, epoch in seals[: bisect.bisect_left(seals, (at, 0))]), default=0)
 
     def _acknowledged(self, event: Acknowledged) -> None:
+        told_at = dict(event.told_at)
         for voter in sorted(event.by):
             name = (event.service, event.database)
-            sealed = self._sealed_before(name, voter, event.confirmed_at)
+            confirmed_at = told_at.get(voter, event.confirmed_at)
+            sealed = self._sealed_before(name, voter, confirmed_at)
             if event.epoch < sealed:
                 self.broken(
                     event.at,
