@@ -1,4 +1,4 @@
-"""Passwords and keys of one lab, made anew at each `up` and given only to the nodes that need them.
+"""Passwords, keys and certificates of one lab, made anew at each `up`. Nodes have what they need.
 
 Every file is readable by root alone. Nothing here is ever printed.
 """
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from lab.netns.certificates import Authority
 from lab.netns.topology import NodeSpec, Topology
 
 AGENT = (
@@ -22,6 +23,8 @@ AGENT = (
     ' /opt/tricast/.venv/bin/python -m controller.hostagent --ssh"'
 )
 INSIDE = "/etc/tricast/secrets"
+DAEMONS = frozenset({"controller", "witness"})
+PEOPLE = ("ada", "grace", "rita")  # operators and a reader of the cluster file
 
 
 def make_secrets(topology: Topology, directory: Path) -> None:
@@ -31,11 +34,13 @@ def make_secrets(topology: Topology, directory: Path) -> None:
     hosts = {node.name: _key_pair() for node in takers if "sshd" in node.programs}
     agents = {node.name: _key_pair() for node in takers if "ADDRESS" in node.env}
     known = "".join(f"{topology.nodes[name].env['ADDRESS']} {hosts[name][1]}\n" for name in hosts)
+    certificates = _certificates(topology)
     authorized = "".join(f"{AGENT} {public} {name}\n" for name, (_, public) in agents.items())
     for node in takers:
         files = {"wallet": passwords["wallet"]}
         if node.name in agents:
             files = {**passwords, "ssh_key": agents[node.name][0], "known_hosts": known}
+            files |= certificates.get(node.name, {})
         if node.name in hosts:
             files["ssh_host_ed25519_key"] = hosts[node.name][0]
             files["authorized_keys"] = authorized
@@ -51,6 +56,21 @@ def _passwords(topology: Topology) -> dict[str, str]:
     names += [f"voter_{site}" for site in topology.sites]
     names += [f"rejoin_{site}" for site in topology.sites if site != "witness"]
     return {name: secrets.token_hex(32 if name == "heartbeat" else 16) for name in names}
+
+
+def _certificates(topology: Topology) -> dict[str, dict[str, str]]:
+    """Of each node with a daemon: its own, and those of the people, who may sit at any."""
+    authority = Authority()
+    people: dict[str, str] = {"operators-ca.crt": authority.certificate}
+    for name in PEOPLE:
+        people |= zip((f"{name}.crt", f"{name}.key"), authority.operator(name), strict=True)
+    found: dict[str, dict[str, str]] = {}
+    for node in topology.nodes.values():
+        if DAEMONS.isdisjoint(node.programs):
+            continue
+        own = authority.daemon(node.env["ADDRESS"])
+        found[node.name] = people | dict(zip(("api.crt", "api.key"), own, strict=True))
+    return found
 
 
 def _key_pair() -> tuple[str, str]:
