@@ -569,6 +569,11 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (LaddersEnd, [decided(1, climbed=False, waiting=("x",)), decided(2)], final()),
     (LaddersEnd, [decided(1, climbed=False, waiting=("x",))], final(paused=True)),
     (Heals, [changed(1, 2, A), AllHealed(2), changed(3, 3, B)], final()),
+    (
+        Heals,
+        [AllHealed(10), replace(changed(10 + SETTLED_S + 1, 2, A), rule=210)],
+        final(),
+    ),
     (Heals, [], final(paused=True, writable={})),
     (ReliefHelps, [UNPAID, FaultEnded(5, "unhealthy", ("dc2",)), RELIEF], None),
     (ReliefHelps, [UNPAID, FaultEnded(8, "unhealthy_everywhere", ()), RELIEF], None),
