@@ -21,6 +21,7 @@ from controller.core.requests import Kind, State
 from controller.core.view import OtherSite, View
 from tests.core.turned import (
     LATER,
+    climbing,
     copy,
     follower,
     other,
@@ -240,6 +241,43 @@ def test_a_voter_is_missing_when_it_is_late_or_holds_nothing() -> None:
     late = other(serving(), DC1, seen=replace(GONE, control_s=0.51))
     assert asked.missing_voters(late, LEDGER) == {DC1}
     assert asked.missing_voters(voter(serving(), WITNESS, whole=False), LEDGER) == {WITNESS}
+
+
+def unproved() -> View:
+    """dc2 has raised epoch 3, dc1 is gone, and the witness's keeper has been emptied."""
+    return voter(climbing(), WITNESS, whole=False, position=None)
+
+
+CANNOT_PROVE = [
+    (unproved(), True),
+    (replace(unproved(), busy=frozenset({"database:ledger"})), True),
+    (climbing(), False),
+    (voter(climbing(), WITNESS, sealed=False), False),  # it will be
+    (other(climbing(), WITNESS, seen=GONE), False),  # it was
+    (record(unproved(), holder=DC1), False),
+    (beside(climbing()), True),  # the keeper has the ledger only
+]
+
+
+@pytest.mark.parametrize(("view", "expected"), CANNOT_PROVE)
+def test_a_holder_cannot_prove_what_needs_voters_that_are_missing(
+    view: View, expected: bool
+) -> None:
+    assert asked.cannot_prove(view) is expected
+
+
+def test_a_holder_opens_only_what_it_is_asked_to_lose() -> None:
+    words = {"target": "dc2", "holder": "dc2", "epoch": Epoch(3)}
+    view = asked_of(unproved(), Kind.FAILOVER, **words, allow_data_loss=True)  # type: ignore[arg-type]
+    assert asked.failover_asked(view)
+    view = asked_of(unproved(), Kind.FAILOVER, **words)  # type: ignore[arg-type]
+    assert not asked.failover_asked(view)
+
+
+def test_what_nobody_has_approved_is_not_done_though_it_serves() -> None:
+    words = {"target": "dc2", "holder": "dc2", "approvals_needed": 1}
+    waiting = asked_of(serving(), Kind.FAILOVER, **words)  # type: ignore[arg-type]
+    assert asked.settlement(waiting) is None
 
 
 def test_a_loss_is_told_by_database_with_what_was_last_seen() -> None:

@@ -484,6 +484,8 @@ def fallen(**changes: Any) -> View:
         (report(fallen(), DC1, role=Role.PRIMARY), False),
         (other(fallen(), WITNESS, seen=GONE), False),  # its seal may be needed instead
         (other(fallen(), DC1, seen=GONE), False),
+        (other(fallen(), WITNESS, seen=replace(GONE, control_s=0.5)), True),
+        (other(fallen(), WITNESS, seen=replace(GONE, control_s=0.51)), False),
     ],
 )
 def test_a_new_holder_is_left_in_peace_while_it_needs_nothing_from_here(

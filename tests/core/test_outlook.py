@@ -249,6 +249,7 @@ def landing(lands_at: str, **changes: Any) -> View:
         (landing("dc2"), ()),
         (landing(""), ()),
         (landing("dc1", record_unchanged_s=14.9), ()),  # routes are given their time
+        (landing("dc1", record_unchanged_s=15.0), (ASTRAY,)),
         (own(landing("dc1"), stance=Stance.BACKUP), ()),
         (other(landing("dc1"), WITNESS, report_age_s=60.0), ()),
         (other(landing("dc1"), WITNESS, report=None), ()),

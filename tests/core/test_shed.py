@@ -42,7 +42,7 @@ from tests.core.turned import (
     spec,
     state,
 )
-from tests.core.views import DC1, DC2, LEDGER, WITNESS, dc2_view
+from tests.core.views import DC1, DC2, GONE, LEDGER, WITNESS, dc2_view
 from tests.core.wishes import wish
 
 RULE = ShedRule(backends=("be_reports",), when=frozenset(When), calm_s=30.0)
@@ -101,7 +101,8 @@ def test_cleaning_up_elsewhere_is_no_move(role: Role) -> None:
 def test_a_missing_app_server_counts_once_it_has_lasted() -> None:
     [found] = strains(look(serving(), servers_up=1, servers_total=2))
     assert (found.when, found.text) == (When.DEGRADED, "1 of 2 app servers are up")
-    assert found.patience_s == SERVERS_PATIENCE_S
+    assert found.patience_s == SERVERS_PATIENCE_S == 1.0
+    assert why(serving(), servers_total=1) == ["degraded: 0 of 1 app servers are up"]
 
 
 def test_a_holder_that_asks_for_relief_is_degraded_at_both_edges() -> None:
@@ -165,27 +166,42 @@ def stale(view: View) -> View:
     return other(view, DC1, report_age_s=FRESH_S + 1)
 
 
+UNKNOWN = "nothing is known of dc1 now, which holds wallet"
 BLIND = {
     "stuck": (serving(), NOW + FRESH_S + 2, "the loop of wallet has not turned for 7 s"),
     "paused": (replace(serving(), paused="upgrade"), NOW, "wallet is paused: upgrade"),
     "no record": (replace(serving(), record=None), NOW, "who holds wallet is not known"),
-    "holder stale": (stale(held_by_dc1()), NOW, "nothing is known of dc1 now"),
-    "of an older epoch": (record(held_by_dc1(), epoch=Epoch(3)), NOW, "nothing is known of dc1"),
-    "unknown site": (record(held_by_dc1(), holder=SiteName("dc9")), NOW, "nothing is known of dc9"),
+    "holder stale": (stale(held_by_dc1()), NOW, UNKNOWN),
+    "of an older epoch": (record(held_by_dc1(), epoch=Epoch(3)), NOW, UNKNOWN),
+    "unknown site": (
+        record(held_by_dc1(), holder=SiteName("dc9")),
+        NOW,
+        UNKNOWN.replace("dc1", "dc9"),
+    ),
 }
 
 
 @pytest.mark.parametrize(("view", "now", "said"), BLIND.values(), ids=BLIND.keys())
 def test_nothing_is_switched_where_nothing_can_be_judged(view: View, now: float, said: str) -> None:
     at = Instant(now)
-    assert blindness(look(view), at).startswith(said)
+    assert blindness(look(view), at) == said
     still_on = after(RULE, look(own(view, held=True)), Standing(), at)
     assert not still_on.sheds
     assert wanted_off([still_on]) is None
-    still_off = after(RULE, look(view), found_off(Instant(at - 25.0)), at)
+    before = replace(found_off(Instant(at - 25.0)), since={"held": Instant(at - 30.0)})
+    still_off = after(RULE, look(view), before, at)
+    assert still_off.since == {}, "what was seen before may have ended"
     assert still_off.sheds
     assert still_off.strained_at == at, "what is not known is no quiet time"
-    assert still_off.why == BEFORE
+    assert still_off.why == BEFORE == "it was off before this daemon started"
+
+
+def test_a_look_may_be_as_old_as_a_fresh_report() -> None:
+    assert blindness(look(serving()), Instant(NOW + FRESH_S)) == ""
+    edge = other(held_by_dc1(), DC1, report_age_s=FRESH_S)
+    assert blindness(look(edge), NOW) == ""
+    assert why(stale(held_by_dc1())) == [], "of a holder that says nothing nothing is told"
+    assert why(other(serving(), DC1, seen=replace(GONE, control_s=FRESH_S))) == []
 
 
 def test_a_holder_judges_for_itself_whatever_the_others_report() -> None:
@@ -203,6 +219,7 @@ def test_a_move_is_shed_at_once_and_comes_back_after_the_quiet_time() -> None:
     moving = own(serving(), held=True)
     standing = after(RULE, at(moving, 100), Standing(), Instant(100))
     assert (standing.sheds, standing.why) == (True, "moving: requests wait at dc2")
+    assert standing.since == {"held": Instant(100)}
     standing = after(RULE, at(serving(), 129.9), standing, Instant(129.9))
     assert (standing.sheds, standing.why) == (True, "moving: requests wait at dc2")
     standing = after(RULE, at(serving(), 130), standing, Instant(130))
@@ -222,12 +239,34 @@ def test_what_has_to_last_sheds_nothing_before_but_disturbs_the_quiet_time() -> 
     shed = found_off(Instant(100))
     shed = after(RULE, at(lacking, 129), shed, Instant(129))
     assert (shed.sheds, shed.strained_at, shed.why) == (True, Instant(129), BEFORE)
+    assert shed.since == {"voters ledger": Instant(129)}
+    assert Standing().why == ""
 
 
 def test_a_rule_sheds_only_when_its_own_conditions_hold() -> None:
     rule = replace(RULE, when=frozenset({When.ALONE}))
     assert not after(rule, look(own(serving(), held=True)), Standing(), NOW).sheds
     assert after(rule, look(state(serving(), alone=True)), Standing(), NOW).sheds
+
+
+ORDER = wish(Kind.FORCE_SINGLE, target="dc2", state=State.RUNNING)
+KINDS = [
+    (look(serving(), Role.TAKING_OVER), "role"),
+    (look(own(serving(), held=True)), "held"),
+    (look(report(held_by_dc1(), DC1, held=True)), "told"),
+    (look(serving(), servers_total=1), "servers"),
+    (look(serving(), yielding="ledger is down"), "relief"),
+    (look(own(serving(), failing=(link(),))), "link payment"),
+    (look(report(held_by_dc1(), DC1, failing=("ingress",))), "link ingress"),
+    (look(state(serving(), followers=(follower(DC1),))), "voters ledger"),
+    (look(replace(serving(), alone=ORDER)), "order"),
+    (look(state(serving(), alone=True)), "told"),
+]
+
+
+@pytest.mark.parametrize(("strained", "kind"), KINDS, ids=[kind for _, kind in KINDS])
+def test_each_strain_is_known_again_by_its_kind(strained: Look, kind: str) -> None:
+    assert [strain.kind for strain in strains(strained)] == [kind]
 
 
 def test_everything_that_lasts_is_named() -> None:
