@@ -1,18 +1,11 @@
 """`api.tls`: what is refused, with the key and the way out."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from controller.config import inspect_text
 from controller.core.model import SiteName
+from tests.config.unguarded import LAB
 
-LAB = re.sub(
-    r"\napi:\n(  .*\n)+",
-    "",
-    (Path(__file__).parents[2] / "lab/containerlab/nodes/tricast.yml").read_text(),
-)
 FILES = "cert_file: /t/a.crt, key_file: /t/a.key, client_ca_file: /t/ca.crt"
 
 

@@ -15,11 +15,11 @@ from controller.config import Cluster, inspect_text
 from controller.core.model import SiteName
 from controller.daemon.tls import answer_over_tls
 from controller.web.app import build_app
+from tests.config.unguarded import LAB
 from tests.core.turned import serving
 from tests.web.authority import Authority
 from tests.web.office import Office
 
-LAB = (Path(__file__).parents[2] / "lab/containerlab/nodes/tricast.yml").read_text()
 DC2 = SiteName("dc2")
 
 
