@@ -9,16 +9,15 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import planned
 from controller.cli.options import Asked
+from controller.cli.stall import expected_stall
 from controller.cli.status_view import health_word, request_line, state_cell, voter_cell
 from controller.drill.checks import Finding, Standing, examined, reasons
 from controller.drill.measure import Sample
 from controller.web.drill_schema import DrillCheck, DrillPlan
-from controller.web.schema import Ask, HistoryEntry, RequestView, ServiceView, SiteView, Status
+from controller.web.schema import Ask, RequestView, ServiceView, SiteView, Status
 
 PATH: Final = "/api/v1/status"
 VOTING: Final = frozenset({"primary", "following"})
-SERVING: Final = ("serving", "opened")  # the last step that a request waits for
-LOOKED_BACK: Final = 5
 
 
 def service_of(status: Status, name: str) -> ServiceView:
@@ -162,31 +161,3 @@ def steps_of(seen: Standing) -> tuple[str, ...]:
         f"see that {home} serves, that every copy votes, that requests are answered",
         "measure, write the report, note the drill where every site sees it",
     )
-
-
-def expected_stall(
-    service: ServiceView, history: tuple[HistoryEntry, ...]
-) -> tuple[float | None, str]:
-    """How long requests will wait at each move, and where that is from."""
-    last = service.drill.last if service.drill else None
-    if last is not None and last.gap_s is not None:
-        return last.gap_s, f"as in the drill of {last.at}"
-    found = [
-        took
-        for entry in history
-        if entry.service == service.name and entry.kind == "handover"
-        for took in (_until_served(entry),)
-        if took is not None
-    ][:LOOKED_BACK]
-    if not found:
-        return None, "no switchover is in the history yet"
-    moves = "the last switchover" if len(found) == 1 else f"the last {len(found)} switchovers"
-    return max(found), f"the longest of {moves}, from the epoch on; up to drain_s comes before it"
-
-
-def _until_served(entry: HistoryEntry) -> float | None:
-    for name in SERVING:
-        times = [step.took_s for step in entry.steps if step.name == name]
-        if times and None not in times:
-            return max(took for took in times if took is not None)
-    return entry.took_s

@@ -97,6 +97,9 @@ def _loaded(config: Path) -> Cluster:
     return found.cluster
 
 
+REJECTED: Final = {400: ExitCode.USAGE, 403: ExitCode.REFUSED}
+
+
 def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
     """The daemon's answer at `path`. Raises CliError when there is none, or none of this format."""
     status, body = _exchange(endpoint, path)
@@ -104,7 +107,7 @@ def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
         answer = json.loads(body)
         if status != http.client.OK:
             raise CliError(
-                ExitCode.REFUSED if status == http.client.FORBIDDEN else ExitCode.UNAVAILABLE,
+                REJECTED.get(status, ExitCode.UNAVAILABLE),
                 f"the daemon at {endpoint} answered {status}: {_sentence(answer)}",
             )
         if answer.get("format", FORMAT) != FORMAT:

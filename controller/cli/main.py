@@ -19,6 +19,7 @@ from controller.cli.history import history
 from controller.cli.manual import attach
 from controller.cli.moves import failover, force_single, switchover
 from controller.cli.notify import notify
+from controller.cli.plan import plan
 from controller.cli.proposals import approve, decline, proposals, requests
 from controller.cli.render import render
 from controller.cli.run import run
@@ -40,9 +41,9 @@ def tricast() -> None:
     """One service on one address when a datacenter dies.
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
-    Move: switchover, failover, drain, undrain. Hold: pause, resume, ack. Agree: approve, decline.
-    The last survivor: force-single. Prepare: config check, doctor, drill, notify, render,
-    completion. Daemons: run, witness, speaker.
+    Look ahead: plan. Move: switchover, failover, drain, undrain. Hold: pause, resume, ack.
+    Agree: approve, decline. The last survivor: force-single. Prepare: config check, doctor,
+    drill, notify, render, completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.
@@ -60,6 +61,7 @@ for _verb in (
     history,
     audit,
     notify,
+    plan,
     switchover,
     failover,
     force_single,

@@ -34,6 +34,10 @@ ASKING: Final = _codes(DONE, FAILED, REFUSED, USAGE, UNAVAILABLE, CONFIG) | NO_D
 TELLING: Final = _codes(*ExitCode)
 ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
 ORDERING: Final = _codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
+PLANNING: Final = ASKING | {
+    DONE: "it would be accepted",
+    REFUSED: "it would be refused, with the reasons; or you may not look",
+}
 WRITING: Final = _codes(DONE, FAILED, USAGE, CONFIG)
 
 
@@ -115,13 +119,57 @@ MANUAL: Final[Mapping[str, Manual]] = {
     "audit verify": Manual(
         limits="It mends nothing. A place whose anchor could not be asked is named, and is a "
         "reason to ask again.",
-        examples=("tricast audit verify", "tricast audit verify --from 1200"),
+        examples=(
+            "tricast audit verify",
+            "tricast audit verify --from 1200",
+            "tricast audit verify --dir /mnt/worm/dc1",
+        ),
         codes=ASKING | {DONE: "the log is whole", FAILED: "it is not"},
     ),
     "audit export": Manual(
         limits="It removes nothing from the log, and replaces no file.",
-        examples=("tricast audit export /mnt/worm/dc1-2026-11-21.audit",),
+        examples=(
+            "tricast audit export /mnt/worm/dc1-2026-11-21.audit",
+            "tricast audit export --from 1200 --to 1300 /tmp/incident.audit",
+        ),
         codes=_codes(*ASKING, REFUSED) | {FAILED: "written, but the log is broken; or not written"},
+    ),
+    "audit archive": Manual(
+        limits="It never touches the current file, and replaces none in the folder. It takes the "
+        "files that are closed now; a file is closed when it has audit.rotate_bytes. What is not "
+        "on record stays on the disk.",
+        examples=("tricast audit archive --out /mnt/worm/dc1",),
+        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        | {
+            FAILED: "a copy could not be written, or a file is broken: it was not removed",
+            UNKNOWN: "a file is copied, and nobody knows whether it is removed: ask again",
+        },
+    ),
+    "plan switchover": Manual(
+        limits="It asks for nothing, so nothing is reserved: what is asked later is judged again. "
+        "The wait is what was measured before, not a promise. Steps that only another site knows "
+        "are marked [?] where that site cannot be asked.",
+        examples=(
+            "tricast plan switchover --service wallet --to dc2",
+            "tricast plan switchover --service wallet --url http://10.1.0.1:7800 --json",
+        ),
+        codes=PLANNING,
+    ),
+    "plan failover": Manual(
+        limits="What may be lost is only known to the daemon of the site that would take over: ask "
+        "there, or name it with --url. What the silent holder holds is not known to anybody.",
+        examples=(
+            "tricast plan failover --service wallet --to dc2",
+            "tricast plan failover --service wallet --to dc2 --allow-data-loss"
+            " --url http://10.2.0.1:7800",
+        ),
+        codes=PLANNING,
+    ),
+    "plan drain": Manual(
+        limits="A drain is accepted, and stands, even where no site can take a service over now: "
+        "read what would not begin. Each service is moved by a switchover of its own.",
+        examples=("tricast plan drain dc1",),
+        codes=PLANNING,
     ),
     "switchover": Manual(
         limits="It loses nothing, and forces nothing: it is refused when the other site could not "

@@ -16,6 +16,7 @@ from controller.runtime.auditor import Auditor
 from controller.runtime.orders import Orders
 from controller.runtime.progress import evidence
 from controller.runtime.records import Records
+from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, Desk, NotAsked
 
@@ -39,6 +40,10 @@ class AuditedDesk:
         if not order.dry:
             self._note(Event.ASKED, who, order.kind, order.reason, facts, found)
         return found
+
+    async def plan(self, order: Ask) -> Foreseen:
+        """As the desk behind it: who only looks is not noted."""
+        return await self.desk.plan(order)
 
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """As the desk behind it."""

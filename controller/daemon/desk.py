@@ -22,13 +22,16 @@ from controller.core.requests import (
     with_approval,
 )
 from controller.core.view import View
+from controller.daemon import plan
 from controller.ports import Clock, PortError, TimedOut
 from controller.runtime.orders import Order, Orders
 from controller.runtime.requests import RequestBook, RequestDesk
+from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, NotAsked
 
 REFUSED, UNKNOWN, BUSY = 409, 504, 503
+NOBODY = Asker(name="")
 NO_MAJORITY = (
     "without the store's majority nothing can be asked of the cluster; what serves, serves on. "
     "If no majority will come back: tricast force-single SITE, at the site that is to serve alone"
@@ -96,6 +99,38 @@ class DaemonDesk:
             return self._seen(await self._at_desk(self._order_drain(request)))
         return self._seen(await self._at_desk(self.desk.open(request)))
 
+    async def plan(self, order: Ask) -> Foreseen:
+        """What asking would do now."""
+        request, refused = self._drafted(order, NOBODY), ""
+        try:
+            request = self._judged(request, order)
+        except NotAsked as error:
+            if error.status != REFUSED:
+                raise
+            refused = str(error)
+        if not refused and not all(view.store_ok for view in self._read()):
+            refused = f"the store's majority does not answer. {NO_MAJORITY}"
+        if request.kind is Kind.DRAIN:
+            services = tuple(
+                plan.drained(view, request, self._heaviest(view)) for view in self._read()
+            )
+        else:
+            view, _ = self._known(order.service)
+            if not request.target:
+                request = replace(request, target=self._default_target(request, view))
+            services = (plan.moved(view, request, accepted=not refused),)
+        return Foreseen(
+            kind=request.kind.value,
+            target=request.target,
+            judge=plan.judge(request),
+            accepted=not refused,
+            reasons=(refused,) if refused else (),
+            plan="" if refused else request.plan,
+            approvals_needed=request.approvals_needed,
+            statement=request.statement,
+            services=services,
+        )
+
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""
         seen = self._find(verdict)
@@ -120,6 +155,10 @@ class DaemonDesk:
 
     def _request(self, order: Ask, who: Asker) -> Request:
         """The wish in full, judged by what is known here."""
+        return self._judged(self._drafted(order, who), order)
+
+    def _drafted(self, order: Ask, who: Asker) -> Request:
+        """The wish as a request of the epoch that is known here."""
         try:
             kind = Kind(order.kind)
         except ValueError:
@@ -139,17 +178,22 @@ class DaemonDesk:
             approvals_needed=self.approvals.get(kind, 0),
         )
         if kind is Kind.DRAIN:
-            self._data_site(order.target)
-            return replace(request, plan=plan_hash(request))
+            return request
         view, record = self._known(order.service)
-        request = replace(
+        return replace(
             request,
             service=ServiceName(view.spec.name),
             epoch=record.epoch,
             holder=record.holder,
             revision=record.revision,
         )
-        match kind:
+
+    def _judged(self, request: Request, order: Ask) -> Request:
+        """`request`, if nothing is known to stand against it. Raises NotAsked."""
+        if request.kind is Kind.DRAIN:
+            return self._drain(request)
+        view, _ = self._known(order.service)
+        match request.kind:
             case Kind.SWITCHOVER:
                 request = self._switchover(request, view)
             case Kind.FAILOVER:
@@ -160,6 +204,14 @@ class DaemonDesk:
                 raise NotAsked(400, "a pause needs a --reason, for whoever finds it")
             case _:
                 pass
+        return replace(request, plan=plan_hash(request))
+
+    def _drain(self, request: Request) -> Request:
+        self._data_site(request.target)
+        before = self.book.drains().get(SiteName(request.target))
+        if before is not None and not closed(before.request):
+            said = f"{request.target} is drained already: {described(before.request)}"
+            raise NotAsked(REFUSED, said)
         return replace(request, plan=plan_hash(request))
 
     def _switchover(self, request: Request, view: View) -> Request:
@@ -176,7 +228,11 @@ class DaemonDesk:
     def _default_target(self, request: Request, view: View) -> SiteName:
         if request.holder == view.me and (best := handover.best_candidate(view)) is not None:
             return best
-        others = [site for site in self.data_sites if site != request.holder]
+        return self._heaviest(view)
+
+    def _heaviest(self, view: View) -> SiteName:
+        assert view.record is not None
+        others = [site for site in self.data_sites if site != view.record.holder]
         return max(others, key=lambda site: (view.spec.weights.get(site, 0), site))
 
     def _failover(self, request: Request, view: View, order: Ask) -> Request:
@@ -235,11 +291,13 @@ class DaemonDesk:
 
     async def _order_drain(self, request: Request) -> Request:
         before = self.book.drains().get(SiteName(request.target))
-        if before is not None and not closed(before.request):
-            raise NotAllowed(f"{request.target} is drained already: {described(before.request)}")
         return await self.desk.order(request, before)
 
     # --- what is known -------------------------------------------------------------------------
+
+    def _read(self) -> tuple[View, ...]:
+        """The views of all services. Raises NotAsked while one has no record yet."""
+        return tuple(self._known(name)[0] for name in self.views())
 
     def _known(self, service: str) -> tuple[View, EpochRecord]:
         known = self.views()

@@ -16,6 +16,7 @@ from controller.web.drill import add_drills
 from controller.web.metrics import CONTENT_TYPE, Metrics
 from controller.web.notify import add_notify
 from controller.web.peer import who_asks
+from controller.web.plan import add_plans
 from controller.web.schema import (
     Ask,
     History,
@@ -75,6 +76,7 @@ def build_app(
         add_drills(app, source, drills)
     if desk is not None:
         app[DESK] = desk
+        add_plans(app, source, desk)
         app.router.add_post("/api/v1/requests", _ask)
         app.router.add_post("/api/v1/requests/approve", _approve)
         app.router.add_post("/api/v1/requests/decline", _decline)

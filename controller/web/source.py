@@ -4,9 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from controller.web.audit_schema import AuditAnchors, AuditLog
+from controller.web.audit_schema import (
+    AuditAnchors,
+    AuditArchive,
+    AuditArchived,
+    AuditFiles,
+    AuditLog,
+)
 from controller.web.drill_schema import DrillNote, LastDrill
 from controller.web.notify_schema import NotificationsView, TriedView
+from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
 
 
@@ -67,6 +74,11 @@ class Desk(Protocol):
     async def ask(self, order: Ask, who: Asker) -> RequestView:
         """The request as it stands now; as it would stand when only a plan is wanted."""
 
+    async def plan(self, order: Ask) -> Foreseen:
+        """What a switchover, failover or drain would do now, and a refusal is part of the answer.
+        Nothing is changed or noted; NotAsked is raised for what nobody could ask.
+        """
+
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""
 
@@ -87,8 +99,16 @@ class AuditSource(Protocol):
     async def entries(self, service: str | None, since: str, limit: int) -> AuditLog:
         """The newest entries, the oldest of them first. Raises OSError."""
 
-    async def raw(self) -> bytes:
-        """The log, byte for byte, for whoever wants to verify it. Raises OSError."""
+    async def files(self) -> AuditFiles:
+        """Every file of the log, in order. Raises OSError."""
+
+    async def raw(self, file: int, offset: int) -> bytes:
+        """Bytes of a file, for whoever wants to verify it; none at its end. Raises OSError, and
+        NotAsked when it is not here.
+        """
+
+    async def archive(self, copied: AuditArchive, who: Asker) -> AuditArchived:
+        """A closed file is on record as archived, and gone. Raises OSError and NotAsked."""
 
     async def anchors(self) -> AuditAnchors:
         """What this node and the store know of every chain. Raises OSError."""

@@ -15,6 +15,7 @@ from controller.daemon.deeds import AuditedDesk, Deeds
 from controller.runtime.audit_anchors import AnchorBook, StoreAnchors
 from controller.runtime.audit_file import AuditFile
 from controller.runtime.auditor import Auditor
+from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, NotAsked
 from tests.core.turned import serving, silent
@@ -106,6 +107,9 @@ async def test_what_is_cut_off_half_way_is_noted_as_unknown(auditor: Auditor) ->
     class Slow:
         async def ask(self, order: Ask, who: Asker) -> RequestView:
             await asyncio.Event().wait()
+            raise AssertionError
+
+        async def plan(self, order: Ask) -> Foreseen:
             raise AssertionError
 
         async def approve(self, verdict: Verdict, who: Asker) -> RequestView:

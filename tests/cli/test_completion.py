@@ -50,8 +50,11 @@ def completed(path: str, line: str, config: str = LAB) -> set[str]:
     ("line", "offered"),
     [
         ("tricast st", {"status"}),
-        ("tricast audit ", {"show", "verify", "export"}),
+        ("tricast audit ", {"show", "verify", "export", "archive"}),
         ("tricast drain ", {"dc1", "dc2", "witness"}),
+        ("tricast plan ", {"switchover", "failover", "drain"}),
+        ("tricast plan drain ", {"dc1", "dc2", "witness"}),
+        ("tricast plan failover --to w", {"witness"}),
         ("tricast switchover --to dc", {"dc1", "dc2"}),
         ("tricast watch --service ", {"wallet", "lobby"}),
         ("tricast explain w", {"wallet"}),
