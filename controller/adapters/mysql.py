@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from controller.adapters.mysql_accounts import Accounts
-from controller.adapters.mysql_copy import copy_afresh, refuse_unproven
+from controller.adapters.mysql_copy import Primary, copy_afresh, fetch_afresh
 from controller.adapters.mysql_dialect import (
     CANARY,
     CANARY_BEGINS,
@@ -131,7 +131,7 @@ class Mysql:
                 raise
 
     async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
-        """Follows in quarantine; answers which records of the saved tail were thrown away."""
+        """Follows in quarantine, as a copy if need be; answers which records were thrown away."""
         what = f"rejoin {upstream} of epoch {epoch}"
         async with self._deadline(what, deadline_s) as deadline:
             login = self._spec.towards(upstream, self._spec.rejoin)
@@ -140,13 +140,18 @@ class Mysql:
             try:
                 return await self._rejoin_as_it_is(login, deadline)
             except Diverged as error:
-                if not self._dialect.copies_itself:
-                    raise
-                await refuse_unproven(login, epoch)
-                name = self._spec.name
-                await copy_afresh(self._hand, self._agent, name, login, deadline)
+                primary = Primary(site=upstream, login=login, epoch=epoch)
+                told = await self._become_copy_of(primary, deadline)
                 await self._rejoin_as_it_is(login, deadline)
-                return f"{error}; it is now a copy of that server"
+                return f"{error}; it is now a copy of that server{told}"
+
+    async def _become_copy_of(self, primary: Primary, deadline: Deadline) -> str:
+        name, agent = self._spec.name, self._agent
+        if self._dialect.copies_itself:
+            await copy_afresh(self._hand, agent, name, primary, deadline)
+            return ""
+        dropped = await fetch_afresh(self._dialect, agent, name, primary, deadline)
+        return f": {dropped}"
 
     async def _rejoin_as_it_is(self, upstream: Login, deadline: Deadline) -> str:
         dropped = await self._become_prefix_of(upstream, deadline)
@@ -178,7 +183,7 @@ class Mysql:
         if errant:
             reason = f"holds records that {upstream.address}:{upstream.port} does not: {errant}"
             await self._note_diverged(reason)
-            raise Diverged(f"{self._spec.name} {reason}; rebuild it from a copy of that server")
+            raise Diverged(f"{self._spec.name} {reason}")
         if not seen.tail_missing:
             return ""
         answer = await self._settle(theirs or "0-0-0", deadline)

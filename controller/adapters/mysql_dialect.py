@@ -139,7 +139,7 @@ MARIADB: Final = Dialect(
     # Killed the hard way, the first of a group of commits would end the wait of all the others,
     # and they would answer OK.
     kill_client="KILL SOFT CONNECTION {id:d}",
-    history_differs=("not in the master's binlog",),
+    history_differs=("not in the master's binlog", "required binlog files have been purged"),
     copies_itself=False,
     adopt_own_log=("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos",),
     wait_applied="SELECT MASTER_GTID_WAIT({target}, {seconds}) AS late",

@@ -1,14 +1,15 @@
 """Verbs for a MariaDB or MySQL server of this host: database=NAME, and what the verb says."""
 
-from controller.hostagent import mysql_copy, mysql_start
+from controller.hostagent import mysql_copy, mysql_fetch, mysql_serve, mysql_start
 from controller.hostagent.contract import Failed, Refused, Request, Verb
 from controller.hostagent.mysql_log import (
     Gtid,
     covers,
     position_text,
-    read_gtids,
+    reach,
     read_position,
     scan,
+    span,
 )
 from controller.hostagent.mysql_server import Server, kill, locked, pids, replay, server_of, sql
 
@@ -79,7 +80,7 @@ def settle(request: Request) -> dict[str, str]:
         dropped = missing[len(kept) :]
         mysql_start.drop_tail(server)
         _forget_tail(server)
-        return {"restored": _span(kept), "dropped": _span(dropped)}
+        return {"restored": span(kept), "dropped": span(dropped)}
 
 
 def _missing(server: Server) -> list[Gtid]:
@@ -91,7 +92,7 @@ def _missing(server: Server) -> list[Gtid]:
 
 def _common(missing: list[Gtid], state: str) -> list[Gtid]:
     """The longest beginning of `missing` that the history with binlog state `state` has too."""
-    reached = {(gtid.domain, gtid.server): gtid.number for gtid in read_gtids(state)}
+    reached = reach(state)
     for at, gtid in enumerate(missing):
         if reached.get((gtid.domain, gtid.server), 0) < gtid.number:
             return missing[:at]
@@ -115,12 +116,6 @@ def _forget_tail(server: Server) -> None:
     sql(server, f"SET sql_log_bin=0; {change}")
 
 
-def _span(gtids: list[Gtid]) -> str:
-    if not gtids:
-        return ""
-    return str(gtids[0]) if len(gtids) == 1 else f"{gtids[0]} to {gtids[-1]} ({len(gtids)})"
-
-
 def status(request: Request) -> dict[str, str]:
     """Whether the server runs, and what is held for it."""
     server = server_of(request)
@@ -142,6 +137,8 @@ VERBS: dict[str, Verb] = {
     "mysql-stop": stop,
     "mysql-settle": settle,
     "mysql-room": mysql_copy.room,
+    "mysql-serve": mysql_serve.serve,
+    "mysql-fetch": mysql_fetch.fetch,
     "mysql-adopt": mysql_copy.adopt,
     "mysql-status": status,
 }

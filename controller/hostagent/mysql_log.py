@@ -83,6 +83,46 @@ def covers(end: dict[int, Gtid], wanted: dict[int, Gtid]) -> bool:
     return all(d in end and end[d].number >= gtid.number for d, gtid in wanted.items())
 
 
+def reach(state: str) -> dict[tuple[int, int], int]:
+    """How far each writer got in every domain, by a binlog state."""
+    found: dict[tuple[int, int], int] = {}
+    for gtid in read_gtids(state):
+        writer = (gtid.domain, gtid.server)
+        found[writer] = max(found.get(writer, 0), gtid.number)
+    return found
+
+
+def lacking(gtids: Iterable[Gtid], state: str) -> list[Gtid]:
+    """Those of `gtids` that the history with binlog state `state` has not, each once, in order."""
+    reached = reach(state)
+    unknown = (g for g in gtids if reached.get((g.domain, g.server), 0) < g.number)
+    return list(dict.fromkeys(unknown))
+
+
+def span(gtids: list[Gtid]) -> str:
+    """The first, the last, and how many."""
+    if not gtids:
+        return ""
+    return str(gtids[0]) if len(gtids) == 1 else f"{gtids[0]} to {gtids[-1]} ({len(gtids)})"
+
+
+def since_known(files: list[Path], state: str) -> list[Path]:
+    """The newest of `files`, back to one that begins with nothing the history `state` lacks."""
+    for at in range(len(files) - 1, -1, -1):
+        begins = _begins_with(files[at])
+        if begins is not None and not lacking(begins, state):
+            return files[at:]
+    return files
+
+
+def _begins_with(path: Path) -> list[Gtid] | None:
+    """The binlog state before the file's first transaction; None where it does not say."""
+    for kind, _, _, body in _events(path):
+        if kind == _GTID_LIST:
+            return _gtid_list(body)
+    return None
+
+
 def log_files(data_dir: Path, name: str) -> list[Path]:
     """The files that the index of the log called `name` lists, oldest first."""
     index = data_dir / f"{name}.index"
@@ -108,7 +148,8 @@ def _scan_file(path: Path, found: LogScan, *, first: bool) -> None:
         if kind == _FORMAT:
             found.server_id, found.in_use = server, bool(flags & _IN_USE)
         elif kind == _GTID_LIST and first:
-            found.start = _gtid_list(body)
+            # The last entry of each domain stands last in the list.
+            found.start = {gtid.domain: gtid for gtid in _gtid_list(body)}
         elif kind == _CHECKPOINT:
             found.checkpoint = body[4:].decode(errors="replace")
         elif kind == _GTID_EVENT:
@@ -130,13 +171,12 @@ def _ends_group(kind: int, body: bytes, *, standalone: bool) -> bool:
     return standalone or body.endswith((b"COMMIT", b"ROLLBACK"))
 
 
-def _gtid_list(body: bytes) -> dict[int, Gtid]:
-    """The last entry of each domain stands last in the list."""
+def _gtid_list(body: bytes) -> list[Gtid]:
     (count,) = struct.unpack_from("<I", body)
-    found: dict[int, Gtid] = {}
+    found: list[Gtid] = []
     for at in range(count & 0x0FFFFFFF):
         domain, server, number = struct.unpack_from("<IIQ", body, 4 + 16 * at)
-        found[domain] = Gtid(domain, server, number)
+        found.append(Gtid(domain, server, number))
     return found
 
 

@@ -33,6 +33,8 @@ class Server:
     program: str
     client: str
     log_reader: str
+    backup: str  # takes a copy of a running server (MariaDB)
+    unpack: str  # and takes it from a stream
     binlog: str
     relay: str
     eligible: bool  # may be promoted; a log keeper never is
@@ -67,6 +69,11 @@ class Server:
     def old_data(self) -> Path:
         """The data that a copy has replaced."""
         return self.copy_room / "old"
+
+    @property
+    def whole_copy(self) -> Path:
+        """Beside a copy that is whole: of which server and epoch it is."""
+        return self.copy_room / "whole.json"
 
     @property
     def salvage(self) -> Path:
@@ -106,6 +113,8 @@ def server_of(request: Request) -> Server:
         program=text("program", "mariadbd" if mariadb else "mysqld"),
         client=text("client", "mariadb" if mariadb else "mysql"),
         log_reader=text("log_reader", "mariadb-binlog" if mariadb else "mysqlbinlog"),
+        backup=text("backup", "mariadb-backup"),
+        unpack=text("unpack", "mbstream"),
         binlog=text("binlog", "binlog"),
         relay=text("relay", "relay"),
         eligible=bool(found.get("eligible", True)),

@@ -115,10 +115,11 @@ def _link_or_copy(path: Path, target: Path) -> None:
     try:
         os.link(path, target)
     except OSError:
-        _copy(path, target)
+        copy_durably(path, target)
 
 
-def _copy(path: Path, target: Path) -> None:
+def copy_durably(path: Path, target: Path) -> None:
+    """`target` holds what `path` does, on the disk."""
     shutil.copyfile(path, target)
     with target.open("rb") as copied:
         os.fsync(copied.fileno())
@@ -152,7 +153,7 @@ def _write_tail(server: Server, files: list[Path]) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
     for path in files:
-        _copy(path, fresh / path.name)
+        copy_durably(path, fresh / path.name)
     found = scan(sorted(fresh.iterdir()))
     note = {"end": position_text(found.end), "epoch": found.epoch}
     (fresh / "tail.json").write_text(json.dumps(note), encoding="utf-8")

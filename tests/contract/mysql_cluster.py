@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,6 +28,7 @@ from controller.core.model import DatabaseName, DatabaseState, Epoch, SiteName
 from tests.contract.mysql_flavour import FLAVOUR
 from witness.mysql_keeper import MysqlKeeper, MysqlKeeperSpec
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = DatabaseName("journal")
 DC1, DC2, WITNESS = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
 VOTERS = ("voter_dc1", "voter_dc2", "voter_witness", "rejoin_dc1", "rejoin_dc2")
@@ -129,6 +131,12 @@ async def eventually(
         await asyncio.sleep(0.01)
 
 
+def agent_of(settings: Path) -> list[str]:
+    """A command that runs the host agent as if on another host."""
+    python = ["env", f"TRICAST_HOSTAGENT={settings}", f"PYTHONPATH={REPOSITORY}"]
+    return [*python, sys.executable, "-m", "controller.hostagent"]
+
+
 class Cluster:
     """dc1, dc2 and the witness's keeper, all closed, all alike."""
 
@@ -159,7 +167,11 @@ class Cluster:
                             "eligible": site != WITNESS,
                             "exempt": ["tricast"],
                         }
-                    }
+                    },
+                    "reach": {
+                        str(other): agent_of(self.directory / other / "hostagent.json")
+                        for other in (DC1, DC2)
+                    },
                 }
             )
         )
