@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test bench bench-switchover bench-sim sim soak-sim sim-mutants docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test soak soak-calm bench bench-switchover bench-sim sim soak-sim sim-mutants docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,12 @@ lab-smoke: setup ## Real processes in network namespaces
 
 lab-test: setup ## Every scenario in the lab, one report (ROW=4)
 	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW))
+
+soak: setup ## Faults drawn from a seed in one lab, under load; writes build/soak/report.json (SECONDS=3600 SEED=1)
+	@$(LAB) soak --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
+
+soak-calm: setup ## At rest on busy cores nothing moves or fails; writes build/soak/calm.json (SECONDS=3600)
+	@$(LAB) soak-calm --seconds $(or $(SECONDS),3600)
 
 bench: setup ## tricast beside a peer stack, about 25 min, goes on where it ended (RUNS=10 PEER_RUNS=5 ONLY=site_loss FRESH=1 SECONDS=)
 	@$(PY) -c 'import resvg_py' 2>/dev/null || $(PY) -m pip --quiet --disable-pip-version-check install --use-pep517 --editable '.[bench]'

@@ -21,12 +21,12 @@ DAEMONS = {"dc1-edge": "controller", "dc2-edge": "controller", "witness": "witne
 async def at_rest(lab: Lab) -> dict[str, float]:
     """Resident MiB, and the percentage of one core, of dc1's controller."""
     pid = lab.processes("dc1-edge", "controller")[-1].pid
-    before, began = _cpu_s(pid), time.monotonic()
+    before, began = cpu_s(pid), time.monotonic()
     await asyncio.sleep(REST_S)
     took = time.monotonic() - began
     return {
         "controller_rss_mib": round(_rss_mib(pid), 1),
-        "controller_cpu_percent": round(100 * (_cpu_s(pid) - before) / took, 2),
+        "controller_cpu_percent": round(100 * (cpu_s(pid) - before) / took, 2),
     }
 
 
@@ -52,7 +52,8 @@ def _restart(lab: Lab) -> None:
         lab.kill(node, program)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Processor seconds that the process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

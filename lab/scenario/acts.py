@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from lab.netns.error import LabError
-from lab.scenario.hands import LINKS_AND_PROCESSES, Act, Hands
+from lab.scenario.hands import LINKS_AND_PROCESSES, Act, Hands, Refused
 from lab.scenario.matching import Phrase
 from lab.scenario.people import PEOPLE
-from lab.scenario.play import StageError
+from lab.scenario.play import NotDone, StageError
 
 ACTS: Final[Mapping[str, Act]] = {**LINKS_AND_PROCESSES, **PEOPLE}
 
@@ -16,5 +16,7 @@ async def do(hands: Hands, phrase: Phrase) -> None:
     """It has been done."""
     try:
         await ACTS[phrase.key](hands, phrase)
+    except Refused as error:
+        raise NotDone(str(error)) from error
     except (LabError, TimeoutError) as error:
         raise StageError(f"the lab cannot {phrase}: {error}") from error

@@ -52,6 +52,10 @@ class Crowd:
         for node in nodes:
             writer = await Writer.start(lab, node, rate=RATE, timeout_s=timeout_s)
             self.clients[node] = Client(writer)
+        await self.answered()
+
+    async def answered(self) -> None:
+        """Each had a few writes acknowledged."""
 
         async def look() -> str:
             few = {
@@ -74,6 +78,10 @@ class Crowd:
         """Every attempt of every client, in the order in which they ended."""
         found = [attempt for _, client in self.current() for attempt in client.attempts]
         return sorted(found, key=lambda attempt: attempt.at)
+
+    async def settle(self) -> None:
+        """What was acknowledged can be looked for: here, once they have stopped."""
+        await self.stop()
 
     async def stop(self) -> None:
         """They have stopped, and every attempt has ended."""

@@ -2,8 +2,10 @@
 
 import re
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from lab.netns.error import LabError
@@ -23,13 +25,18 @@ from lab.scenario.places import (
     keeper,
     program_at,
 )
-from lab.scenario.play import StageError
+from lab.scenario.play import NotDone, StageError
 from lab.scenario.settings import PAYMENTS_DOWN, Settings
 
 PREFIX: Final = "/tricast/"
 PYTHON: Final = "/opt/tricast/.venv/bin/python"
 AGREED: Final = (0, 4)  # done or under way; waits for an approval
 STEERED: Final = ("postgres", "mariadb", "keeper-mariadb")  # started by their own agent
+WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
+
+
+class Refused(LabError):
+    """No site agrees to what an operator types."""
 
 
 @dataclass(slots=True)
@@ -79,8 +86,15 @@ class Hands:
             self.set_payments(site, up=True)
         await self.settings.restore()
         await self.audits.restore()
-        for orders in list(self.standing):
-            await self.tricast(*self.standing.pop(orders))
+        for order in list(self.standing):
+            await willing(partial(self.end_order, order))
+
+    async def end_order(self, order: str) -> None:
+        """It does not stand any more."""
+        if order not in self.standing:
+            raise NotDone(f"{order} does not stand: it was refused, or has been ended")
+        await self.tricast(*self.standing[order])
+        del self.standing[order]
 
     async def allow_moves(self) -> None:
         """The flap window of every service is over."""
@@ -118,7 +132,7 @@ class Hands:
             if done.code in AGREED:
                 return done
             said.append(f"{site}: {(done.stderr or done.stdout).strip()[-200:]}")
-        raise LabError(f"tricast {' '.join(words)}: {'; '.join(said)}")
+        raise Refused(f"tricast {' '.join(words)}: {'; '.join(said)}")
 
     async def add_table(self, name: str, node: str, chains: str, sites: frozenset[str]) -> None:
         """The packet filter of the node has these chains, under a name of their own."""
@@ -129,6 +143,19 @@ class Hands:
         """The chains of that name are gone."""
         node, _ = self.tables.pop(name)
         await self.lab.run(node, ["nft", f"add table ip {name}; delete table ip {name}"])
+
+
+async def willing(ask: Callable[[], Awaitable[object]]) -> None:
+    """It is asked again until it is not refused any more."""
+    until = time.monotonic() + WILLING_WITHIN_S
+    while True:
+        try:
+            await ask()
+        except LabError:
+            if time.monotonic() > until:
+                raise
+        else:
+            return
 
 
 def _as_operator(account: str) -> list[str]:
@@ -249,7 +276,7 @@ def _killing(where: Where, *, stay_down: bool = False) -> Act:
     async def act(hands: Hands, phrase: Phrase) -> None:
         for node, name in where(phrase):
             if not hands.lab.kill(node, name, stay_down=stay_down):
-                raise StageError(f"{name} on {node} does not run: there is nothing to kill")
+                raise NotDone(f"{name} on {node} does not run: there is nothing to kill")
 
     return act
 
@@ -266,7 +293,7 @@ def _freezing(where: Where) -> Act:
     async def act(hands: Hands, phrase: Phrase) -> None:
         for node, name in where(phrase):
             if not hands.lab.freeze(node, [name]):
-                raise StageError(f"{name} on {node} does not run: there is nothing to freeze")
+                raise NotDone(f"{name} on {node} does not run: there is nothing to freeze")
 
     return act
 

@@ -2,21 +2,19 @@
 
 import base64
 import json
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lab.netns.error import LabError
 from lab.rehearsal.eyes import Eyes
 from lab.scenario.arguments import SITES
-from lab.scenario.hands import PREFIX, Act, Hands
+from lab.scenario.hands import PREFIX, Act, Hands, willing
 from lab.scenario.matching import Phrase
 from lab.scenario.places import ADDRESS
 from lab.scenario.play import StageError
 from lab.scenario.settings import leased_wallet
 from lab.scenario.tampering import TAMPERING
 
-WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
 COLLEAGUE: Final = "daemon"  # an account that every node has
 REASON: Final = ("--reason", "as the scenario says")
 
@@ -31,7 +29,7 @@ async def _pause(hands: Hands, phrase: Phrase) -> None:
 
 
 async def _resume(hands: Hands, phrase: Phrase) -> None:
-    await hands.tricast(*hands.standing.pop(f"pause {phrase.text('SERVICE')}"))
+    await hands.end_order(f"pause {phrase.text('SERVICE')}")
 
 
 async def _switchover(hands: Hands, phrase: Phrase) -> None:
@@ -59,20 +57,7 @@ async def _ask(hands: Hands, phrase: Phrase, verb: str, *more: str) -> None:
 async def _force_single(hands: Hands, phrase: Phrase) -> None:
     site = phrase.text("DC")
     words = ("force-single", site, "--service", phrase.text("SERVICE"), "--confirm", site)
-    await _willing(lambda: hands.tricast(*words, *REASON, "--no-wait", at=site))
-
-
-async def _willing(ask: Callable[[], Awaitable[object]]) -> None:
-    """It is asked again until it is not refused any more."""
-    until = time.monotonic() + WILLING_WITHIN_S
-    while True:
-        try:
-            await ask()
-        except LabError:
-            if time.monotonic() > until:
-                raise
-        else:
-            return
+    await willing(lambda: hands.tricast(*words, *REASON, "--no-wait", at=site))
 
 
 async def _drain(hands: Hands, phrase: Phrase) -> None:
@@ -82,7 +67,7 @@ async def _drain(hands: Hands, phrase: Phrase) -> None:
 
 
 async def _undrain(hands: Hands, phrase: Phrase) -> None:
-    await hands.tricast(*hands.standing.pop(f"drain {phrase.text('DC')}"))
+    await hands.end_order(f"drain {phrase.text('DC')}")
 
 
 async def _allow_move(hands: Hands, phrase: Phrase) -> None:

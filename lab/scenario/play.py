@@ -28,6 +28,10 @@ class StageError(Exception):
     """The world could not do what it was asked for; the message says what."""
 
 
+class NotDone(StageError):
+    """Nothing was there to be broken, or an operator was refused: nothing has changed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What a scenario measured."""

@@ -14,7 +14,7 @@ from lab.scenario.crowd import PATIENT_TIMEOUT_S, USUAL_TIMEOUT_S, Crowd
 from lab.scenario.hands import Hands
 from lab.scenario.language import Scenario
 from lab.scenario.matching import Phrase
-from lab.scenario.play import Figures, Look, Say, StageError
+from lab.scenario.play import Figures, Look, NotDone, Say, StageError
 from lab.scenario.settings import GIVEN
 from lab.scenario.sight import Sight
 
@@ -30,8 +30,9 @@ class LabStage:
     say: Say
     patience: float = 1.0
     every_s: float = 0.1
+    crowd: Crowd = field(default_factory=Crowd)
+    lenient: bool = False  # an act that nothing is there for, or that is refused, is left out
     eyes: Eyes = field(init=False)
-    crowd: Crowd = field(init=False)
     hands: Hands = field(init=False)
     sight: Sight = field(init=False)
     redundancy_s: float | None = None
@@ -39,7 +40,6 @@ class LabStage:
 
     def __post_init__(self) -> None:
         self.eyes = Eyes(self.lab)
-        self.crowd = Crowd()
         self.hands = Hands(self.lab, self.wait)
         self.sight = Sight(self.lab, self.eyes, self.crowd, self.hands)
 
@@ -80,7 +80,12 @@ class LabStage:
 
     async def act(self, phrase: Phrase) -> None:
         """It has been done."""
-        await do(self.hands, phrase)
+        try:
+            await do(self.hands, phrase)
+        except NotDone as error:
+            if not self.lenient:
+                raise
+            self.say(f"left out: {error}")
         self.sight.acted_at = time.monotonic()
         self.redundancy_s = None
 
@@ -95,19 +100,19 @@ class LabStage:
             return Look(true=False, seen=str(error))
 
     async def end(self) -> None:
-        """Everything is mended and whole; the clients have stopped; the databases were read."""
+        """Everything is mended and whole; the clients have settled; the databases were read."""
         try:
             await self.hands.mend()
             await self.whole()
             self._note_whole()
-            await self.crowd.stop()
+            await self.crowd.settle()
             await self._count()
         except LabError as error:
             raise StageError(f"it is not whole again: {error}") from error
 
     async def figures(self) -> Figures:
-        """What was measured; the clients have stopped."""
-        await self.crowd.stop()
+        """What was measured, once the clients have settled."""
+        await self.crowd.settle()
         acks = [a for a in self.sight.attempts() if a.outcome == "ok"]
         return Figures(
             outage_s=self.crowd.outages(self.sight.began_at) if acks else {},

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 
 from lab.netns.error import LabError
 from lab.netns.lab import Lab
-from lab.rehearsal.eyes import Eyes
-from lab.scenario.arguments import SITES
 from lab.scenario.language import Scenario, read_file
 from lab.scenario.play import Figures, Say, Verdict, play
 from lab.scenario.problem import ScenarioError, near_words
 from lab.scenario.real import LabStage
+from lab.scenario.upkeep import keep_logs, ready
 from lab.scenario.words import World
 
 COLUMNS = ("rows", "scenario", "outage s", "lost", "served by", "redundancy s", "took s", "")
@@ -83,41 +81,20 @@ class Suite:
             if (fresh and number > 1) or self.spoilt:
                 self.say("a new lab")
                 await self.lab.down()
-            await self._ready()
+            await ready(self.lab, self.say)
             stage = LabStage(self.lab, self.say, self.patience)
             verdict = await play(scenario, stage, self.say)
             self.spoilt = not verdict.passed
             if self.spoilt:
-                self.say(f"logs: {await self._keep_logs(scenario)}")
+                self.say(f"logs: {await keep_logs(self.lab, scenario.title)}")
                 with contextlib.suppress(LabError):
                     await stage.hands.mend()
             self.verdicts.append(verdict)
-
-    async def _ready(self) -> None:
-        """Every program runs; a lab that somebody has left broken is made anew."""
-        try:
-            await self.lab.up(say=self.say)
-        except LabError as error:
-            self.say(f"a new lab: {error}")
-            await self.lab.down()
-            await self.lab.up(say=self.say)
 
     @property
     def passed(self) -> bool:
         """Whether every scenario held."""
         return all(verdict.passed for verdict in self.verdicts)
-
-    async def _keep_logs(self, scenario: Scenario) -> Path:
-        """Every log as it is now, and what every daemon says, evidence of role changes included."""
-        name = "".join(c if c.isalnum() else "_" for c in scenario.title)
-        kept = self.lab.state_dir.parent / "failed" / name
-        shutil.rmtree(kept, ignore_errors=True)
-        shutil.copytree(self.lab.state_dir / "logs", kept, ignore_dangling_symlinks=True)
-        eyes = Eyes(self.lab)
-        for site in SITES:
-            status = json.dumps(await eyes.status(site), indent=2)
-            (kept / f"status-{site}.json").write_text(status + "\n")
-        return kept
 
 
 def entry(verdict: Verdict) -> dict[str, Any]:
