@@ -46,6 +46,8 @@ class Event(StrEnum):
     MOVED = "moved"  # a role change is complete
     DAMAGED = "damaged"  # a break of a chain was found
     LOST = "lost"  # entries that could not be kept until there was room
+    ROTATED = "rotated"  # a file was closed; the first entry of the one after it
+    ARCHIVED = "archived"  # a closed file was moved away
 
 
 class BadEntry(ValueError):

@@ -1,43 +1,38 @@
 """`tricast audit`: what was asked and done, and whether the record of it is whole."""
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
 
 import click
 from rich.text import Text
 
-from controller.audit.anchor import Anchor
-from controller.audit.chain import Break, Verdict
-from controller.audit.chain import verify as verify_log
-from controller.audit.entry import BadEntry, read_line
-from controller.audit.export import Header, NoExport, verify_export
-from controller.audit.export import export as exported
 from controller.cli import options
-from controller.cli.endpoint import Endpoint, ask, fetch
+from controller.cli.audit_copies import Wanted, archive_to, export_to
+from controller.cli.audit_verdict import (
+    PATH,
+    broken_entries,
+    on_daemon,
+    on_file,
+    on_folder,
+    print_verdict,
+)
+from controller.cli.endpoint import ask
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
-from controller.cli.names import SERVICE
+from controller.cli.names import SERVICE, SITE
 from controller.cli.output import console, print_json
 from controller.cli.table import Cell, Column, Table
-from controller.web.audit_schema import (
-    AuditAnchors,
-    AuditBreak,
-    AuditEntryView,
-    AuditLog,
-    AuditVerdict,
-)
+from controller.web.audit_schema import AuditEntryView, AuditLog
 
-PATH = "/api/v1/audit"
 COLUMNS = (
     Column(title="No", right=True),
     Column(title="When"),
     Column(title="Event"),
     Column(title="Who"),
     Column(title="What", drop=2),
-    Column(title="Service"),
+    Column(title="Service", drop=1),
     Column(title="Epoch", right=True, drop=3),
     Column(title="Outcome", cut=34),
     Column(title="Why", cut=30),
@@ -105,61 +100,119 @@ def show(
     "--file",
     "path",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Ask no daemon: an export, or the log of a daemon that does not run.",
+    help="Ask no daemon: an export, or one file of a log.",
 )
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Ask no daemon: an archive, or the folder of a daemon that does not run.",
+)
+@click.option("--site", type=SITE, help="With --dir: whose log, where it holds several.")
 @click.option("--from", "first", type=click.IntRange(1), default=1, help="Trust entries before.")
-def verify(*, as_json: bool, path: Path | None, first: int, **where: Path | str | None) -> int:
+def verify(
+    *,
+    as_json: bool,
+    path: Path | None,
+    folder: Path | None,
+    site: str | None,
+    first: int,
+    **where: Path | str | None,
+) -> int:
     """Check the chain of the answering site's log, and name the first bad entry.
 
-    The log is read byte for byte from the daemon and checked here. It is compared with the heads
-    that were anchored in etcd, at the site itself and at every other site that answers: they show
-    that entries at the end were cut off, or that the log was written anew.
+    The log is read byte for byte from the daemon, file after file, and checked here. It is compared
+    with the heads that were anchored in etcd, at the site itself and at every other site that
+    answers: they show that entries at the end were cut off, or that the log was written anew. Files
+    that were archived are on record: then it says so, and the check begins after them.
 
     Says of a bad entry that it was changed, deleted, reordered or added, or that the tail was cut
     or is torn. Exit code 0: whole; 1: not; 69: no daemon answers.
     """
+    if path is not None and folder is not None:
+        raise CliError(ExitCode.USAGE, "give either --file or --dir, not both")
+    if site is not None and folder is None:
+        raise CliError(ExitCode.USAGE, "--site goes with --dir; a daemon has one site's log")
     if path is not None:
-        told = _verdict_on_file(path, first)
+        found = on_file(path, first)
+    elif folder is not None:
+        found = on_folder(folder, site, first)
     else:
-        told = _verdict_on_daemon(options.endpoint(where), first)
+        found = on_daemon(options.endpoint(where), first)
     if as_json:
-        print_json(told)
+        print_json(found)
     else:
-        _print_verdict(told)
-    return ExitCode.DONE if told.whole else ExitCode.FAILED
+        print_verdict(found)
+    return ExitCode.DONE if found.whole else ExitCode.FAILED
 
 
 @audit.command()
 @options.asking
+@click.option("--from", "first", type=click.IntRange(1), help="Only entries from this one on.")
+@click.option("--to", "last", type=click.IntRange(1), help="Only entries up to this one.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def export(*, as_json: bool, file: Path, **where: Path | str | None) -> int:
+def export(
+    *,
+    as_json: bool,
+    first: int | None,
+    last: int | None,
+    file: Path,
+    **where: Path | str | None,
+) -> int:
     """Write the answering site's log into FILE, with its head and its anchors.
 
     The file needs nothing else: put it where it cannot be overwritten, and check it at any time
     with `tricast audit verify --file FILE`. A file that is there is not replaced. A log that is
-    broken is exported as it is, and the exit code is 1.
+    broken is exported as it is, and the exit code is 1. What was archived is not in it.
     """
-    endpoint = options.endpoint(where)
-    told, anchors, _ = _anchors(endpoint)
-    log = fetch(endpoint, f"{PATH}/raw")
-    found = verify_log(log, told.site, anchors)
-    header = Header(
-        cluster=told.cluster,
-        site=told.site,
-        at=told.now,
-        seq=found.head.seq,
-        hash=found.head.hash,
-        anchors=tuple(anchors),
-    )
-    _write(file, exported(log, header))
-    verdict = _told(told.cluster, told.site, found, anchors, ())
+    if first is not None and last is not None and last < first:
+        raise CliError(ExitCode.USAGE, f"--to {last} is before --from {first}")
+    wanted = Wanted(first=first, last=last)
+    verdict, entries = export_to(file, options.endpoint(where), wanted)
     if as_json:
         print_json(verdict)
     else:
-        print(f"{file}: {found.entries} entries of {told.site}, up to {found.head.hash}")
-    if not found.whole:
-        raise CliError(ExitCode.FAILED, f"exported, but the log is broken: {found.breaks[0]}")
+        print(f"{file}: {entries} entries of {verdict.site}, up to {verdict.hash}")
+        if verdict.begins > (first or 1):
+            print(f"  it begins at entry {verdict.begins}: those before are archived")
+    if not verdict.whole:
+        first_break = verdict.breaks[0]
+        which = broken_entries(first_break)
+        text = f"{which}: {first_break.why}: {first_break.detail}"
+        raise CliError(ExitCode.FAILED, f"exported, but the log is broken: {text}")
     return ExitCode.DONE
+
+
+@audit.command()
+@options.asking
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the copies go: a folder, made when it is not there.",
+)
+@click.option("--with-damage", is_flag=True, help="Also files that are broken; it is recorded.")
+def archive(*, as_json: bool, folder: Path, with_damage: bool, **where: Path | str | None) -> int:
+    """Move the closed files of the answering site's log to a folder, on record.
+
+    Each closed file, the oldest first, is copied to the folder, the copy is read back and its chain
+    is checked, then an entry says who archived which entries with which last hash, and only then
+    the daemon removes the file. `tricast audit verify` says so from then on, and begins after them;
+    the folder is checked by `tricast audit verify --dir`. The current file stays.
+
+    When it is interrupted, ask again: what was copied and not removed is compared and goes on.
+    """
+    done = archive_to(folder, options.endpoint(where), with_damage=with_damage, told=_said(as_json))
+    if as_json:
+        print_json(done)
+    elif not done.files:
+        print(f"{done.site}: no file is closed yet, nothing to archive (audit.rotate_bytes)")
+    return ExitCode.DONE
+
+
+def _said(as_json: bool) -> Callable[[str], None]:  # noqa: FBT001
+    return (lambda _: None) if as_json else print
 
 
 def audit_table(found: AuditLog) -> Table:
@@ -194,110 +247,3 @@ def _since(text: str) -> str:
             ExitCode.USAGE, f"--since {text!r} is no time; write it like 2026-11-21T10:00"
         )
     return wanted
-
-
-def _verdict_on_daemon(endpoint: Endpoint, first: int) -> AuditVerdict:
-    # Anchors before the log: an entry that is written meanwhile is then only in the log.
-    told, anchors, missing = _anchors(endpoint)
-    found = verify_log(fetch(endpoint, f"{PATH}/raw"), told.site, anchors)
-    return _told(told.cluster, told.site, found, anchors, missing, first)
-
-
-def _anchors(endpoint: Endpoint) -> tuple[AuditAnchors, list[Anchor], tuple[str, ...]]:
-    """What the daemon and those of the other sites know of its chain; who could not be asked."""
-    told = ask(endpoint, f"{PATH}/anchors", AuditAnchors)
-    answers, missing = [told], list(told.missing)
-    others = {site: Endpoint(url=url) for site, url in told.others.items()}
-    for site, other in (endpoint.one_by_one() or others).items():
-        try:
-            answers.append(ask(other, f"{PATH}/anchors", AuditAnchors))
-        except CliError as error:
-            missing.append(f"{site}: {error.sentence}")
-    if endpoint.servers is not None:
-        unasked = told.others.keys() - {answer.site for answer in answers}
-        missing += [f"{site}: name its server in --server" for site in sorted(unasked)]
-    found = {
-        Anchor(site=a.site, seq=a.seq, hash=a.hash, at=a.at, place=a.place)
-        for answer in answers
-        for a in answer.anchors
-        if a.site == told.site
-    }
-    return told, sorted(found, key=lambda a: (a.seq, a.place)), tuple(missing)
-
-
-def _verdict_on_file(path: Path, first: int) -> AuditVerdict:
-    data = path.read_bytes()
-    try:
-        header, found = verify_export(data)
-    except NoExport as error:
-        try:
-            site = read_line(data.partition(b"\n")[0]).site
-        except BadEntry:
-            raise CliError(
-                ExitCode.FAILED, f"{path} is neither an export nor an audit log: {error}"
-            ) from None
-        return _told("", site, verify_log(data, site), (), (), first)
-    return _told(header.cluster, header.site, found, header.anchors, (), first)
-
-
-def _told(
-    cluster: str,
-    site: str,
-    found: Verdict,
-    anchors: Sequence[Anchor],
-    missing: tuple[str, ...],
-    first: int = 1,
-) -> AuditVerdict:
-    breaks = tuple(_view(each) for each in found.breaks if each.last >= first)
-    return AuditVerdict(
-        cluster=cluster,
-        site=site,
-        whole=not breaks,
-        entries=found.entries,
-        seq=found.head.seq,
-        hash=found.head.hash,
-        first=breaks[0] if breaks else None,
-        breaks=breaks,
-        compared_with=tuple(sorted({anchor.place for anchor in anchors})),
-        missing=missing,
-    )
-
-
-def _view(found: Break) -> AuditBreak:
-    return AuditBreak(seq=found.seq, last=found.last, why=found.why.value, detail=found.detail)
-
-
-def _print_verdict(told: AuditVerdict) -> None:
-    out = console()
-    compared = ", ".join(told.compared_with) or "nothing else"
-    if told.whole:
-        out.print(
-            Text(
-                f"{told.site}: {told.entries} entries are whole, up to {told.seq} {told.hash}; "
-                f"compared with {compared}",
-                style="green",
-            )
-        )
-    for number, found in enumerate(told.breaks):
-        which = (
-            f"entry {found.seq}"
-            if found.seq == found.last
-            else (f"entries {found.seq}-{found.last}")
-        )
-        lead = f"{told.site}: the first bad entry is " if number == 0 else "  also "
-        text = f"{lead}{which}: {found.why}: {found.detail}"
-        out.print(Text(text, style="bold red" if number == 0 else "red"))
-    for place in told.missing:
-        out.print(Text(f"  not compared with {place}", style="yellow"))
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        with file.open("xb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-    except FileExistsError:
-        raise CliError(ExitCode.REFUSED, f"{file} is there already; choose another name") from None
-    except OSError as error:
-        raise CliError(ExitCode.FAILED, f"{file}: {error.strerror or error}") from None

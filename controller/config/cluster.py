@@ -93,6 +93,12 @@ class StraysConf(Record):
     via: dict[SiteKey, tuple[Address, ...]]
 
 
+class AuditConf(Record):
+    """The audit log of each node."""
+
+    rotate_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024, le=1024**3)
+
+
 class LogFormat(StrEnum):
     """How log lines are written."""
 
@@ -130,6 +136,7 @@ class Cluster(Record):
     ssh: SshConf | None = None
     state_dir: AbsolutePath = "/var/lib/tricast"
     log: LogConf = LogConf()
+    audit: AuditConf = AuditConf()
     bgp: Routes = Routes()
     haproxy: HaproxyConf = HaproxyConf()
     addresses: AddressesConf = AddressesConf()

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.audit.anchor import Anchor
-from controller.audit.entry import Entry, canonical
+from controller.audit.entry import Entry, Event, Note, canonical
 from controller.config import Cluster
 from controller.daemon.wiring import Node
 from controller.runtime.audit_anchors import AnchorBook, StoreAnchors
-from controller.runtime.audit_file import AuditFile
+from controller.runtime.audit_file import AuditFile, NotArchived
 from controller.runtime.auditor import Auditor
 from controller.version import VERSION
 from controller.web.audit_schema import (
     AuditAnchors,
     AuditAnchorView,
+    AuditArchive,
+    AuditArchived,
     AuditEntryView,
+    AuditFiles,
+    AuditFileView,
     AuditLog,
     AuditView,
 )
+from controller.web.source import Asker, NotAsked
 
 FOLDER = "audit"
 
@@ -36,7 +41,12 @@ def build_auditor(node: Node) -> Auditor:
     return Auditor(
         site=site,
         clock=node.clock,
-        file=AuditFile(directory=directory, site=site, stamp=node.clock.stamp),
+        file=AuditFile(
+            directory=directory,
+            site=site,
+            stamp=node.clock.stamp,
+            rotate_bytes=cluster.audit.rotate_bytes,
+        ),
         book=AnchorBook(directory / "anchors.json", site),
         store=StoreAnchors(
             store=node.store, prefix=cluster.etcd.prefix, deadline_s=cluster.etcd.deadline_s
@@ -68,21 +78,53 @@ class AuditAnswers:
 
     async def entries(self, service: str | None, since: str, limit: int) -> AuditLog:
         """The newest entries, the oldest of them first."""
-        found = [
-            entry
-            for entry in await self.auditor.entries()
-            if service in (None, entry.service) and entry.at >= since
-        ]
+        found = await self.auditor.entries(service, since, limit)
         return AuditLog(
             cluster=self.cluster.cluster,
             site=self.auditor.site,
             audit=audit_view(self.auditor),
-            entries=tuple(entry_view(entry) for entry in found[-limit:]),
+            entries=tuple(entry_view(entry) for entry in found),
         )
 
-    async def raw(self) -> bytes:
-        """The log, byte for byte."""
-        return await self.auditor.raw()
+    async def files(self) -> AuditFiles:
+        """Every file of the log."""
+        parts = await self.auditor.parts()
+        return AuditFiles(
+            cluster=self.cluster.cluster,
+            site=self.auditor.site,
+            files=tuple(
+                AuditFileView(name=p.name, id=p.ident, size=p.size, first=p.first, last=p.last)
+                for p in parts
+            ),
+        )
+
+    async def raw(self, file: int, offset: int) -> bytes:
+        """Some of a file, byte for byte."""
+        found = await self.auditor.part(file, offset)
+        if found is None:
+            raise NotAsked(404, "that file of the audit log was archived meanwhile: ask again")
+        return found
+
+    async def archive(self, copied: AuditArchive, who: Asker) -> AuditArchived:
+        """On record, then gone."""
+        facts = {"to": copied.to, "sha256": copied.sha256, "damage": copied.damage, **who.facts}
+        note = Note(
+            at=self.auditor.clock.stamp(),
+            event=Event.ARCHIVED,
+            who=str(who),
+            verb="archive",
+            reason=f"{copied.name} is archived",
+            facts={name: value for name, value in facts.items() if value},
+        )
+        try:
+            head = await self.auditor.archive(
+                copied.name, copied.hash, note, damaged=bool(copied.damage)
+            )
+        except NotArchived as error:
+            raise NotAsked(409, str(error)) from None
+        return AuditArchived(
+            cluster=self.cluster.cluster, site=self.auditor.site, name=copied.name, seq=head.seq
+        )
 
     async def anchors(self) -> AuditAnchors:
         """What this node and the store know of every chain, and whom else to ask."""

@@ -13,7 +13,6 @@ from cryptography import x509
 
 from controller.adapters.clock import SystemClock
 from controller.audit.anchor import Anchor, BadAnchor, decode_anchor
-from controller.audit.chain import verify
 from controller.config import check_secret_files
 from controller.core.model import SiteName
 from controller.core.wire import EPOCH_MAX
@@ -23,6 +22,7 @@ from controller.doctor.judging import files as judging
 from controller.doctor.judging.row import Row
 from controller.ports import PortError
 from controller.runtime.audit_anchors import StoreAnchors
+from controller.runtime.audit_file import AuditFile
 from controller.web.certificate import RevocationList
 
 PROMISES: Final = "promises.json"
@@ -88,11 +88,12 @@ async def audit(around: Around) -> list[Row]:
     kept = await aside(lambda: [*_kept(folder / "anchors.json", around.site)])
     anchors = [*await _stored(around), *kept]
     mine = [anchor for anchor in anchors if anchor.site == around.site]
+    log = AuditFile(directory=folder, site=around.site, stamp=str)
     try:
-        log = await aside(path.read_bytes)
+        await aside(path.stat)
+        found = await aside(log.check, mine)
     except OSError as error:
         return [judging.audit_missing(str(path), f"cannot be read: {error.strerror}")]
-    found = await aside(verify, log, around.site, mine)
     compared = sorted({anchor.place for anchor in mine})
     return judging.audit(str(path), found.entries, [str(each) for each in found.breaks], compared)
 

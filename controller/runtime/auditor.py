@@ -17,13 +17,14 @@ from typing import Final, TypeVar
 import structlog
 
 from controller.audit.anchor import Anchor
-from controller.audit.chain import Break, entries_of
+from controller.audit.chain import Break
 from controller.audit.entry import Entry, Event, Head, Note
 from controller.core.model import Instant, SiteName
 from controller.ports import Clock, PortError
 from controller.runtime import beat
 from controller.runtime.audit_anchors import STORE, AnchorBook, StoreAnchors
-from controller.runtime.audit_file import AuditFile
+from controller.runtime.audit_file import AuditFile, NotArchived
+from controller.runtime.audit_reader import AuditReader, Part
 
 log = structlog.get_logger()
 
@@ -67,9 +68,15 @@ class Auditor:
     _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _written: asyncio.Event = field(default_factory=asyncio.Event)
     _anchored: Head = field(default_factory=Head)
-    _thread: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="audit")
+    _closed: dict[str, tuple[Break, ...]] = field(default_factory=dict)  # in which closed file
+    _thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1, "audit"))
+    _reading: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, 1, "audit-reader")
     )
+    reader: AuditReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = AuditReader(directory=self.file.directory, site=self.site)
 
     def note(  # noqa: PLR0913 - one argument a field of the entry
         self,
@@ -134,13 +141,27 @@ class Auditor:
         took_s = 0.0 if since is None else self.clock.monotonic() - since
         return f"the disk has not answered for {took_s:.0f} s" if took_s > SLOW_S else ""
 
-    async def raw(self) -> bytes:
-        """Every byte of the log, no entry half written. Raises OSError."""
-        return await self._in_thread(self.file.raw)
+    async def parts(self) -> tuple[Part, ...]:
+        """Every file of the log. Raises OSError."""
+        return await self._in_thread(self.reader.parts)
 
-    async def entries(self) -> tuple[Entry, ...]:
-        """Every entry that can be read. Raises OSError."""
-        return await self._in_thread(lambda: entries_of(self.file.raw()))
+    async def part(self, ident: int, offset: int) -> bytes | None:
+        """Bytes of a file, no entry half written; None: it is not here. Raises OSError."""
+        return await self._in_thread(partial(self.reader.part, ident, offset))
+
+    async def entries(self, service: str | None, since: str, limit: int) -> tuple[Entry, ...]:
+        """The newest that can be read, the oldest of them first. Raises OSError."""
+        return await self._aside(partial(self.reader.newest, service, since, limit))
+
+    async def archive(self, name: str, end: str, note: Note, *, damaged: bool) -> Head:
+        """A closed file is on record as archived, and gone. Raises NotArchived and OSError."""
+        if not self.opened:
+            raise NotArchived("the audit log is not open yet: tricast status says why")
+        work = partial(self.file.archive, name, end, note, damaged=damaged)
+        try:
+            return await self._in_thread(work)
+        finally:
+            self._written.set()
 
     async def anchors(self) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
         """Every anchor that this node can tell now, and what it cannot."""
@@ -180,6 +201,8 @@ class Auditor:
                     await self._in_thread(self._write)
             except (OSError, TimeoutError) as error:
                 log.warning("audit", error=str(error), waiting=len(self.waiting))
+        self.reader.stop.set()
+        self._reading.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _open(self) -> None:
@@ -353,9 +376,24 @@ class Auditor:
             except OSError as error:
                 self._failed(error)
                 continue
-            self.breaks = verdict.breaks
-            for note in self.file.damage(verdict.breaks):
+            await self._look_at_closed()
+            self.breaks = (*(b for each in self._closed.values() for b in each), *verdict.breaks)
+            for note in self.file.damage(self.breaks):
                 self._add(note)
+
+    async def _look_at_closed(self) -> None:
+        """One closed file that was not looked at as it is now."""
+        try:
+            name, breaks = await self._aside(self.reader.look_at_one)
+            here = {closed.name for closed in await self._in_thread(self.file.closed)}
+        except OSError as error:
+            log.warning("audit", error=str(error))
+            return
+        self._closed = {n: b for n, b in (self._closed | {name: breaks}).items() if n in here and b}
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """What takes long holds up no entry."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -66,6 +66,65 @@ class AuditAnchors(Answer):
     others: dict[str, str] = Field(default_factory=dict)  # where the other sites' daemons answer
 
 
+class AuditFileView(Answer):
+    """One file of the log."""
+
+    name: str
+    id: int  # what GET /api/v1/audit/raw?file= asks by; a rotation does not change it
+    size: int
+    first: int = 0  # of its entries; 0: not known
+    last: int = 0  # 0: the current file
+
+
+class AuditFiles(Answer):
+    """GET /api/v1/audit/files: every file of the log, in order."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    files: tuple[AuditFileView, ...] = ()
+
+
+class AuditArchive(Answer):
+    """POST /api/v1/audit/archived: a copy of the oldest closed file is somewhere else."""
+
+    name: str = Field(max_length=200)
+    hash: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the last entry in the copy
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the bytes of the copy
+    to: str = Field(default="", max_length=500)  # for humans
+    damage: str = Field(default="", max_length=500)  # what is wrong with it, when that is known
+
+
+class AuditArchived(Answer):
+    """What was put on record; the file is gone."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    name: str
+    seq: int  # the newest entry of the log
+
+
+class AuditArchiveDone(Answer):
+    """`tricast audit archive --json`."""
+
+    format: int = FORMAT
+    cluster: str
+    site: str
+    to: str
+    files: tuple[str, ...] = ()  # copied, verified, on record and removed
+
+
+class AuditSpan(Answer):
+    """Entries that are archived."""
+
+    first: int
+    last: int
+    hash: str  # of the last
+    at: str = ""
+    who: str = ""
+
+
 class AuditBreak(Answer):
     """Something is wrong with entries `seq` to `last`."""
 
@@ -89,3 +148,5 @@ class AuditVerdict(Answer):
     breaks: tuple[AuditBreak, ...] = ()
     compared_with: tuple[str, ...] = ()  # the places whose anchors were compared
     missing: tuple[str, ...] = ()  # places that could not be asked
+    begins: int = 1  # the first entry that was looked at
+    archived: tuple[AuditSpan, ...] = ()  # what is on record as moved away

@@ -10,10 +10,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from controller.web.answer import FORMAT, Answer
-from controller.web.audit_schema import AuditAnchors, AuditLog, AuditVerdict, AuditView
+from controller.web.audit_schema import (
+    AuditAnchors,
+    AuditArchive,
+    AuditArchived,
+    AuditArchiveDone,
+    AuditFiles,
+    AuditLog,
+    AuditVerdict,
+    AuditView,
+)
 from controller.web.doctor_schema import Checkup
 from controller.web.drill_schema import DrillNote, DrillNoted, DrillPlan, DrillReport, DrillView
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
+from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
 
 
@@ -328,10 +338,19 @@ def json_schema() -> str:
     """The JSON schema of every answer and every body, as kept in docs/api/status.v1.json."""
     answers: tuple[type[Answer], ...] = (
         *(Status, Explanation, History, RequestAnswer, Requests),
-        *(AuditLog, AuditAnchors, AuditVerdict),
+        *(
+            AuditLog,
+            AuditAnchors,
+            AuditFiles,
+            AuditArchive,
+            AuditArchived,
+            AuditArchiveDone,
+            AuditVerdict,
+        ),
         *(Notifications, NotifyTest),
         *(Topology, Event, Checkup),
         *(DrillNoted, DrillPlan, DrillReport),
+        Plan,
     )
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers

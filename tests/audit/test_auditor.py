@@ -12,11 +12,11 @@ import pytest
 
 from controller.audit.anchor import anchor_key, decode_anchor
 from controller.audit.chain import entries_of, verify
-from controller.audit.entry import Event
+from controller.audit.entry import Event, Note
 from controller.core.model import SiteName
 from controller.runtime import auditor as timing
 from controller.runtime.audit_anchors import AnchorBook, StoreAnchors
-from controller.runtime.audit_file import AuditFile
+from controller.runtime.audit_file import AuditFile, NotArchived
 from controller.runtime.auditor import Auditor
 from tests.audit.disk import SmallDisk
 from tests.contract.fakes.memory_store import MemoryCluster, MemoryStore
@@ -323,3 +323,28 @@ async def test_a_strange_anchor_in_the_store_is_replaced(node: Node) -> None:
     async with node.running():
         await until(lambda: node.cluster.entries[key].value != b"\xff")
         assert node.anchored() >= 1
+
+
+async def test_an_edit_of_a_closed_file_is_found_in_time_and_holds_up_no_entry(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "CHECK_S", 0.05)
+    async with node.running() as found:
+        found.file.rotate_bytes = 500
+        for _ in range(3):
+            found.note(Event.ASKED, who="alice", reason="harmless")
+            await until(lambda: not found.waiting)
+        await until(lambda: len(found.file.closed()) >= 2)
+        path = found.file.directory / found.file.closed()[1].name
+        text = path.read_bytes()
+        path.write_bytes(text.replace(b"harmless", b"harmful!"))
+        await until(lambda: "changed" in str(found.alarms()))
+        path.write_bytes(text)
+        await until(lambda: found.alarms() == ())
+
+
+async def test_an_archive_waits_for_the_log_to_be_open(node: Node) -> None:
+    found = node.auditor()
+    with pytest.raises(NotArchived, match="is not open yet"):
+        await found.archive("x", "y", Note(at="now", event="archived"), damaged=False)
+    await found.aclose()

@@ -16,10 +16,15 @@ from controller.daemon.audit import entry_view
 from controller.web.audit_schema import (
     AuditAnchors,
     AuditAnchorView,
+    AuditArchive,
+    AuditArchived,
+    AuditFiles,
+    AuditFileView,
     AuditLog,
     AuditVerdict,
     AuditView,
 )
+from controller.web.source import Asker, NotAsked
 from tests.audit.test_chain import chain, log_of
 from tests.web.sample import STEADY, Told, daemon
 
@@ -44,10 +49,18 @@ class Shelf:
             entries=tuple(entry_view(entry) for entry in found[-limit:]),
         )  # fmt: skip
 
-    async def raw(self) -> bytes:
+    async def files(self) -> AuditFiles:
         if self.broken:
             raise OSError(5, "Input/output error", "/var/lib/tricast/audit/dc1.jsonl")
-        return self.log
+        only = AuditFileView(name="dc1.jsonl", id=7, size=len(self.log), first=1)
+        return AuditFiles(cluster="tricast", site="dc1", files=(only,))
+
+    async def raw(self, file: int, offset: int) -> bytes:
+        assert file == 7
+        return self.log[offset : offset + 1000]  # as of a log that takes several answers
+
+    async def archive(self, copied: AuditArchive, who: Asker) -> AuditArchived:
+        raise NotAsked(409, f"{copied.name} is not the oldest closed file here")
 
     async def anchors(self) -> AuditAnchors:
         return AuditAnchors(

@@ -34,7 +34,9 @@ def clusters(draw: st.DrawFn) -> dict[str, Any]:
     stances = sorted(draw(st.lists(st.integers(0, 5), min_size=4, max_size=4, unique=True)))
     named = zip(("override", "preferred", "backup", "isolated"), stances, strict=True)
     data["bgp"]["stances"] = dict(named)
-    data["heartbeat"]["port"] = draw(st.integers(1024, 65535))
+    taken = (data["api"]["port"], data["api"]["tls"]["port"])
+    port = st.integers(1024, 65535).filter(lambda port: port not in taken)
+    data["heartbeat"]["port"] = draw(port)
     if draw(st.booleans()):
         data["timings"] = {"flap_window_s": draw(st.integers(60, 86400))}
         data["profile"] = draw(st.sampled_from(["fast", "metro", "wan"]))

@@ -14,7 +14,7 @@ GOOD = LAB.read_text()
 # name, what is replaced by what, what the message says
 CASES = [
     ("unknown key", "    durability: quorum", "    durabilty: quorum", "services[0].durabilty", 'did you mean "durability"?'),
-    ("unknown key far from any", "profile: fast", "profile: fast\nzzz: 1", "zzz = 1", "known here: addresses, api, bgp"),
+    ("unknown key far from any", "profile: fast", "profile: fast\nzzz: 1", "zzz = 1", "known here: addresses, api, audit, bgp"),
     ("unknown enum value", "durability: quorum", "durability: quorun", "services[0].durability = 'quorun'", 'must be one of quorum, lease; did you mean "quorum"?'),
     ("unknown profile", "profile: fast", "profile: metroo", "profile = 'metroo'", "must be one of fast, metro, wan"),
     ("duplicate key", "cluster: tricast", "cluster: tricast\ncluster: other", "cluster", "stands twice; the first is on line 2"),

@@ -6,8 +6,8 @@ from pathlib import Path
 from controller.config import Cluster, inspect_text
 from controller.core.model import SiteName
 from controller.doctor import Around
+from tests.config.unguarded import LAB
 
-LAB = Path(__file__).parents[2] / "lab/containerlab/nodes/tricast.yml"
 DC1, DC2, WITNESS = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
 SECRETS = (
     *("heartbeat", "ssh_key", "database", "voter_dc1", "voter_dc2", "voter_witness"),
@@ -17,7 +17,7 @@ SECRETS = (
 
 def moved(folder: Path, more: Mapping[str, str] | None = None) -> str:
     """The text of the file; `more` replaces what it holds, word by word."""
-    text = LAB.read_text()
+    text = LAB
     moves = {
         **{f"10.{site}.0.": f"127.{site}.0." for site in (1, 2, 3)},
         "/etc/tricast/secrets": str(folder / "secrets"),
