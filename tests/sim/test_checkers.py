@@ -244,6 +244,17 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (PromisesKept, [PromiseKept(1, S, W, 2)], Sealed(2, S, DB, W, 3, (2, 1)), "its disk says 2"),
     (
         PromisesKept,
+        [
+            changed(0.5, 3, B),
+            PromiseKept(1, S, W, 3),
+            Sealed(2, S, DB, W, 3, (2, 1)),
+            FaultBegan(3, "old_keeper", (DB, W)),
+        ],
+        Following(3, S, DB, W, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
         [PromiseKept(1, S, W, 3)],
         Following(2.1, S, DB, W, A, 2, voter=True, prefix=True),
         "it promised 3",
@@ -547,6 +558,18 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
             PauseSet(0, S, "why"),
             PromiseKept(1, S, W, 3),
             Following(9, S, DB, W, A, 2, voter=True, prefix=True),
+        ],
+        None,
+    ),
+    (
+        PromisesKept,
+        [
+            changed(0.5, 3, A),
+            PromiseKept(1, S, W, 3),
+            Sealed(2, S, DB, W, 3, (2, 1)),
+            FaultBegan(3, "old_keeper", (DB, W)),
+            Following(3, S, DB, W, A, 2, voter=True, prefix=True),
+            acked(3.5, 2),
         ],
         None,
     ),

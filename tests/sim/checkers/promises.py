@@ -11,6 +11,7 @@ from tests.sim.truth import (
     Acknowledged,
     AllHealed,
     Decided,
+    EpochChanged,
     Event,
     FaultBegan,
     FaultEnded,
@@ -30,7 +31,8 @@ class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
     on the receiver is being ended; it may go on, or connect again, for `ENDING_S`, and for as long
     as there is nobody to end it, or who might is paused. A record below the promise, of a store
-    that was set back, moves nothing.
+    that was set back, moves nothing. A receiver that somebody starts by hand is ended again; until
+    then it may follow who holds the promised epoch: whatever it confirms there, the holder has.
     """
 
     name: ClassVar[str] = "promises kept"
@@ -41,6 +43,7 @@ class PromisesKept(Checker):
         Following,
         Acknowledged,
         Decided,
+        EpochChanged,
         PauseSet,
         PauseCleared,
         FaultBegan,
@@ -53,6 +56,8 @@ class PromisesKept(Checker):
         self.disturbed = Disturbed()
         self.paused_until: dict[ServiceName, float] = {}
         self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
+        self.holders: dict[tuple[ServiceName, int], SiteName] = {}
+        self.by_hand: dict[tuple[str, str], float] = {}  # when a receiver was started, and where
 
     def see(self, event: Event) -> None:
         self.disturbed.see(event)
@@ -67,6 +72,10 @@ class PromisesKept(Checker):
                 self._following(event)
             case Acknowledged():
                 self._acknowledged(event)
+            case EpochChanged(service=service, epoch=epoch, holder=holder):
+                self.holders[service, epoch] = holder
+            case FaultBegan(fault="old_keeper", args=(database, site), at=at):
+                self.by_hand[database, site] = at
             case PauseSet(service=service):
                 self.paused_until[service] = float("inf")
             case PauseCleared(service=service, at=at):
@@ -123,12 +132,21 @@ class PromisesKept(Checker):
         sealed = self._sealed_before((event.service, event.database), event.site, event.at)
         paused = self.paused_until.get(event.service, 0.0)
         since = max(kept.at, paused, self.disturbed.until(event.site, event.at))
+        if sealed and self._meddled(event, event.site, event.upstream, sealed):
+            return
         if event.epoch < sealed or event.at - since > ENDING_S:
             self.broken(
                 event.at,
                 f"{event.database} at {event.site} follows {event.upstream} of epoch "
                 f"{event.epoch}; it promised {kept.epoch} at {kept.at:.3f} s",
             )
+
+    def _meddled(
+        self, event: Following | Acknowledged, voter: SiteName, upstream: SiteName, sealed: int
+    ) -> bool:
+        """Somebody has just started the receiver by hand, towards the holder."""
+        began = self.by_hand.get((event.database, voter), -ENDING_S)
+        return event.at - began < ENDING_S and self.holders.get((event.service, sealed)) == upstream
 
     def _sealed_before(self, name: Name, site: SiteName, at: float) -> int:
         seals = self.seals.get((name, site), [])
@@ -140,7 +158,7 @@ class PromisesKept(Checker):
             name = (event.service, event.database)
             confirmed_at = told_at.get(voter, event.confirmed_at)
             sealed = self._sealed_before(name, voter, confirmed_at)
-            if event.epoch < sealed:
+            if event.epoch < sealed and not self._meddled(event, voter, event.site, sealed):
                 self.broken(
                     event.at,
                     f"{voter} confirmed write {event.write} of {event.database} to {event.site} "
