@@ -11,6 +11,7 @@ import pytest
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
 from controller.web.schema import Explanation, History, ShedView, Status
+from tests.config import unguarded
 from tests.web.sample import STEADY, TAKING_OVER, Told, daemon
 
 ROOT = Path(__file__).parents[2]
@@ -127,7 +128,7 @@ def test_the_socket_is_found_through_the_configuration(
     sock: str, tmp_path: Path, capsys: Captured
 ) -> None:
     config = tmp_path / "tricast.yml"
-    config.write_text(Path(LAB).read_text() + f"\napi:\n  socket: {sock}\n")
+    config.write_text(f"{unguarded.LAB}\napi:\n  socket: {sock}\n")
     assert main(["status", "--json", "--config", str(config)]) == ExitCode.DONE
     assert Status.model_validate_json(capsys.readouterr().out) == STEADY
 
