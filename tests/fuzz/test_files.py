@@ -1,6 +1,7 @@
 """What is read from files: configuration, topology, promises, keys, hints, names of log files."""
 
 import json
+import re
 import resource
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ REFERENCE = (ROOT / "configs/tricast.yml").read_text()
 PLAIN = "\n".join(
     line for line in REFERENCE.splitlines() if line.strip() and not line.lstrip().startswith("#")
 )
+BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # https://yaml.org/spec/1.1/#id871136
 same_files = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -39,7 +41,7 @@ def judge(text: str) -> None:
     """It is a cluster, or the file, the line and the key of every problem are told."""
     found = inspect_text(text, "tricast.yml")
     assert found.cluster is not None or found.problems
-    count = text.count("\n") + 1
+    count = len(BREAKS.findall(text)) + 1
     for problem in (*found.problems, *found.warnings):
         assert problem.sentence
         assert 0 <= problem.line <= count
