@@ -69,9 +69,11 @@ def rejoin(server: Server, upstream: SiteName, epoch: int) -> Steps:
         server.unfollow()
         server.close()
     yield engine.draw(0.05, 0.2)
-    if afresh or not server.log.begins(primary.durable):
-        if not afresh:
-            server.may_be_cut_for(primary)
+    if not afresh and server.must_be_copied(primary):
+        yield engine.draw(0.5, 2.0)  # it is fetched beside the data
+        _check_source(server, primary, epoch)
+        server.become_copy_of(primary)
+    elif afresh or not server.log.begins(primary.durable):
         server.rebuilding = True
         yield engine.draw(0.1, 1.0) + (1.0 if afresh else 0.0)
         try:
@@ -102,19 +104,6 @@ def _check_source(server: Server, primary: Server, epoch: int) -> None:
     young = server.engine.now < primary.promoted_at + CHECKPOINT_S
     if primary.opened_under != epoch or young:
         raise Refused(f"{primary.site} has its last checkpoint on another timeline than {epoch}")
-
-
-def rebuild(server: Server) -> Steps:
-    """An operator copies the holder's database onto this site; it starts closed."""
-    engine, world = server.engine, server.world
-    yield engine.draw(0.5, 2.0)
-    for site, other in world.servers[server.name].items():
-        if site != server.site and other.writable and world.reaches(server.site, other):
-            server.crash()
-            server.replace(other.durable)
-            server.rebuilding, server.diverged = False, ""
-            yield from start(server)
-            return
 
 
 def if_it_can(steps: Steps) -> Steps:

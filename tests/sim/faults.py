@@ -8,7 +8,6 @@ from tests.sim import agent, truth
 from tests.sim.damage import Damage
 from tests.sim.keeper import Keeper
 from tests.sim.log import Log
-from tests.sim.mysql import Mysql
 from tests.sim.network import EVERYTHING, Traffic
 from tests.sim.replication import Copy
 from tests.sim.server import Server
@@ -285,16 +284,10 @@ class Faults(Damage):
         keeper.wiped = True
 
     def _operator_looks(self) -> None:
-        """Whoever looks after the service does by hand what the runbook leaves to them: a server
-        that refuses to rejoin is copied afresh, a record below a promise is put right, a drain is
-        taken back while nothing is writable.
+        """Whoever looks after the service does by hand what the runbook leaves to them: a record
+        below a promise is put right, a drain is taken back while nothing is writable, what is left
+        is opened where no majority can prove it.
         """
-        for servers in self.servers.values():
-            for server in servers.values():
-                if isinstance(server, Mysql) and server.diverged and not server.writable:
-                    self.hosts[server.site].spawn(
-                        agent.if_it_can(agent.alone(server, agent.rebuild(server)))
-                    )
         self.put_records_right()
         for spec in self.specs.values():
             copies = [

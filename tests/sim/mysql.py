@@ -16,15 +16,21 @@ class Mysql(Server):
     """MariaDB and MySQL: what differs from PostgreSQL.
 
     The tail that crash recovery would cut is saved and counts as held; a returning server that
-    holds more than its tail beyond the new primary's log is refused until an operator rebuilds it.
+    holds more than its tail beyond the new primary's log becomes a copy of a proven primary.
     """
 
     firm = 0  # up to here nothing was waiting: no recovery cuts it
+    before_epoch = 0  # what it held when it was promoted last
 
     def open_history(self, epoch: int, *, by_hand: bool = False) -> None:
         """What it held is firm; the epoch's first record waits like any other."""
-        self.firm = self.log.end
+        self.firm = self.before_epoch = self.log.end
         super().open_history(epoch, by_hand=by_hand)
+
+    @property
+    def proven(self) -> bool:
+        """A voter has acknowledged a record of its epoch: it holds all that ever was."""
+        return self.writable and self.firm > self.before_epoch
 
     def acknowledge(self, commit: Commit, by: frozenset[SiteName]) -> None:
         """What was acknowledged is firm."""
@@ -41,12 +47,23 @@ class Mysql(Server):
         super().replace(log)
         self.firm = log.end
 
-    def may_be_cut_for(self, other: Server) -> None:
-        """Refused when it holds what the other does not, beyond its own saved tail."""
-        if self.log.shared_with(other.durable) < self.firm:
-            self.diverged = f"holds records that {other.site} does not"
-            self.boot()
-            raise Refused(f"{self.name} at {self.site} {self.diverged}; rebuild it")
+    def must_be_copied(self, other: Server) -> bool:
+        """It holds what the other does not, beyond its own saved tail."""
+        if self.log.shared_with(other.durable) >= self.firm:
+            return False
+        self.diverged = f"holds records that {other.site} does not"
+        self.boot()
+        return True
+
+    def become_copy_of(self, other: Server) -> None:
+        """The other's data take the place of its own, whose logs are kept aside."""
+        if not isinstance(other, Mysql) or not other.proven:
+            raise Refused(f"{other.site} is not proven to be primary: nothing is thrown away")
+        before = self.log
+        self.crash()
+        self.replace(other.durable)
+        self.diverged = ""
+        self._tell_cut(before, f"a copy of {other.site}", saved=True)
 
 
 def build_server(

@@ -266,8 +266,14 @@ class Server(Committer):
 
     # --- what the host agent does ------------------------------------------------------------
 
-    def may_be_cut_for(self, other: "Server") -> None:
-        """Refused where only an operator can mend it."""
+    def must_be_copied(self, other: "Server") -> bool:
+        """What it holds beyond the other's log cannot be taken back. Here it can: it is rewound."""
+        del other
+        return False
+
+    def become_copy_of(self, other: "Server") -> None:
+        """Not asked of a server that is rewound."""
+        raise Refused(f"{self.name} at {self.site} is no copy of {other.site}")
 
     def make_prefix_of(self, other: "Server") -> str:
         """The log is a beginning of the other's: rewound. What was thrown away."""

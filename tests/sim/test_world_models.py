@@ -233,8 +233,8 @@ def test_a_server_starts_closed_with_its_tail() -> None:
     assert server.holds(9001)
 
 
-def test_postgres_rewinds_and_mariadb_refuses_what_was_received_and_lost() -> None:
-    for shape, refused in (("postgres", False), ("mariadb", True)):
+def test_postgres_rewinds_and_mariadb_copies_what_was_received_and_lost() -> None:
+    for shape in ("postgres", "mariadb"):
         world = serving(shape)
         quiet(world)
         mine, theirs = world.servers[LEDGER][DC2], world.servers[LEDGER][DC1]
@@ -245,11 +245,17 @@ def test_postgres_rewinds_and_mariadb_refuses_what_was_received_and_lost() -> No
         mine.close()
         if shape == "mariadb":
             mine.firm = mine.log.end  # type: ignore[attr-defined]
-            with pytest.raises(Refused, match="rebuild it"):
-                mine.may_be_cut_for(theirs)
+            assert mine.must_be_copied(theirs)
+            proven, theirs.firm = theirs.firm, theirs.before_epoch  # type: ignore[attr-defined]
+            with pytest.raises(Refused, match="not proven"):
+                mine.become_copy_of(theirs)
+            assert mine.holds(9001)
+            theirs.firm = proven  # type: ignore[attr-defined]
+            mine.become_copy_of(theirs)
         else:
+            assert not mine.must_be_copied(theirs)
             mine.make_prefix_of(theirs)
-        assert mine.holds(9001) is refused
+        assert not mine.holds(9001)
 
 
 # --- keepers -------------------------------------------------------------------------------------
