@@ -25,7 +25,8 @@ from controller.core.rules import RULES
 from controller.core.view import View
 from controller.core.wants import HOLD, KEEP, Keep
 
-Row: TypeAlias = tuple[Rule, tuple[tuple[Guard, int], ...]]
+Asked: TypeAlias = tuple[int, Guard, int, int]  # which; if it does not hold: row, and where in it
+Row: TypeAlias = tuple[Rule, tuple[Asked, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,20 @@ def decide(view: View) -> Decision:
 
 
 def _with_leaps(rules: tuple[Rule, ...]) -> tuple[Row, ...]:
-    """Each row with its guards, and for each guard the next row that does not ask it."""
-    return tuple(
-        (rule, tuple((guard, _beyond(rules, number, guard)) for guard in rule.when))
-        for number, rule in enumerate(rules)
-    )
+    """Each row with its guards, and for each the next row that does not ask it.
+
+    Guards that the two rows begin with alike are known to hold there.
+    """
+    numbers: dict[Guard, int] = {}
+    rows: list[Row] = []
+    for at, rule in enumerate(rules):
+        asked: list[Asked] = []
+        for place, guard in enumerate(rule.when):
+            beyond = _beyond(rules, at, guard)
+            alike = _alike(rule.when[:place], rules[beyond].when)
+            asked.append((numbers.setdefault(guard, len(numbers)), guard, beyond, alike))
+        rows.append((rule, tuple(asked)))
+    return tuple(rows)
 
 
 def _beyond(rules: tuple[Rule, ...], number: int, guard: Guard) -> int:
@@ -99,7 +109,15 @@ def _beyond(rules: tuple[Rule, ...], number: int, guard: Guard) -> int:
     return number
 
 
+def _alike(held: tuple[Guard, ...], when: tuple[Guard, ...]) -> int:
+    pairs = enumerate(zip(held, when, strict=False))
+    return next(
+        (place for place, (one, other) in pairs if one is not other), min(len(held), len(when))
+    )
+
+
 ROWS: Final = _with_leaps(RULES)  # the last rule has no guard
+GUARDS: Final = len({number for _, asked in ROWS for number, *_ in asked})
 
 
 def _first_that_fits(view: View) -> Rule:
@@ -108,16 +126,16 @@ def _first_that_fits(view: View) -> Rule:
     Many rules share a guard: each is asked once, and one that does not hold rules out at one go
     all the rows in succession that ask it.
     """
-    known: dict[Guard, bool] = {}
-    number = 0
+    known: list[bool | None] = [None] * GUARDS
+    row = place = 0
     while True:
-        rule, guards = ROWS[number]
-        for guard, beyond in guards:
-            held = known.get(guard)
+        rule, asked = ROWS[row]
+        for number, guard, beyond, alike in asked[place:] if place else asked:
+            held = known[number]
             if held is None:
-                held = known[guard] = guard(view)
+                held = known[number] = guard(view)
             if not held:
-                number = beyond
+                row, place = beyond, alike
                 break
         else:
             return rule

@@ -5,7 +5,7 @@ from wherever the world is, after a crash, by a restarted daemon, or after an op
 A goal is always something observed: a gone receiver, a timeline, a follower, a route read back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -50,26 +50,29 @@ class Rung:
 def climb(ladder: tuple[AnyStep, ...], view: View) -> tuple[Rung, ...]:
     """Every rung as it stands now; those whose needs are met carry their intent."""
     rungs: list[Rung] = []
-    done: dict[tuple[str, DatabaseName], bool] = {}
-    whole: dict[str, bool] = {}  # of a step: done for the service, or for each database
+    done: dict[str, list[bool]] = {}  # of a step: once for the service, or for each database
     for step in ladder:
+        name, needs = step.name, step.needs
         if isinstance(step, Step):
             reached = step.goal(view)
-            ready = not reached and all(whole[need] for need in step.needs)
+            ready = not reached and all(all(done[need]) for need in needs)
             intent = step.apply(view) if ready else None
-            whole[step.name] = reached
-            rungs.append(_done(step.name, None) if reached else _rung(step.name, None, intent))
+            done[name] = [reached]
+            rungs.append(_done(name, None) if reached else _rung(name, None, intent))
             continue
-        for state in view.own.databases:
+        done[name] = stands = []
+        for place, state in enumerate(view.own.databases):
             reached = step.goal(view, state)
-            intent = None
-            if not reached and _ready(step, state.name, done, whole):
-                intent = step.apply(view, state)
-            done[(step.name, state.name)] = reached
-            name = state.name
-            rungs.append(_done(step.name, name) if reached else _rung(step.name, name, intent))
-        whole[step.name] = all(done[(step.name, state.name)] for state in view.own.databases)
+            ready = not reached and all(_stands(done[need], place) for need in needs)
+            intent = step.apply(view, state) if ready else None
+            stands.append(reached)
+            rungs.append(_done(name, state.name) if reached else _rung(name, state.name, intent))
     return tuple(rungs)
+
+
+def _stands(done: Sequence[bool], place: int) -> bool:
+    """A database's rung needs its own lower rungs; a service's rung needs every database's."""
+    return done[place] if place < len(done) else all(done)
 
 
 def _rung(step: str, database: DatabaseName | None, intent: Intent | None) -> Rung:
@@ -80,16 +83,6 @@ def _rung(step: str, database: DatabaseName | None, intent: Intent | None) -> Ru
 def _done(step: str, database: DatabaseName | None) -> Rung:
     """Most rungs are done most of the time: one value serves them all."""
     return Rung(step=step, database=database, done=True, intent=None)
-
-
-def _ready(
-    step: DatabaseStep,
-    database: DatabaseName,
-    done: Mapping[tuple[str, DatabaseName], bool],
-    whole: Mapping[str, bool],
-) -> bool:
-    """A database's rung needs its own lower rungs; a service's rung needs every database's."""
-    return all(done.get((need, database), whole[need]) for need in step.needs)
 
 
 def unfinished(ladder: tuple[AnyStep, ...], view: View) -> bool:

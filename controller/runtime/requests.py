@@ -63,6 +63,8 @@ class RequestBook:
 
     def of(self, service: ServiceName) -> tuple[SeenRequest, ...]:
         """Every request for `service`, the oldest first."""
+        if not self._known:
+            return ()
         found = [self._seen(k) for k in self._known.values() if k.request.service == service]
         return tuple(sorted(found, key=lambda seen: seen.request.number))
 

@@ -4,7 +4,6 @@ Drawn fault histories, every checker watching, mended and settled, in one proces
 Other programs on the same cores make it slower: how many there were is in the report.
 """
 
-import gc
 import json
 import os
 import platform
@@ -15,7 +14,7 @@ from pathlib import Path
 from controller.core.decide import decide
 from tests.sim.draw import drawn
 from tests.sim.history import play
-from tests.sim.soak import collect_by_hand
+from tests.sim.soak import collect_by_hand, let_go
 from tests.sim.world import World
 
 OUT = Path("build/bench/sim.json")
@@ -64,7 +63,7 @@ def measure(count: int) -> dict[str, object]:
         faults += told.faults
         events += len(told.events)
         violations += told.violation is not None
-        gc.collect()
+        let_go(number)
     took = time.process_time() - began
     return {
         "histories": count,

@@ -135,7 +135,7 @@ class Committer(Copy):
         stream.confirmed = max(stream.confirmed, end)
         if stream.voter:
             self.slots[stream.receiver.site] = min(stream.confirmed, self.log.end)
-            if self.writable:
+            if self.waiting and self.writable:
                 self.release()
 
     def confirmers(self, end: int) -> frozenset[SiteName]:

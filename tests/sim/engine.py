@@ -16,6 +16,9 @@ Call = Callable[..., None]
 Steps = Generator["float | Signal", None, None]  # what a task waits for: seconds, or a signal
 
 
+Planned = tuple[float, int, "Process | None", int, Call, tuple[Any, ...]]  # whose, in which life
+
+
 class Engine:
     """The event heap. Nothing else moves time."""
 
@@ -23,26 +26,32 @@ class Engine:
         self.now = 0.0
         self.dice = dice
         self.steps = 0
-        self.heap: list[tuple[float, int, Call, tuple[Any, ...]]] = []
+        self.heap: list[Planned] = []
         self.asked = 0
 
     def at(self, when: float, call: Call, *args: Any) -> None:
         """`call(*args)` at `when`, or now if that is over."""
         self.asked += 1
-        heapq.heappush(self.heap, (max(when, self.now), self.asked, call, args))
+        heapq.heappush(self.heap, (max(when, self.now), self.asked, None, 0, call, args))
 
     def after(self, seconds: float, call: Call, *args: Any) -> None:
         """`call(*args)` in `seconds` of true time."""
         self.asked += 1
-        heapq.heappush(self.heap, (self.now + seconds, self.asked, call, args))
+        heapq.heappush(self.heap, (self.now + seconds, self.asked, None, 0, call, args))
 
     def run_until(self, when: float) -> None:
         """Everything before `when` has happened."""
         heap, pop = self.heap, heapq.heappop
         while heap and heap[0][0] <= when:
-            self.now, _, call, args = pop(heap)
+            self.now, _, process, life, call, args = pop(heap)
             self.steps += 1
-            call(*args)
+            if process is None:
+                call(*args)
+            elif life == process.life and process.alive:
+                if process.frozen:
+                    process.held.append((call, args))
+                else:
+                    call(*args)
         self.now = max(self.now, when)
 
     def draw(self, low: float, high: float) -> float:
@@ -114,7 +123,7 @@ class Process:
         self.engine, self.clock, self.name = engine, clock, name
         self.alive, self.frozen = False, False
         self.life = 0
-        self._held: list[tuple[Call, tuple[Any, ...]]] = []
+        self.held: list[tuple[Call, tuple[Any, ...]]] = []
         self._asked: list[Signal] = []  # whoever waits for it knows when it ends
 
     @property
@@ -127,23 +136,15 @@ class Process:
         engine = self.engine
         engine.asked += 1
         when = engine.now + seconds / self.clock.rate
-        heapq.heappush(engine.heap, (when, engine.asked, self._fire, (self.life, call, args)))
-
-    def _fire(self, life: int, call: Call, args: tuple[Any, ...]) -> None:
-        if life != self.life or not self.alive:
-            return
-        if self.frozen:
-            self._held.append((call, args))
-        else:
-            call(*args)
+        heapq.heappush(engine.heap, (when, engine.asked, self, self.life, call, args))
 
     def begin(self) -> None:
         """It runs, and remembers nothing."""
-        self.alive, self.frozen, self.life, self._held = True, False, self.life + 1, []
+        self.alive, self.frozen, self.life, self.held = True, False, self.life + 1, []
 
     def end(self) -> None:
         """It is gone at once, whatever it was doing."""
-        self.alive, self.frozen, self.life, self._held = False, False, self.life + 1, []
+        self.alive, self.frozen, self.life, self.held = False, False, self.life + 1, []
         asked, self._asked = self._asked, []
         for told in asked:
             told.set()
@@ -161,9 +162,9 @@ class Process:
         """It does what it should have done meanwhile, in order."""
         if self.frozen:
             self.frozen = False
-            held, self._held = self._held, []
+            held, self.held = self.held, []
             for call, args in held:
-                self.engine.after(0.0, self._fire, self.life, call, args)
+                self.after(0.0, call, *args)
 
     def spawn(self, steps: Steps, ended: Callable[[], None] | None = None) -> "Task":
         """A task of this process has begun."""

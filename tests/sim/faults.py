@@ -197,9 +197,16 @@ class Faults(Damage):
             self.touched(me)
 
     def _start(self, what: str, site: str) -> None:
+        if self.power[self.site(site)]:
+            self._begin(what, site)
+            self._look_around(site)
+
+    def _look_around(self, site: str) -> None:
+        self.review()
+        self.touched(self.site(site))
+
+    def _begin(self, what: str, site: str) -> None:
         me = self.site(site)
-        if not self.power[me]:
-            return
         if what == "app":
             for service in self.specs:
                 self._set_apps(site, service, self.apps_total)
@@ -217,8 +224,6 @@ class Faults(Damage):
             process = self.process_of(what, site)
             if process is not None and not process.alive:
                 process.begin()
-        self.review()
-        self.touched(me)
 
     def _set_apps(self, site: str, service: str, count: int) -> None:
         me, name = self.site(site), self.service(service)
@@ -275,7 +280,8 @@ class Faults(Damage):
                     self._start_keeper_anew(keeper)
                 keeper.changed()
             else:
-                self._start(what, site)
+                self._begin(what, site)
+        self._look_around(site)
 
     def _start_keeper_anew(self, keeper: Keeper) -> None:
         keeper.gap = False
