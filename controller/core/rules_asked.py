@@ -21,6 +21,7 @@ RULES_ASKED: tuple[Rule, ...] = (
         when=(guards.paused,),
         role=wants.acting_as(Role.STANDBY),
         reason=Reason.PAUSED,
+        traffic=wants.kept_but_not_here,
     ),
     Rule(
         number=210,

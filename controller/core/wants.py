@@ -120,6 +120,14 @@ def keep_traffic(view: View) -> SiteName | Keep | None:
     return KEEP
 
 
+def kept_but_not_here(view: View) -> SiteName | Keep | None:
+    """As it is; but what another site holds is not sent to this site's own servers: a lease that is
+    over must not be served from, and closed databases serve nobody.
+    """
+    here = view.me in view.own.directed_to
+    return to_holder(view) if here and guards.other_epoch(view) else KEEP
+
+
 def to_nobody(view: View) -> SiteName | Keep | None:
     return None
 

@@ -14,6 +14,7 @@ from controller.core import sightings
 from controller.core.model import FOREVER_S, Instant, Seen, ServiceName, SiteName
 from controller.ports import Clock, Heartbeats, Prober
 from controller.runtime import beat
+from controller.runtime.standstill import Standstill
 
 NEWS_S = 3.0  # a site that has been silent for longer is a state, no news
 JUST_AFTER_S = 0.001
@@ -63,31 +64,28 @@ class Hearing:
         self._services = tuple(sorted(services))
         self._clock = clock
         self._pace = pace
-        self._asked = clock.monotonic()
-        self._settled = Instant(self._asked + SETTLE_S)
-        self._hitch = (self._asked, self._asked)  # the last one: when it began, when it ended
+        now = clock.monotonic()
+        self._settled = Instant(now + SETTLE_S)
+        self._standstill = Standstill(now, hitch_s=pace.hitch_s)
         self._alarm = asyncio.Event()
 
     def _since(self, at: Instant | None) -> float:
         """An age; never older than this daemon's start, or its last stall, and settling."""
         now = self._now()
         since = max(at or self._settled, self._settled)
-        return max(0.0, now - since - self._stood_still(since))
+        return max(0.0, now - since - self._standstill.since(since))
 
     def _now(self) -> Instant:
         """This instant, and whether the daemon stood still until now."""
         now = self._clock.monotonic()
-        if now - self._asked > self._pace.stall_s:
+        if self._standstill.awake(now) > self._pace.stall_s:
             self._settled = Instant(now + SETTLE_S)
-        elif now - self._asked > self._pace.hitch_s:
-            self._hitch = (self._asked, now)
-        self._asked = now
         return now
 
-    def _stood_still(self, since: Instant) -> float:
-        """For how long of the time since then."""
-        began, ended = self._hitch
-        return max(0.0, ended - max(began, since))
+    def stood_still(self, since: Instant) -> float:
+        """For how much of the time since then this daemon itself stood still, seconds."""
+        self._now()
+        return self._standstill.since(since)
 
     def control_s(self, site: SiteName) -> float:
         """Since the last authentic heartbeat of `site`."""
@@ -110,7 +108,7 @@ class Hearing:
         heard = self._heartbeats.heard().get(observer)
         if heard is None:
             return Seen()
-        age = self._now() - heard.at - self._stood_still(heard.at)
+        age = self._now() - heard.at - self._standstill.since(heard.at)
         told = sightings.told(heard.payload, site, service, self._services)
         return Seen(
             control_s=told.control_s + age,

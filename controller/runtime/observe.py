@@ -26,6 +26,7 @@ from controller.runtime.orders import Order, Orders
 from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
+from controller.runtime.standstill import lasted
 
 POLL_S = 0.015
 HASTY_S = 0.1
@@ -241,14 +242,11 @@ class Observer:
         )
 
     def _troubles(self, view: View) -> dict[str, float]:
-        """How long each kind of trouble has lasted, by this node's clock."""
-        now = view.now
+        """How long each kind of trouble has lasted, by this node's clock, while it was awake: what
+        was not seen by one that stood still is no evidence.
+        """
         kinds = {trouble.kind for trouble in troubles.troubles(view)}
-        for kind in self.troubles_since.keys() - kinds:
-            del self.troubles_since[kind]
-        for kind in kinds:
-            self.troubles_since.setdefault(kind, now)
-        return {kind: now - since for kind, since in self.troubles_since.items()}
+        return lasted(self.troubles_since, kinds, view.now, self.hearing.stood_still)
 
 
 def _assumed(stored: EpochRecord | None, order: Order | None) -> EpochRecord | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from controller.core import alone, asked
+from controller.core import alone, asked, wants
 from controller.core.decide import decide
 from controller.core.intents import SettleRequest
 from controller.core.model import (
@@ -19,6 +19,7 @@ from controller.core.model import (
 )
 from controller.core.requests import Kind, State
 from controller.core.view import OtherSite, View
+from controller.core.wants import KEEP
 from tests.core.turned import (
     LATER,
     climbing,
@@ -420,3 +421,17 @@ def test_a_request_for_the_best_site_is_done_by_its_own_epoch() -> None:
     found = asked.settlement(strange)
     assert found is not None
     assert (found.state, found.why) == (State.LAPSED, "dc2 raised epoch 2 meanwhile: x")
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_while_paused_what_another_site_holds_is_not_sent_to_ones_own_servers(
+    durability: Durability,
+) -> None:
+    deposed = replace(spec(dc2_view(), durability=durability), paused="disk work")
+    here = own(deposed, directed_to=frozenset({DC2}))
+    assert (decide(here).rule, decide(here).traffic) == (202, DC1)
+    for elsewhere in (frozenset({DC1}), frozenset[SiteName]()):
+        kept = decide(own(deposed, directed_to=elsewhere))
+        assert (kept.rule, kept.traffic, kept.intents) == (202, KEEP, ())
+    assert wants.kept_but_not_here(replace(here, record=None)) is KEEP
+    assert wants.kept_but_not_here(own(serving(), directed_to=frozenset({DC2}))) is KEEP

@@ -308,6 +308,8 @@ CASES = (
         role=Role.STANDBY,
         reason=Reason.PAUSED,
         stance=Stance.PREFERRED,
+        traffic=DC1,
+        intents=(Direct(site=DC1),),
     ),
     Case(
         rule=300,

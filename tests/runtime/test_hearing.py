@@ -94,6 +94,23 @@ def test_a_hitch_is_no_time_in_which_others_were_silent() -> None:
     assert round(ears.told(WITNESS, DC1, WALLET).control_s, 3) == 0.35
 
 
+def test_every_hitch_is_no_such_time_and_what_was_told_is_no_older_for_a_stall() -> None:
+    clock, said = HandClock(), Said()
+    ears = hearing(said, clock)
+    pass_by(clock, ears, SETTLE_S + 0.1)
+    began = Instant(clock.now)
+    said.last[WITNESS] = Heard(at=began, payload=sightings.tell({DC1: {WALLET: Seen()}}))
+    for _ in range(3):
+        clock.now = Instant(clock.now + 0.3)
+        ears.control_s(DC1)
+        pass_by(clock, ears, 0.1)
+    assert round(ears.control_s(DC1), 3) == 0.4
+    assert round(ears.stood_still(began), 3) == 0.9
+    clock.now = Instant(clock.now + 0.7)
+    assert round(ears.stood_still(began), 3) == 1.6
+    assert round(ears.control_s(WITNESS), 3) == 0
+
+
 def test_a_daemon_with_slow_heartbeats_does_not_stand_still_between_them() -> None:
     clock = HandClock()
     ears = hearing(Said(), clock, stall_s=2.5)  # heartbeats every half a second

@@ -43,7 +43,7 @@ class Eyes:
         self.states: dict[DatabaseName, DatabaseState] = {}
         self._due: dict[DatabaseName, float] = {}
         self._late: set[DatabaseName] = set()
-        self._since: dict[str, float] = {}
+        self._since: dict[str, tuple[float, float]] = {}  # by our clock, in truth
         self._front_due = 0.0
         self._front = (False, False, 0, frozenset[SiteName]())
         self._held_since = 0.0
@@ -218,8 +218,13 @@ class Eyes:
             if self._since:
                 self._since.clear()
             return {}
-        self._since = {kind: self._since.get(kind, view.now) for kind in kinds}
-        return {kind: view.now - since for kind, since in self._since.items()}
+        begun = (view.now, self._engine.now)
+        self._since = {kind: self._since.get(kind, begun) for kind in kinds}
+        asleep, rate = self._loop.controller.senses.stood_still, self._loop.process.clock.rate
+        return {
+            kind: max(0.0, view.now - since - asleep(truly) * rate)
+            for kind, (since, truly) in self._since.items()
+        }
 
     # --- when it would look different by itself ----------------------------------------------
 

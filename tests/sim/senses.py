@@ -72,7 +72,7 @@ class Senses:
         """The daemon has just started: it has heard nobody."""
         self._settled = self._engine.now + SETTLE_S
         self._froze_at = self._engine.now
-        self._hitch = (self._froze_at, self._froze_at)
+        self._standstill: list[tuple[float, float]] = []
         beat = self._beat_s
         self.control = {other: Sign(beat) for other in self._others}
         self.front = {other: Sign(REST_PROBE_S) for other in self._data_others}
@@ -103,11 +103,11 @@ class Senses:
     def awoke(self) -> None:
         """It was frozen: what came meanwhile is read now, or a moment later."""
         now = self._engine.now
+        if now - self._froze_at > HITCH_BEATS * self._beat_s:
+            self._standstill.append((self._froze_at, now))
         if now - self._froze_at > STALL_BEATS * self._beat_s:
             self._settled = now + SETTLE_S
             self._listen_anew()
-        elif now - self._froze_at > HITCH_BEATS * self._beat_s:
-            self._hitch = (self._froze_at, now)
         for sign in self.control.values():
             if sign.flows and self._engine.chance(0.5):
                 sign.last, sign.since = self._froze_at, now + self._engine.draw(0.0, 0.02)
@@ -207,14 +207,13 @@ class Senses:
         settled = self._settled
         since = at if at > settled else settled
         age = now - since
-        if self._hitch[1] > since:
-            age -= self._stood_still(since)
+        if self._standstill:
+            age -= self.stood_still(since)
         return age * self._process.clock.rate if age > 0.0 else 0.0
 
-    def _stood_still(self, since: float) -> float:
-        """For how long of the time since then, but for a stall after which it settles anew."""
-        began, ended = self._hitch
-        return max(0.0, ended - max(began, since))
+    def stood_still(self, since: float) -> float:
+        """For how long of the true time since then."""
+        return sum(ended - max(began, since) for began, ended in self._standstill if ended > since)
 
     def control_s(self, other: SiteName) -> float:
         """Since the last heartbeat."""
@@ -246,7 +245,7 @@ class Senses:
         at = sign.at(now)
         if at == float("-inf"):
             return Seen()
-        age = now - at - self._stood_still(at)
+        age = now - at - self.stood_still(at)
         if sign.flows and now >= sign.since:
             theirs = self._world.senses(observer)
             seen = None if theirs is None else theirs._seen_at(other, service, at)
