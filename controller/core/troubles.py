@@ -154,6 +154,13 @@ def yield_reasons(view: View) -> tuple[str, ...]:
     return tuple(found.text for found in troubles(view) if _outlasted(view, found))
 
 
+def patience_left_s(view: View) -> float:
+    """Until the next of this site's troubles outlasts its patience; FOREVER_S when none will."""
+    lasted = view.own.trouble_s
+    left = [found.patience_s - lasted.get(found.kind, 0.0) for found in troubles(view)]
+    return min((seconds for seconds in left if seconds > 0), default=FOREVER_S)
+
+
 def relief_expected(view: View) -> bool:
     """Another data site could take over right now, and has not been given its time to do so."""
     longest = max(view.own.trouble_s.values(), default=0.0)

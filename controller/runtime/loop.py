@@ -9,7 +9,8 @@ import structlog
 
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, SetGate, lane, name
-from controller.core.model import NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
+from controller.core.model import FOREVER_S, NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
+from controller.core.troubles import patience_left_s
 from controller.core.view import View
 from controller.core.wants import HOLD, Keep
 from controller.ports import Clock, Database, PortError, Prober
@@ -204,14 +205,21 @@ class ServiceLoop:
             timeout = self.pace.alert_s
         else:
             timeout = beat.left_s(self.pace.rest_s)
-        lease_s = self.hands.lease_until - self.clock.monotonic()
-        if 0 < lease_s < timeout:
-            timeout = lease_s  # its end is not seen a turn late
+        now = self.clock.monotonic()
+        for end_s in (self.hands.lease_until - now, self._patience_left_s(now)):
+            if 0 < end_s < timeout:
+                timeout = end_s  # it is not seen a turn late
         alarm = asyncio.get_running_loop().call_later(timeout, self.wake.set)
         try:
             await self.wake.wait()
         finally:
             alarm.cancel()
+
+    def _patience_left_s(self, now: Instant) -> float:
+        view = self.last_view
+        if view is None or not view.own.trouble_s:
+            return FOREVER_S
+        return patience_left_s(view) - (now - view.now)
 
     # --- our own writes ----------------------------------------------------------------------
 

@@ -7,7 +7,14 @@ import pytest
 from bgp.policy import Stance
 from controller.core import troubles
 from controller.core.health import FailingLink
-from controller.core.model import DatabaseName, DatabaseState, Epoch, Liveness, SiteName
+from controller.core.model import (
+    FOREVER_S,
+    DatabaseName,
+    DatabaseState,
+    Epoch,
+    Liveness,
+    SiteName,
+)
 from controller.core.troubles import Trouble
 from controller.core.view import View
 from tests.core.turned import (
@@ -152,6 +159,15 @@ def test_a_trouble_is_borne_for_its_patience(
 ) -> None:
     view = own(serving(), front_ok=False, trouble_s=lasted_s)
     assert troubles.yield_reasons(view) == asked
+
+
+def test_the_next_patience_that_ends_is_known() -> None:
+    view = own(serving(), front_ok=False, sessions_up=0, trouble_s={"front": 1.4, "bgp": 7.0})
+    assert round(troubles.patience_left_s(view), 3) == 0.1
+    assert round(troubles.patience_left_s(own(view, trouble_s={"front": 1.5})), 3) == 8.0
+    assert troubles.patience_left_s(own(view, trouble_s={"front": 1.5, "bgp": 8.0})) == FOREVER_S
+    assert troubles.patience_left_s(serving()) == FOREVER_S
+    assert troubles.patience_left_s(state(serving(), liveness=Liveness.DOWN)) == 0.05
 
 
 def test_what_has_only_begun_is_borne_unless_nothing_would_mend_it() -> None:

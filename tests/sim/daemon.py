@@ -185,7 +185,9 @@ class ServiceLoop:
 
     def _lateness(self) -> float:
         """How much later than it could be a turn comes at most: polling."""
-        return 0.02 if self.climbing() else 0.03 if self.controller.senses.late() else 0.25
+        troubled = self.last_view is not None and self.last_view.own.trouble_s
+        hasty = self.controller.senses.late() or troubled
+        return 0.02 if self.climbing() else 0.03 if hasty else 0.25
 
     def heard_epoch(self, epoch: Epoch) -> None:
         """What was begun under an older epoch and may wait long for another site is given up."""
