@@ -34,9 +34,11 @@ def _epoch_promised(view: View) -> bool:
 
 
 def _promise(view: View) -> Intent | None:
-    """Not while a log here is nobody's: with a higher promise it would pass for an honest one."""
+    """Not while a log here is nobody's: with a higher promise it would pass for an honest one. What
+    is just being closed or started shows its log in a moment.
+    """
     assert view.record is not None
-    if not all(_honest(view, state) for state in view.own.databases):
+    if not all(_honest(view, s) and not _hidden(view, s) for s in view.own.databases):
         return None
     return Promise(epoch=view.record.epoch)
 
@@ -243,6 +245,12 @@ def end_order(view: View) -> Intent:
 
 def _honest(view: View, state: DatabaseState) -> bool:
     return not promoted_by_hand(view, state)
+
+
+def _hidden(view: View, state: DatabaseState) -> bool:
+    """It does not show its log, because something here is at work on it; and not to replace it."""
+    at_work = f"database:{state.name}" in view.busy and state.name not in view.rejoining
+    return at_work and state.liveness is not Liveness.RUNNING
 
 
 def _rewind(view: View, state: DatabaseState) -> Intent | None:

@@ -1,5 +1,6 @@
 """Each rung: when its goal holds, and what it asks for when it does not."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -463,6 +464,26 @@ def test_nothing_is_promised_while_the_log_of_one_database_is_nobodys() -> None:
     honest = replace(first, name=JOURNAL, epoch=Epoch(2))
     assert rung("TAKE_OVER", "promised", own(view, databases=(first, honest))) == (False, None)
     assert rung("TAKE_OVER", "promised", own(view, databases=(honest,)))[1] == Promise(epoch=THREE)
+
+
+@pytest.mark.parametrize(
+    ("liveness", "lanes", "rejoining", "asked"),
+    [
+        (Liveness.DOWN, {"database:ledger"}, (), False),
+        (Liveness.STARTING, {"database:ledger"}, (), False),
+        (Liveness.DOWN, {"database:ledger"}, (LEDGER,), True),
+        (Liveness.DOWN, {"database:journal", "traffic"}, (), True),
+        (Liveness.DOWN, (), (), True),
+        (Liveness.RUNNING, {"database:ledger"}, (), True),
+    ],
+)
+def test_nothing_is_promised_while_a_log_is_hidden_by_what_is_done_to_it(
+    liveness: Liveness, lanes: Iterable[str], rejoining: Iterable[DatabaseName], asked: bool
+) -> None:
+    view = state(own(climbing(), promised=Epoch(2)), liveness=liveness)
+    view = replace(view, busy=frozenset(lanes), rejoining=frozenset(rejoining))
+    for ladder in ("TAKE_OVER", "STEP_DOWN", "REJOIN"):
+        assert (rung(ladder, "promised", view)[1] is not None) is asked
 
 
 def test_nothing_is_promised_before_there_is_an_epoch() -> None:
