@@ -11,6 +11,7 @@ What is kept:
 * ExaBGP remembers nothing: a session that comes up holds no route until everything is said again.
 * What is not seen leaving is said again. ExaBGP swallows the first withdrawal of a session, and
   can send two quick changes of one route in the wrong order.
+* Halves stand beside their prefix, which stays when they are taken back.
 * After our own restart, sessions may hold what a former speaker said: that is unknown, not absent.
 """
 
@@ -36,6 +37,7 @@ from bgp.policy import Stance
 from bgp.rib import Announce, RouteCommand, fewest
 from bgp.route import Attributes, Prefix
 from bgp.spec import BgpSpec
+from bgp.specifics import Halves
 
 ASK_S: Final = 0.5  # an answer younger than this proves that ExaBGP is awake
 RETRY_S: Final = 1.0  # after a refusal
@@ -123,6 +125,9 @@ class Dialogue:
         self.permit = Permit.at_start(frozenset(spec.services), now, spec.permit_s)
         self._sessions = {neighbor.address: _Session() for neighbor in spec.neighbors}
         self._in_force: dict[str, Wish] = {}
+        halves = {name: spec.halves_of(name) for name in spec.services}
+        self._halves = Halves(halves, spec.more_specifics)
+        self._halves_at = math.inf  # when they come or go by themselves
         self._wanted: dict[str, Routes] = {}
         self._plan: deque[RouteCommand] | None = None
         self._in_flight: _InFlight | None = None
@@ -155,7 +160,14 @@ class Dialogue:
         return Observation(
             sessions={address: session.up for address, session in self._sessions.items()},
             services={
-                name: Said(stance=wish.stance, epoch=wish.epoch, confirmed=self._confirmed(name))
+                name: Said(
+                    stance=wish.stance,
+                    epoch=wish.epoch,
+                    confirmed=self._confirmed(name),
+                    more_specifics=tuple(
+                        half.text for half in self._halves.of(name) if self._held(half)
+                    ),
+                )
                 for name, wish in sorted(self._in_force.items())
             },
             permit_left_s=self.permit.left(now),
@@ -180,6 +192,10 @@ class Dialogue:
                 for address, prefix in said
             )
         )
+
+    def _held(self, prefix: Prefix) -> bool:
+        """Whether a neighbor was seen to be told of this prefix, and not to be told otherwise."""
+        return any(session.seen.get(prefix) is not None for session in self._sessions.values())
 
     def _about_to_differ(self, address: str, prefix: Prefix) -> bool:
         """Whether the command in flight says something else than is wanted by now."""
@@ -303,7 +319,7 @@ class Dialogue:
         """Seconds after which `next_command` may have something to say by itself."""
         if self._in_flight is not None:
             return math.inf
-        times = [self.permit.changes_at(now), self._refresh_at, self._list_at]
+        times = [self.permit.changes_at(now), self._refresh_at, self._list_at, self._halves_at]
         times += [session.resend_at for session in self._sessions.values()]
         times += self._refused.values()
         return max(0.0, min(times) - now)
@@ -333,17 +349,21 @@ class Dialogue:
 
     def _apply_permit(self, now: float) -> None:
         in_force = self.permit.in_force(now)
-        if in_force == self._in_force:
+        if in_force != self._in_force:
+            self._halves.in_force({name: wish.stance for name, wish in in_force.items()}, now)
+        elif now < self._halves_at:
             return
-        self._in_force = in_force
+        self._in_force, self._halves_at = in_force, self._halves.changes_at(now)
         self._plan = None
         self._refused.clear()
         wanted: dict[str, Routes] = {address: {} for address in self._sessions}
         said = {stance: self._spec.policy.attributes(stance) for stance in Stance}
         for name, wish in in_force.items():
-            for prefix in self._spec.services[name]:
+            routes = dict.fromkeys(self._spec.services[name], said[wish.stance])
+            routes |= self._halves.wanted(name, said[wish.stance], now)
+            for prefix, attributes in routes.items():
                 for address in self._spec.neighbors_of(prefix.family):
-                    wanted[address][prefix] = said[wish.stance]
+                    wanted[address][prefix] = attributes
         self._wanted = wanted
 
     def _forget_told(self) -> None:
@@ -362,8 +382,8 @@ class Dialogue:
     def _prefixes_of(self, address: str) -> list[Prefix]:
         return [
             prefix
-            for prefixes in self._spec.services.values()
-            for prefix in prefixes
+            for name, prefixes in self._spec.services.items()
+            for prefix in (*prefixes, *self._halves.of(name))
             if address in self._spec.neighbors_of(prefix.family)
         ]
 

@@ -60,6 +60,7 @@ class Said:
     stance: Stance
     epoch: int
     confirmed: bool  # seen leaving to every session that is up, and one is
+    more_specifics: tuple[str, ...] = ()  # seen leaving to a session that is up, and not taken back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +145,7 @@ def encode_reply(reply: Reply) -> bytes:
                     "stance": str(said.stance),
                     "epoch": said.epoch,
                     "confirmed": said.confirmed,
+                    "more_specifics": list(said.more_specifics),
                 }
                 for name, said in state.services.items()
             },
@@ -176,8 +178,14 @@ def _observation(state: dict[str, object]) -> Observation:
     for name, value in _object(state["services"], "services", 0).items():
         said = _object(value, name, 0)
         wish = _wish(name, {k: said[k] for k in ("stance", "epoch")}, 0)
+        halves = said.get("more_specifics", ())  # an older speaker has none
+        if not isinstance(halves, list | tuple):
+            raise TypeError("more_specifics is not a list")
         services[name] = Said(
-            stance=wish.stance, epoch=wish.epoch, confirmed=said["confirmed"] is True
+            stance=wish.stance,
+            epoch=wish.epoch,
+            confirmed=said["confirmed"] is True,
+            more_specifics=tuple(str(prefix) for prefix in halves),
         )
     return Observation(
         sessions={

@@ -58,6 +58,11 @@ class Prefix:
         """IPv4 or IPv6."""
         return Family.IPV6 if ":" in self.text else Family.IPV4
 
+    @property
+    def length(self) -> int:
+        """How many bits of an address it fixes."""
+        return int(self.text.rpartition("/")[2])
+
     def within(self, other: Self) -> bool:
         """Whether every address of this prefix is in `other`."""
         mine, theirs = ipaddress.ip_network(self.text), ipaddress.ip_network(other.text)

@@ -5,11 +5,12 @@ One frozen value, JSON in and out. It holds the path of a password, never a pass
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Self, TypeVar
 
 from bgp.policy import Policy, Saying, Stance
 from bgp.route import MAX_ASN, BadRoute, Family, Prefix, family_of
+from bgp.specifics import MoreSpecifics, When
 
 MIN_HOLD_S: Final = 3
 MAX_HOLD_S: Final = 65535
@@ -61,6 +62,7 @@ class BgpSpec:
     refresh_s: float = 45.0
     socket_path: str = "/run/tricast/speaker.sock"
     host_name: str = ""  # shown by the neighbor's router; "": none
+    more_specifics: MoreSpecifics = MoreSpecifics()
 
     def __post_init__(self) -> None:
         try:
@@ -104,10 +106,23 @@ class BgpSpec:
                 if not any(prefix.within(allowed) for allowed in self.allowed_prefixes):
                     raise BadSpec(f"service {name}: {prefix} is not inside allowed_prefixes")
                 owner[prefix] = name
+        for name in self.services:
+            for prefix in self.halves_of(name):
+                if owner.setdefault(prefix, name) != name:
+                    raise BadSpec(f"{prefix}, half of a prefix of {name}, is {owner[prefix]}'s")
 
     def neighbors_of(self, family: Family) -> tuple[str, ...]:
         """The addresses of the neighbors that take this family."""
         return tuple(n.address for n in self.neighbors if n.family is family)
+
+    def halves_of(self, service: str) -> tuple[Prefix, ...]:
+        """The more-specifics that may stand beside the prefixes of `service`."""
+        try:
+            return tuple(
+                half for prefix in self.services[service] for half in self.more_specifics.of(prefix)
+            )
+        except BadRoute as error:
+            raise BadSpec(f"service {service}: {error}") from None
 
     def to_json(self) -> str:
         """The text `from_json` reads."""
@@ -133,6 +148,7 @@ class BgpSpec:
                 "permit_s": self.permit_s,
                 "refresh_s": self.refresh_s,
                 "socket_path": self.socket_path,
+                **_plain_specifics(self.more_specifics),
             },
             indent=2,
         )
@@ -170,6 +186,7 @@ class BgpSpec:
                 refresh_s=take("refresh_s", _number),
                 socket_path=take("socket_path", _string),
                 host_name=take("host_name", _string),
+                more_specifics=take.maybe("more_specifics", _specifics, MoreSpecifics()),
             )
         except BadSpec:
             raise
@@ -194,6 +211,9 @@ class _Taker:
             raise BadSpec(f"{self._where}{key} is missing")
         return read(self._rest.pop(key), f"{self._where}{key}")
 
+    def maybe(self, key: str, read: Callable[[object, str], T], default: T) -> T:
+        return self(key, read) if key in self._rest else default
+
     def nothing_left(self) -> None:
         if self._rest:
             raise BadSpec(f"{self._where}{min(self._rest)} is not a known key")
@@ -210,6 +230,24 @@ def _neighbor(value: object) -> NeighborSpec:
     )
     take.nothing_left()
     return neighbor
+
+
+def _plain_specifics(rules: MoreSpecifics) -> dict[str, object]:
+    """Left out where nothing is said of them: an older speaker reads it too."""
+    return {} if rules == MoreSpecifics() else {"more_specifics": asdict(rules)}
+
+
+def _specifics(value: object, where: str) -> MoreSpecifics:
+    take = _Taker(_mapping(value, where), f"{where}: ")
+    rules = MoreSpecifics(
+        when=When(take("when", _string)),
+        max_length_ipv4=take("max_length_ipv4", _integer),
+        max_length_ipv6=take("max_length_ipv6", _integer),
+        after_s=take("after_s", _number),
+        take_back_s=take("take_back_s", _number),
+    )
+    take.nothing_left()
+    return rules
 
 
 def _mapping(value: object, where: str) -> dict[str, object]:

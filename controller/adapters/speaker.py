@@ -155,7 +155,10 @@ def _state(seen: Observation) -> AnnouncerState:
         sessions=dict(seen.sessions),
         services={
             name: AnnouncedService(
-                stance=said.stance, epoch=Epoch(said.epoch), confirmed=said.confirmed
+                stance=said.stance,
+                epoch=Epoch(said.epoch),
+                confirmed=said.confirmed,
+                more_specifics=said.more_specifics,
             )
             for name, said in seen.services.items()
         },

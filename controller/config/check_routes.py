@@ -4,6 +4,7 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
 from bgp.policy import Stance
+from bgp.specifics import When
 from controller.config.cluster import Cluster
 from controller.config.findings import Distinct, Findings
 from controller.config.problem import Path, dotted
@@ -95,6 +96,7 @@ def check_service_routes(cluster: Cluster, findings: Findings) -> None:
             _check_prefix(cluster, findings, (*at, "prefixes", index), text)
             _check_overlap(findings, taken, text, number, (*at, "prefixes", index))
             taken.append((text, number, (*at, "prefixes", index)))
+            _check_halves(cluster, findings, (*at, "prefixes", index), text)
         for index, text in enumerate(service.addresses):
             addresses.add((*at, "addresses", index), text)
             if not any(ip_address(text) in ip_network(prefix) for prefix in service.prefixes):
@@ -119,6 +121,21 @@ def _check_prefix(cluster: Cluster, findings: Findings, path: Path, text: str) -
             findings.add(
                 path, text, f"contains the address of site {name}, {site.address}; it would move"
             )
+
+
+def _check_halves(cluster: Cluster, findings: Findings, path: Path, text: str) -> None:
+    rules = cluster.bgp.more_specifics
+    network = ip_network(text)
+    length = network.prefixlen + 1
+    limit = rules.max_length_ipv4 if network.version == 4 else rules.max_length_ipv6
+    if rules.when is not When.NEVER and length > limit:
+        findings.add(
+            path,
+            text,
+            f"its halves are /{length}, longer than bgp.more_specifics.max_length_ipv"
+            f"{network.version} = {limit}. Announce a shorter prefix; or raise the bound, where "
+            f"every provider has agreed to /{length}; or set bgp.more_specifics.when to never",
+        )
 
 
 def _check_overlap(

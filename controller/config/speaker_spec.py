@@ -44,6 +44,7 @@ def speaker_spec(cluster: Cluster, site: SiteName) -> BgpSpec:
         refresh_s=cluster.bgp.refresh_s,
         socket_path=cluster.bgp.speaker_socket,
         host_name=str(site),
+        more_specifics=cluster.bgp.more_specifics.rules,
     )
 
 

@@ -321,6 +321,16 @@ def others_retired(view: View) -> bool:
     return True
 
 
+def entrances_serve(view: View) -> bool:
+    """Where more-specifics keep traffic away from the other data sites, known to have retired: it
+    may enter there again, for each is well and all of its providers hear it.
+    """
+    if not view.spec.more_specifics:
+        return True
+    reports = [view.others[site].report for site in view.spec.data_sites if site != view.me]
+    return all(found is not None and found.healthy and not found.sessions_down for found in reports)
+
+
 def my_turn(view: View) -> bool:
     """Eligible sites with more weight have had their chance: two never duel."""
     other = holder(view)

@@ -183,6 +183,8 @@ class ServiceReport:
     voters: tuple[VoterState, ...] = ()  # of a witness: its keepers
     seen: Mapping[SiteName, Seen] = field(default_factory=dict)
     lands_at: str = ""  # of a witness: which site answers on the service address
+    sessions_down: int = 0  # providers that do not hear its routes, and may keep old ones
+    more_specifics: tuple[str, ...] = ()  # halves of its prefixes that a neighbor was told of
     warnings: tuple[str, ...] = ()
 
 

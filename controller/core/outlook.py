@@ -136,9 +136,10 @@ def _astray(view: View) -> list[str]:
     if not attracts or max(view.record_unchanged_s, view.changed_s) < ASTRAY_S:
         return []
     reports = {site: other.report for site, other in view.others.items() if _fresh(view, site)}
+    beside = " and more-specifics" if view.own.more_specifics else ""
     return [
         f"requests from {site} enter at {report.lands_at}, though {view.me} announces "
-        f"{view.own.stance}: a provider keeps an old route"
+        f"{view.own.stance}{beside}: a provider keeps an old route"
         for site, report in reports.items()
         if report is not None and report.lands_at not in ("", view.me)
     ]

@@ -54,6 +54,7 @@ class ServiceSpec:
     initial_holder: SiteName
     min_healthy: int = 1
     max_lag_bytes: int = 0
+    more_specifics: tuple[str, ...] = ()  # halves of its prefixes that `override` may announce
     weights: Mapping[SiteName, int] = field(default_factory=dict)
     timings: Timings = field(default_factory=Timings)
 
@@ -77,6 +78,7 @@ class OwnSide:
     directed_to: frozenset[SiteName] = frozenset()  # sites whose servers may take traffic
     stance: Stance | None = None  # as read back from the speaker; None: the speaker is silent
     stance_epoch: Epoch = NO_EPOCH
+    more_specifics: tuple[str, ...] = ()  # halves of its prefixes that a neighbor was told of
     sessions_up: int = 0
     sessions_total: int = 0
     addresses_missing: bool = False

@@ -78,10 +78,12 @@ def drained(view: View) -> Stance | None:
 
 
 def attracting_stance(view: View) -> Stance:
-    """`override` while another site is not known to have left `preferred`, else `preferred`."""
+    """`override` while another site is not known to have left `preferred`, else `preferred`; where
+    more-specifics go with it, also while traffic must not enter at another site.
+    """
     settled = view.own.stance is Stance.PREFERRED and view.own.stance_epoch == view.own.promised
     first = view.record is not None and view.record.kind == "bootstrap"
-    if settled or first or guards.others_retired(view):
+    if settled or first or (guards.others_retired(view) and guards.entrances_serve(view)):
         return Stance.PREFERRED
     return Stance.OVERRIDE
 

@@ -204,6 +204,7 @@ class Observer:
             ),
             stance=None if announced is None else announced.stance,
             stance_epoch=Epoch(0) if announced is None else announced.epoch,
+            more_specifics=() if announced is None else announced.more_specifics,
             sessions_up=0 if announcer is None else sum(announcer.sessions.values()),
             sessions_total=0 if announcer is None else len(announcer.sessions),
             addresses_missing=bool(self.looks.missing_addresses.value & self.addresses),

@@ -54,6 +54,8 @@ def service_report(view: View, decision: Decision, *, warned: bool = True) -> Se
             for state in view.own.databases
         ),
         seen={site: other.seen for site, other in view.others.items()},
+        sessions_down=view.own.sessions_total - view.own.sessions_up,
+        more_specifics=view.own.more_specifics,
         warnings=outlook.warnings(view)[:20] if warned else (),
     )
 
@@ -72,6 +74,7 @@ def digest(report: ServiceReport) -> Hashable:
         report.held,
         report.quiet,
         report.lands_at,
+        report.sessions_down,
         tuple(found.state.position for found in report.databases) if report.moving else (),
         tuple(_state_digest(found.state) for found in report.databases),
         tuple(_voter_digest(found.voter) for found in report.databases),

@@ -9,7 +9,17 @@ from lab.scenario.matching import Phrase
 from lab.scenario.people import PEOPLE
 from lab.scenario.play import NotDone, StageError
 
-ACTS: Final[Mapping[str, Act]] = {**LINKS_AND_PROCESSES, **PEOPLE}
+
+async def _stick(hands: Hands, phrase: Phrase) -> None:
+    await hands.providers.stick(phrase.text("SITE"))
+
+
+async def _unstick(hands: Hands, phrase: Phrase) -> None:
+    await hands.providers.unstick(phrase.text("SITE"))
+
+
+ROUTES: Final[Mapping[str, Act]] = {"stick": _stick, "unstick": _unstick}
+ACTS: Final[Mapping[str, Act]] = {**LINKS_AND_PROCESSES, **PEOPLE, **ROUTES}
 
 
 async def do(hands: Hands, phrase: Phrase) -> None:

@@ -26,6 +26,7 @@ from lab.scenario.places import (
     program_at,
 )
 from lab.scenario.play import NotDone, StageError
+from lab.scenario.providers import Providers
 from lab.scenario.settings import PAYMENTS_DOWN, Settings
 
 PREFIX: Final = "/tricast/"
@@ -53,11 +54,13 @@ class Hands:
     refusal: str = ""  # of the last thing asked, when it became no request at all
     newest: dict[str, str] = field(default_factory=dict)  # before the snapshot was restored
     settings: Settings = field(init=False)
+    providers: Providers = field(init=False)
     audits: Audits = field(init=False)
     objection: str = ""  # to the last approval, decline or withdrawal
 
     def __post_init__(self) -> None:
         self.settings = Settings(self.lab)
+        self.providers = Providers(self.lab)
         self.audits = Audits(self.lab)
 
     async def mend(self) -> None:
@@ -84,6 +87,7 @@ class Hands:
                     await self.lab.start(node, name)
         for site in DATA_SITES:
             self.set_payments(site, up=True)
+        await self.providers.restore()
         await self.settings.restore()
         await self.audits.restore()
         for order in list(self.standing):

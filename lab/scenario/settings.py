@@ -1,6 +1,6 @@
 """Daemons of the lab that run with a changed configuration file, and get the true one back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,26 +36,29 @@ class Settings:
     async def restore(self, *sites: str) -> None:
         """These, or all, run with the file that everybody has."""
         for site in sites or tuple(self.changes):
-            if self.changes.pop(site, None) and await self._is_changed(site):
+            changes = self.changes.pop(site, ())
+            if changes and await self._is_changed(site):
                 await self.lab.run(EDGE[site], ["umount", TRUE])
-                await self._restart(site)
+                await self._restart(site, changes)
 
     async def _is_changed(self, site: str) -> bool:
         """A site that was without power has the true file again by itself."""
         return (await self.lab.run(EDGE[site], ["cat", TRUE])).stdout.startswith(MARK)
 
-    async def _run_with(self, site: str, changes: Iterable[Change]) -> None:
+    async def _run_with(self, site: str, changes: Sequence[Change]) -> None:
         node = EDGE[site]
         whole: dict[str, Any] = yaml.safe_load((await self.lab.run(node, ["cat", TRUE])).stdout)
         for change in changes:
             change(whole)
         self.lab.path(node, CHANGED).write_text(MARK + yaml.safe_dump(whole), encoding="utf-8")
         await self.lab.run(node, ["mount", "--bind", CHANGED, TRUE])
-        await self._restart(site)
+        await self._restart(site, changes)
 
-    async def _restart(self, site: str) -> None:
-        self.lab.kill(EDGE[site], DAEMON[site])
-        await self.lab.start(EDGE[site], DAEMON[site])
+    async def _restart(self, site: str, changes: Iterable[Change]) -> None:
+        programs = [DAEMON[site], *(["exabgp"] if SPOKEN & set(changes) else [])]
+        for program in programs:
+            self.lab.kill(EDGE[site], program)
+            await self.lab.start(EDGE[site], program)
 
 
 def needs_approval(move: str) -> Change:
@@ -93,8 +96,18 @@ def leased_wallet(whole: dict[str, Any]) -> None:
             service["durability"] = "lease"
 
 
+def more_specifics(whole: dict[str, Any]) -> None:
+    """Halves go with `override`; the lab's providers take them (nodes/isp1/frr.conf)."""
+    rules = {"when": "override", "max_length_ipv4": 25, "max_length_ipv6": 49, "take_back_s": 10}
+    whole.setdefault("bgp", {})["more_specifics"] = rules
+
+
+# The speaker reads its part of the file when ExaBGP starts it.
+SPOKEN: Final[frozenset[Change]] = frozenset({more_specifics})
+
 GIVEN: Final[Mapping[str, Callable[[Phrase], Change]]] = {
     "four_eyes": lambda phrase: needs_approval(phrase.text("MOVE")),
     "payments": lambda _: depends_on_payments("site"),
     "shared_payments": lambda _: depends_on_payments("shared"),
+    "more_specifics": lambda _: more_specifics,
 }

@@ -53,8 +53,8 @@ class Form:
         return {World.SIM: self.not_sim, World.LAB: self.not_lab}[world]
 
 
-def _given(key: str, pattern: str, meaning: str) -> Form:
-    return Form(key=key, kind=Kind.GIVEN, pattern=pattern, meaning=meaning)
+def _given(key: str, pattern: str, meaning: str, *, not_sim: str = "") -> Form:
+    return Form(key=key, kind=Kind.GIVEN, pattern=pattern, meaning=meaning, not_sim=not_sim)
 
 
 def _act(key: str, pattern: str, meaning: str, *, not_lab: str = "", not_sim: str = "") -> Form:
@@ -93,6 +93,12 @@ GIVENS: Final = (
     ),
     _given(
         "shared_payments", "services depend on shared payments", "the same link, of scope shared"
+    ),
+    _given(
+        "more_specifics",
+        "providers take more-specifics",
+        "`override` announces the halves of each prefix, too",
+        not_sim="a simulated provider compares stances, and knows no lengths of prefixes",
     ),
 )
 
@@ -229,7 +235,6 @@ OTHERS: Final = (
         "stick",
         "stick routes of SITE",
         "its provider keeps what it has heard from it for ever",
-        not_lab="a real provider's router forgets its customer after the hold time",
     ),
     _act(
         "sicken",
@@ -249,7 +254,6 @@ OTHERS: Final = (
         "unstick",
         "unstick routes of SITE",
         "the provider believes its customer again",
-        not_lab="nothing is ever stuck there",
     ),
     _act(
         "drift",

@@ -72,6 +72,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "roll_back": _BY_HAND,
     "empty": _BY_HAND,
     "roll_on": "nothing was restored",
+    "stick": "the lab's configuration allows no more-specifics: clients of that provider just wait",
+    "unstick": "nothing is stuck",
     "put_right": "nothing was restored",
     "sicken": _GIVEN,
     "cure": _GIVEN,

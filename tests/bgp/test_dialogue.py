@@ -16,6 +16,7 @@ from bgp.dialogue import Dialogue
 from bgp.messages import AnnounceRequest, ObserveRequest, Reply
 from bgp.permit import Wish
 from bgp.policy import Stance
+from bgp.spec import BgpSpec
 from tests.bgp.wire import LOBBY, PROVIDER, WALLET, make_spec
 
 V4, V6 = PROVIDER["ipv4"], PROVIDER["ipv6"]
@@ -27,9 +28,9 @@ BACKUP = Wish(Stance.BACKUP, 1)
 class Talk:
     """Plays ExaBGP and a controller against one `Dialogue`; time moves only when told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, spec: BgpSpec = SPEC) -> None:
         self.now = 1000.0
-        self.dialogue = Dialogue(SPEC, self.now)
+        self.dialogue = Dialogue(spec, self.now)
         self.up: set[str] = set()
         self.pipe: deque[str] = deque()  # written by the speaker, not read by ExaBGP
         self.said: list[str] = []

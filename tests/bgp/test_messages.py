@@ -52,7 +52,12 @@ def test_requests_come_back_as_they_were(request: AnnounceRequest | ObserveReque
 def test_replies_come_back_as_they_were() -> None:
     state = Observation(
         sessions={"203.0.113.1": True, "2001:db8::1": False},
-        services={"wallet": Said(stance=Stance.OVERRIDE, epoch=4, confirmed=True)},
+        services={
+            "wallet": Said(stance=Stance.OVERRIDE, epoch=4, confirmed=True),
+            "lobby": Said(
+                stance=Stance.OVERRIDE, epoch=4, confirmed=True, more_specifics=("192.0.2.0/25",)
+            ),
+        },
         permit_left_s=1.25,
         problems=("the session with 2001:db8::1 is down (x)",),
         counters={"sessions_up": 3},
@@ -103,6 +108,18 @@ STATE = {
 }
 
 
+def halves_told(halves: object) -> dict[str, object]:
+    """A reply that says this of the halves of a service."""
+    said = {"stance": "override", "epoch": 1, "confirmed": True, "more_specifics": halves}
+    return {"id": 1, "ok": True, "state": {**STATE, "services": {"wallet": said}}}
+
+
+def test_a_speaker_that_does_not_know_of_halves_is_understood() -> None:
+    reply = parse_reply(json.dumps({"id": 1, "ok": True, "state": STATE}).encode())
+    assert reply.state is not None
+    assert reply.state.services["wallet"].more_specifics == ()
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
@@ -115,6 +132,7 @@ STATE = {
         ({"id": 1, "ok": True, "state": {**STATE, "counters": {"a": "x"}}}, "ValueError"),
         ({"id": 1, "ok": True, "state": {**STATE, "services": {"w": {}}}}, "KeyError 'stance'"),
         ({"id": 1, "ok": True, "state": {**STATE, "permit_left_s": "1"}}, "permit_left_s"),
+        (halves_told("all"), "more_specifics is not a list"),
     ],
 )
 def test_a_reply_of_another_shape_says_what_is_wrong(

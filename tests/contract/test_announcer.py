@@ -57,9 +57,11 @@ def wire() -> Iterator[Wire]:
 class Rig:
     """An edge on the wire, and a controller's end of its speaker."""
 
-    def __init__(self, wire: Wire, directory: Path, permit_s: float = 1.5) -> None:
+    def __init__(
+        self, wire: Wire, directory: Path, permit_s: float = 1.5, **changes: object
+    ) -> None:
         self.wire = wire
-        self.spec = make_spec(directory, permit_s=permit_s)
+        self.spec = make_spec(directory, permit_s=permit_s, **changes)
         self.edge: Edge = speaker_edge(wire, directory, self.spec)
         self.speaker = Speaker(Path(self.spec.socket_path))
 
