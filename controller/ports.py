@@ -256,6 +256,7 @@ class AnnouncedService:
     stance: Stance
     epoch: Epoch
     confirmed: bool  # seen leaving on the wire to every session that is up
+    more_specifics: tuple[str, ...] = ()  # halves of its prefixes that a neighbor was told of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,6 +367,16 @@ class Prober(Protocol):
 
     async def sample(self) -> Sample:
         """Never raises PortError: what failed says so in `detail`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """How far a host is with something that takes long, in bytes; unknown is None."""
+
+    phase: str
+    for_s: float  # since the phase began
+    done: int | None = None
+    total: int | None = None
 
 
 class HostAgent(Protocol):

@@ -22,9 +22,11 @@ from controller.core.model import (
 )
 from controller.core.terms import own_terms
 from controller.daemon.audit import AuditAnswers, build_auditor
+from controller.daemon.config_file import RunningFile, with_configuration
 from controller.daemon.deeds import Deeds
 from controller.daemon.logs import set_up_log
 from controller.daemon.main import AlreadyRunning, load_of_kind, only_one
+from controller.daemon.rejoins import Rejoins
 from controller.daemon.run import Stop, until_signal
 from controller.daemon.tls import answer_over_tls
 from controller.daemon.wiring import Node, SharedFirewall, build_node, service_spec, split
@@ -61,8 +63,10 @@ class Witness:
     vantages: Mapping[ServiceName, Vantage]
     teller: Teller
     deeds: Deeds
+    rejoins: Rejoins
     runs: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     leader: str = ""
+    running: RunningFile | None = None
 
 
 def main(config: Path, site: str) -> int:
@@ -81,7 +85,7 @@ def main(config: Path, site: str) -> int:
     with lock:
         log.info("started", site=site, cluster=cluster.cluster)
         try:
-            asyncio.run(_run(cluster, name))
+            asyncio.run(_run(RunningFile(path=config, cluster=cluster, site=name)))
         except* Stop:
             log.info("ended by a signal")
         except* Exception as group:
@@ -90,11 +94,14 @@ def main(config: Path, site: str) -> int:
     return code
 
 
-async def _run(cluster: Cluster, name: SiteName) -> None:
+async def _run(running: RunningFile) -> None:
+    cluster, name = running.cluster, running.site
     witness = build_witness(cluster, name)
+    witness.running = running
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(until_signal())
+            tasks.create_task(running.keep())
             tasks.create_task(witness.node.heartbeats.run())
             for other in cluster.others(name):
                 tasks.create_task(witness.node.hearing.probe_forever(other))
@@ -109,6 +116,7 @@ async def _run(cluster: Cluster, name: SiteName) -> None:
             tasks.create_task(_answer(witness))
             tasks.create_task(_note_forever(witness))
             tasks.create_task(witness.deeds.auditor.run())
+            tasks.create_task(witness.rejoins.run())
             for keeper in witness.keepers:
                 tasks.create_task(keeper.run())
             for run in witness.runs:
@@ -166,6 +174,7 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
             changed=changed,
             data_sites=cluster.data_sites,
             prune=built[database.name].prune,
+            all_hold=built[database.name].all_hold,
         )
         for service in cluster.services
         for database in service.databases
@@ -214,6 +223,14 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
         vantages=vantages,
         teller=teller,
         deeds=Deeds(auditor=build_auditor(node)),
+        rejoins=Rejoins(
+            site=name,
+            store=node.store,
+            prefix=cluster.etcd.prefix,
+            deadline_s=deadline_s,
+            clock=node.clock,
+            records=records,
+        ),
         runs=tuple(found.run for found in built.values() if found.run is not None),
     )
 
@@ -278,7 +295,7 @@ async def _answer(witness: Witness) -> None:
     cluster = witness.node.cluster
     source = WitnessStatus(witness)
     audit = AuditAnswers(auditor=witness.deeds.auditor, cluster=cluster)
-    build = partial(build_app, source, Metrics(), audit=audit)
+    build = with_configuration(partial(build_app, source, Metrics(), audit=audit), witness.running)
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(witness.node.site)

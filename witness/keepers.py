@@ -21,6 +21,7 @@ class Built:
     keeper: Keeper
     run: Callable[[], Coroutine[None, None, None]] | None = None
     prune: Callable[[Position], list[str]] | None = None  # blocks: run it in a thread
+    all_hold: Callable[[int], None] | None = None  # is told what every data site holds
 
 
 def build_keeper(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
@@ -55,7 +56,7 @@ def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
             password=mine.credential.reveal(),
         )
     )
-    return Built(keeper=keeper, run=keeper.run, prune=keeper.prune)
+    return Built(keeper=keeper, run=keeper.run, prune=keeper.prune, all_hold=keeper.all_hold)
 
 
 def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Keeper:

@@ -60,6 +60,7 @@ class KeeperLoop:
     changed: asyncio.Event
     data_sites: tuple[SiteName, ...]
     prune: Callable[[Position], list[str]] | None = None
+    all_hold: Callable[[int], None] | None = None
     pruned_at: Instant = Instant(float("-inf"))
     state: VoterState | None = None
     decision: KeeperDecision | None = None
@@ -85,6 +86,8 @@ class KeeperLoop:
     async def _turn(self) -> bool:
         """One look, one decision, at most one intent; whether something was done."""
         promised = self.promises.of(self.service)
+        if self.all_hold is not None:
+            self.all_hold(self._held_by_all(keep_bytes=0))
         seen = await self.port.observe(self.observe_s)
         state = _under(seen, promised)
         if state != self.state:
@@ -168,6 +171,17 @@ class KeeperLoop:
         if self.prune is None or self.state is None or now - self.pruned_at < PRUNE_EVERY_S:
             return
         self.pruned_at = now
+        record = self.records.epochs.get(self.service)
+        below = self._held_by_all(keep_bytes=KEEP_BYTES)
+        if record is None or not below or not self.state.streaming:
+            return
+        end = Position(epoch=record.epoch, format=LogFormat.LSN, text=int_to_lsn(below))
+        gone = await asyncio.to_thread(self.prune, end)
+        if gone:
+            log.info("pruned", database=self.database, segments=len(gone), below=end.text)
+
+    def _held_by_all(self, *, keep_bytes: int) -> int:
+        """What every data site says it holds of this log, less `keep_bytes`; 0 for not known."""
         reports = {
             site: found
             for site, report in self.records.reports.items()
@@ -175,13 +189,7 @@ class KeeperLoop:
             if found.service == self.service
         }
         record = self.records.epochs.get(self.service)
-        below = prune_below(record, self.database, reports, self.data_sites, KEEP_BYTES)
-        if record is None or not below or not self.state.streaming:
-            return
-        end = Position(epoch=record.epoch, format=LogFormat.LSN, text=int_to_lsn(below))
-        gone = await asyncio.to_thread(self.prune, end)
-        if gone:
-            log.info("pruned", database=self.database, segments=len(gone), below=end.text)
+        return prune_below(record, self.database, reports, self.data_sites, keep_bytes)
 
     async def _fence(self) -> None:
         """No replication from here reaches a data site that does not hold the epoch."""

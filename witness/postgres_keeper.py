@@ -6,7 +6,10 @@ daemon that dies leaves its receiver working, for commits must not wait for daem
 finds it. `run` must be kept running beside the other calls: it starts the receiver again when it
 ends, and follows the end of the log, so that a seal finds it in milliseconds.
 
-Not guaranteed: a keeper whose directory was lost cannot know it. It says it holds nothing.
+A keeper that has lost some of its log, or cannot read it, mends itself once it is told to follow:
+what is there is put aside, and it counts again when it holds what everybody has (`probation`).
+Not guaranteed: that it notices the loss of its newest files while neither it nor a receiver ran,
+unless it was sealed. One that finds no log at all says that it holds nothing.
 """
 
 import asyncio
@@ -17,15 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from controller.adapters.postgres_link import Link, conninfo
 from controller.adapters.postgres_spec import VoterLink, slot_name
 from controller.core.model import NO_EPOCH, DatabaseName, Epoch, SiteName, VoterState
 from controller.core.position import LogFormat, Position
 from controller.hostagent import wal
 from controller.hostagent.contract import AgentError, account, write_file
-from controller.hostagent.wal_end import LogEnd, Reader
+from controller.hostagent.wal_end import LogEnd, Reader, Unreadable, saved_end
 from controller.hostagent.wal_transfer import END_HINT
 from controller.ports import PortError, Refused, TimedOut
+from witness.probation import Probation
 from witness.wal_directory import WalDirectory
 from witness.wal_receiver import Receiver
 
@@ -34,6 +40,10 @@ TICK_S: Final = 0.02
 SCAN_S: Final = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 ATTACH_S: Final = 2.0
+SHORTER_LOOKS: Final = 5  # a file may be renamed while it is read
+GONE_AT_PRIMARY: Final = ("has already been removed", "can no longer", "invalidated")
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,11 @@ class PostgresKeeper:
         self._damage: list[str] = []
         self._trouble = ""
         self._asking: asyncio.Timeout | None = None  # a primary that may never answer
+        self._probation = Probation(self._files.state)
+        self._floor = saved_end(self._files.state / END_HINT)  # it must not end before this
+        self._all_hold = 0  # every data site holds the log up to here
+        self._unreadable = False
+        self._theirs = 0  # where the log of the upstream ended when it was asked
 
     async def observe(self, deadline_s: float) -> VoterState:
         """One look, of what `run` last saw."""
@@ -83,8 +98,7 @@ class PostgresKeeper:
         alive = self._receiver.alive()
         about = self._receiver.about() if alive else {}
         problems = [f"{self._spec.database}: {why}" for why in self._damage]
-        if self._trouble:
-            problems.append(f"{self._spec.database}: {self._trouble}")
+        problems += [f"{self._spec.database}: {why}" for why in self._reasons()]
         return VoterState(
             database=self._spec.database,
             promised=NO_EPOCH,
@@ -93,7 +107,7 @@ class PostgresKeeper:
             following=SiteName(about["upstream"]) if "upstream" in about else None,
             following_epoch=Epoch(int(about.get("epoch", "0"))),
             streaming=alive and self._receiver.streaming(),
-            whole=not self._damage and self._end is not None,
+            whole=not self._damage and self._end is not None and not self._probation.why,
             problems=tuple(problems),
         )
 
@@ -104,6 +118,7 @@ class PostgresKeeper:
         if self._asking is not None:
             self._asking.reschedule(_now())
         async with self._turn:
+            await self._look_for_lost_files()
             await self._receiver.kill(deadline)
             await self._scan()
             if self._end is not None:
@@ -137,6 +152,8 @@ class PostgresKeeper:
             async with self._turn:
                 wanted = self._wanted
                 if wanted is None or self._receiver.alive():
+                    if _now() - self._scanned_at >= SCAN_S and self._receiver.alive():
+                        await self._mend()
                     if wanted is not None and self._receiver.streaming():
                         pause, self._trouble = FIRST_PAUSE_S, ""
                     if _now() - self._scanned_at >= SCAN_S:
@@ -145,15 +162,9 @@ class PostgresKeeper:
                     await self._try_again(wanted)
                     again, pause = _now() + pause, min(pause * 2, LONGEST_PAUSE_S)
 
-    async def start_anew(self, epoch: Epoch, deadline_s: float) -> None:
-        """It holds nothing, and what it held is kept aside: the way out of a gap.
-
-        To be asked for only when the standby has everything the keeper is about to forget.
-        """
-        async with self._turn:
-            await self._receiver.kill(_now() + deadline_s)
-            self._files.put_everything_aside(epoch)
-            self._end, self._damage = None, []
+    def all_hold(self, position: int) -> None:
+        """Every data site is known to hold the log up to `position`; 0 for not known."""
+        self._all_hold = position
 
     def prune(self, below: Position) -> list[str]:
         """Nothing is kept that every standby has: `below` is the least of their positions."""
@@ -174,7 +185,7 @@ class PostgresKeeper:
         return Following(SiteName(about["upstream"]), Epoch(int(about.get("epoch", "0"))))
 
     def _position(self) -> Position:
-        if self._end is None:
+        if self._end is None or self._probation.why:
             return NOTHING
         return Position(
             epoch=self._end.timeline, format=LogFormat.LSN, text=wal.to_lsn(self._end.position)
@@ -189,14 +200,77 @@ class PostgresKeeper:
 
     async def _scan(self) -> None:
         """The end of the log and what is wrong with its files are known as of now."""
+        self._scanned_at = _now()
         try:
-            found = await asyncio.to_thread(self._reader.log_end, self._end)
+            self._files.create()
+            found = await self._read_end()
             self._damage = self._files.damage()
+            begins = self._files.begins()
         except (AgentError, OSError) as error:
+            self._unreadable = isinstance(error, Unreadable)
             self._damage = [f"its log cannot be read: {error}"]
             raise Refused(f"{self._spec.database}: {self._damage[0]}") from None
-        self._end = found
-        self._scanned_at = _now()
+        self._end = self._floor = found
+        self._unreadable = False
+        if self._probation.end(found, begins, self._all_hold):
+            log.info("keeper", database=self._spec.database, votes_again=str(self._position()))
+
+    async def _read_end(self) -> LogEnd | None:
+        """The end of the log; when it was further before, its loss is noted."""
+        found, known, floor = None, self._end, self._floor
+        for _ in range(SHORTER_LOOKS):
+            found = await asyncio.to_thread(self._reader.log_end, known)
+            if floor is None or (found is not None and not floor.further_than(found)):
+                return found
+            known = None
+            await asyncio.sleep(TICK_S)
+        assert floor is not None
+        now = "is empty" if found is None else f"ends at {wal.to_lsn(found.position)}"
+        self._begin_anew(f"its log ended at {wal.to_lsn(floor.position)}, and now {now}")
+        return found
+
+    async def _look_for_lost_files(self) -> bool:
+        """Whether the receiver writes to a file that is not in the directory any more.
+
+        One that finds the disk full removes its file by itself, and ends.
+        """
+        for pause in (TICK_S, 0.0):
+            if not self._receiver.alive() or not self._receiver.lost(self._spec.directory):
+                return False
+            await asyncio.sleep(pause)
+        self._begin_anew("its log was removed while it was received")
+        return True
+
+    def _begin_anew(self, why: str) -> None:
+        """It counts as holding nothing from now on."""
+        if self._probation.begin(why):
+            log.warning("keeper", database=self._spec.database, begins_anew=why)
+
+    def _reasons(self) -> list[str]:
+        """What else there is to say of it."""
+        why = self._probation.why
+        doubt = f"{why}; it does not vote before it holds what the data sites hold" if why else ""
+        return [said for said in (self._trouble, doubt) if said]
+
+    async def _mend(self) -> None:
+        """What a living receiver cannot mend is left behind, or the receiver is ended for it."""
+        lost = await self._look_for_lost_files()
+        if lost or (self._probation.why and not self._probation.under_way):
+            await self._receiver.kill(_now() + ATTACH_S)
+            return
+        about = self._follows()
+        if self._damage and about is not None:
+            self._said(self._files.leave_damage_behind(self._all_hold, about.epoch))
+
+    def _forget(self, epoch: Epoch, why: str) -> None:
+        """It holds nothing, and says why; what it held is aside."""
+        self._begin_anew(why)
+        self._said(self._files.put_everything_aside(epoch))
+        self._end, self._floor, self._damage = None, None, []
+
+    def _said(self, moved: list[str]) -> None:
+        if moved:
+            log.warning("keeper", database=self._spec.database, put_aside=moved)
 
     async def _look_again(self) -> None:
         with suppress(Refused):  # the next look says it
@@ -226,7 +300,12 @@ class PostgresKeeper:
         }
         ancestry = await self._asked(wanted, target, deadline)
         try:
-            self._files.make_ready(wanted.epoch, ancestry, self._end)
+            self._files.create()
+            self._look_what_is_left(wanted)
+            self._said(self._files.make_ready(wanted.epoch, ancestry, self._end))
+            # From here on it may end earlier than it did: at the fork.
+            (self._files.state / END_HINT).unlink(missing_ok=True)
+            self._floor = None
             self._write_password()
             self._receiver.start(
                 [
@@ -241,6 +320,24 @@ class PostgresKeeper:
         except OSError as error:
             full = "the disk is full: " if error.errno == errno.ENOSPC else ""
             raise Refused(f"{full}cannot make the log ready: {error.strerror}") from None
+        self._probation.attached(wanted.epoch, self._theirs)
+
+    def _look_what_is_left(self, wanted: Following) -> None:
+        """A log that is not there, or that is of no use, is begun anew."""
+        if self._files.begins() is None:
+            self._begin_anew("it began without a log")
+            self._end = None
+        elif self._unreadable:
+            self._begin_anew("its log could not be read")
+        elif self._follows() == wanted and self._is_left_behind():
+            self._forget(wanted.epoch, f"{wanted.upstream} no longer has the log that comes next")
+
+    def _is_left_behind(self) -> bool:
+        """Its primary has not what comes next, and no data site lacks what it would forget."""
+        ended = self._receiver.complaint()
+        if not any(words in ended for words in GONE_AT_PRIMARY):
+            return False
+        return bool(self._probation.why or (self._end and self._all_hold >= self._end.position))
 
     async def _asked(
         self, wanted: Following, target: Mapping[str, str], deadline: float
@@ -273,6 +370,7 @@ class PostgresKeeper:
             if timeline != wanted.epoch:
                 raise Refused(f"{name} is on timeline {timeline}, not {wanted.epoch}: not followed")
             self._check_system(name, rows[0][0] or "")
+            self._theirs = wal.to_bytes(rows[0][2] or "")
             if timeline == 1:
                 return ()
             found = await link.query(f"TIMELINE_HISTORY {timeline}", deadline=deadline)

@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING
 
 from controller.core.model import ServiceName, SiteName
 from controller.daemon.audit import audit_view
-from controller.daemon.status import drained, recorded, requested, site_view, store_view
+from controller.daemon.history import recorded
+from controller.daemon.status import (
+    drained,
+    rejoining,
+    requested,
+    site_view,
+    store_view,
+)
+from controller.runtime.recorder import RecollectionBook
 from controller.version import VERSION
 from controller.web.schema import (
     HistoryEntry,
@@ -28,9 +36,15 @@ class WitnessStatus:
 
     def __init__(self, witness: "Witness") -> None:
         self._witness = witness
+        cluster = witness.node.cluster
+        self._book = RecollectionBook(
+            store=witness.node.store,
+            prefix=cluster.etcd.prefix,
+            deadline_s=cluster.etcd.deadline_s,
+        )
         self._kinds: dict[str, str] = {
             database.name: database.kind.value
-            for service in witness.node.cluster.services
+            for service in cluster.services
             for database in service.databases
         }
 
@@ -45,13 +59,15 @@ class WitnessStatus:
             store=store_view(records, self._witness.leader),
             services=tuple(self._service(service) for service in self._witness.teller.services),
             drains=drained(records),
-            history=recorded(records, None, HISTORY_SHOWN),
+            history=recorded(records, self._book, None, HISTORY_SHOWN),
             audit=audit_view(self._witness.deeds.auditor),
+            configuration=None if self._witness.running is None else self._witness.running.view(),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         """Finished role changes, newest first."""
-        return recorded(self._witness.records, service, limit)
+        await self._book.read()
+        return recorded(self._witness.records, self._book, service, limit)
 
     async def requests(self, service: str | None) -> tuple[RequestView, ...]:
         """What operators have asked, newest first; of every service, and drains, when None."""
@@ -109,7 +125,7 @@ class WitnessStatus:
             if report is None
             else next((r for r in report.services if r.service == service), None)
         )
-        return site_view(
+        shown = site_view(
             site,
             kind,
             found,
@@ -117,3 +133,4 @@ class WitnessStatus:
             report_age_s=records.report_age_s(site),
             heartbeat_age_s=node.hearing.control_s(site),
         )
+        return rejoining(shown, self._witness.rejoins.of(site, service))

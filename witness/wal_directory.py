@@ -81,11 +81,13 @@ class WalDirectory:
             os.fsync(file.fileno())
         part.rename(fresh)
 
-    def put_everything_aside(self, epoch: int) -> None:
-        """The keeper starts anew; what it held is kept beside it."""
-        for path in list(self.path.iterdir()):
-            self._put_aside(path, epoch)
+    def put_everything_aside(self, epoch: int) -> list[str]:
+        """The keeper starts anew; what it held is kept beside it. The names."""
+        names = sorted(path.name for path in self.path.iterdir())
+        for name in names:
+            self._put_aside(self.path / name, epoch)
         sync_directory(self.path)
+        return names
 
     def damage(self) -> list[str]:
         """Why the log cannot serve everything between its oldest and its newest file."""
@@ -94,12 +96,41 @@ class WalDirectory:
         gap = held.gap()
         if gap is not None:
             found.append(f"segment {gap.name} is missing between the oldest and the newest")
-        for segment in held.segments:
-            if not segment.partial:
-                size = _size(self.path / segment.file_name)
-                if size not in (wal.SEGMENT_BYTES, -1):
-                    found.append(f"segment {segment.name} has {size} bytes")
-        return found
+        return found + [
+            f"segment {segment.name} has {_size(self.path / segment.file_name)} bytes"
+            for segment in self._misshapen(held)
+        ]
+
+    def _misshapen(self, held: wal.Holdings) -> list[wal.Segment]:
+        return [
+            segment
+            for segment in held.segments
+            if not segment.partial
+            and _size(self.path / segment.file_name) not in (wal.SEGMENT_BYTES, -1)
+        ]
+
+    def begins(self) -> int | None:
+        """The first byte of the log that is held; None without any."""
+        return min((s.start for s in self.holdings().segments), default=None)
+
+    def leave_damage_behind(self, all_hold: int, epoch: int) -> list[str]:
+        """Nothing is left of what lies before the end of the damage, if everybody else holds the
+        log up to there, and more of it is here. The names that were moved aside.
+        """
+        held = self.holdings()
+        numbers = {segment.number for segment in held.segments}
+        if not numbers:
+            return []
+        bad = set(range(min(numbers), max(numbers))) - numbers
+        bad |= {segment.number for segment in self._misshapen(held)}
+        last = max(bad, default=-1)
+        if last < 0 or last >= max(numbers) or (last + 1) * wal.SEGMENT_BYTES > all_hold:
+            return []
+        old = [segment.file_name for segment in held.segments if segment.number <= last]
+        for name in old:
+            self._put_aside(self.path / name, epoch)
+        sync_directory(self.path)
+        return old
 
     def sync(self, timeline: int, position: int) -> None:
         """What was written up to `position` survives a crash of this host."""
@@ -131,7 +162,11 @@ class WalDirectory:
             aside.mkdir(parents=True)
             for old in sorted(aside.parent.iterdir())[:-ASIDE_KEPT]:
                 shutil.rmtree(old)
-        file.rename(aside / file.name)
+        kept, more = aside / file.name, 0
+        while kept.exists():
+            more += 1
+            kept = aside / f"{file.name}.{more}"
+        file.rename(kept)
 
     def _fill_short_files(self) -> None:
         """A full disk leaves a short file, which the receiver would refuse for ever."""

@@ -24,6 +24,7 @@ from controller.hostagent.wal_transfer import RECEIVER_LOCK as LOCK
 from controller.ports import TimedOut, Unreachable
 
 _STREAMING: Final = re.compile(r"starting log streaming at")
+_GONE: Final = " (deleted)"
 POLL_S: Final = 0.001
 
 
@@ -76,6 +77,19 @@ class Receiver:
         except (OSError, ValueError):
             return {}
         return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+    def lost(self, directory: Path) -> bool:
+        """It writes to a file that was removed from `directory`: nothing of that can be served."""
+        known = str(self._child.pid) if self._child is not None else self.about().get("pid", "")
+        pids = [int(known)] if known.isdigit() else self._holders()
+        for pid in pids:
+            try:
+                links = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+            except OSError:
+                continue  # it ended meanwhile, or one of its files was closed
+            if any(link.startswith(f"{directory}/") and link.endswith(_GONE) for link in links):
+                return True
+        return False
 
     async def kill(self, deadline: float) -> None:
         """No receiver lives."""

@@ -65,6 +65,8 @@ def decode_anchor(site: str, value: bytes, place: str) -> Anchor:
         raise BadAnchor(f"{anchor_key(site)}: {error}") from None
     except (ValueError, RecursionError):
         raise BadAnchor(f"{anchor_key(site)}: it is not JSON") from None
+    if found.format != FORMAT:
+        raise BadAnchor(f"{anchor_key(site)}: it is in format {found.format}, not in {FORMAT}")
     if found.site != site or not 1 <= found.seq <= SEQ_MAX:
         raise BadAnchor(f"{anchor_key(site)}: it is of {found.site[:60]!r}, entry {found.seq}")
     if not _HASH.fullmatch(found.hash):

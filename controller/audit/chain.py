@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from controller.audit.anchor import Anchor
-from controller.audit.entry import BadEntry, Entry, Head, read_line
+from controller.audit.entry import BadEntry, Entry, Head, read_line, written_in
 from controller.audit.files import Archived
 from controller.audit.walk import BREAKS_MAX, Break, Walk, Why
 
@@ -29,11 +29,17 @@ class Verdict:
     anchors: int = 0  # that the chain was compared with
     begins: int = 1  # the first entry that is still here; those before are archived
     archived: tuple[Archived, ...] = ()  # what is on record as moved away
+    other: str = ""  # the format that others of its entries are in, which is not known here
 
     @property
     def whole(self) -> bool:
         """Nothing is wrong."""
         return not self.breaks
+
+    @property
+    def unverifiable(self) -> bool:
+        """Nothing is wrong, as far as this version knows the entries."""
+        return bool(self.breaks) and all(found.why is Why.OTHER for found in self.breaks)
 
 
 def split(log: bytes) -> tuple[list[bytes], bytes]:
@@ -109,7 +115,16 @@ def verify_lines(
         anchors=len(mine),
         begins=walk.begins,
         archived=walk.archived,
+        other=_other(walk),
     )
+
+
+def _other(walk: Walk) -> str:
+    """As it is called; any of its entries may tell the version."""
+    if not walk.others:
+        return ""
+    version = next((found.version for found in walk.others if found.version), "")
+    return written_in(walk.others[0].number, version)
 
 
 def resumed(verdict: Verdict, site: str, anchors: Sequence[Anchor]) -> Head:

@@ -6,7 +6,8 @@ equal bytes and any other byte is a change. Its hash is
     SHA-256(domain, hash of the entry before, canonical JSON without `prev` and `hash`)
 
 and the first entry comes after `GENESIS`. `seq` counts from 1 without a gap. A reader ignores
-fields it does not know; they are hashed all the same.
+fields it does not know; they are hashed all the same. What is made otherwise has another `format`:
+a reader that does not know it can say so, and must not take it for damage.
 """
 
 import hashlib
@@ -36,6 +37,7 @@ class Event(StrEnum):
     STARTED = "started"  # a daemon began, with this configuration
     CONFIGURED = "configured"  # it is not the configuration of the start before
     ASKED = "asked"  # an operator's request
+    BROKE_GLASS = "broke_glass"  # one that was carried out past its policy
     APPROVED = "approved"
     DECLINED = "declined"  # a request or a standing order was ended by a person
     REFUSED = "refused"  # nothing was changed
@@ -52,6 +54,15 @@ class Event(StrEnum):
 
 class BadEntry(ValueError):
     """A line that is no entry; the message says why."""
+
+
+class OtherFormat(BadEntry):
+    """A line that another version wrote in a way that this one cannot verify."""
+
+    def __init__(self, number: int, version: str = "") -> None:
+        super().__init__(f"it is in {written_in(number, version)}, not in format {FORMAT}")
+        self.number = number
+        self.version = version  # "" where it does not tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +121,14 @@ def read_line(line: bytes) -> Entry:
         raise BadEntry(f"it has {len(line)} bytes, more than any entry")
     try:
         data = json.loads(line)
+        if (other := other_format(data)) is not None:
+            raise other
         same = canonical(data) == line
         entry = _CODEC.decode(Entry, data)
     except BadField as error:
         raise BadEntry(str(error)) from None
+    except BadEntry:
+        raise
     except (ValueError, RecursionError):
         raise BadEntry("it is not JSON") from None
     if not same:
@@ -124,6 +139,21 @@ def read_line(line: bytes) -> Entry:
     if digest(body, entry.prev) != entry.hash:
         raise BadEntry("its hash is not that of its text")
     return entry
+
+
+def other_format(data: object) -> OtherFormat | None:
+    """That it is in a format that is not known here; None where it tells none, or ours."""
+    number = data.get("format") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or type(number) is not int or number == FORMAT:
+        return None
+    facts = data.get("facts")
+    version = data.get("version") or (facts.get("version") if isinstance(facts, dict) else "")
+    return OtherFormat(number, version[:40] if isinstance(version, str) else "")
+
+
+def written_in(number: int, version: str) -> str:
+    """How a format is called."""
+    return f"format {number} of tricast {version}" if version else f"format {number}"
 
 
 def canonical(data: object) -> bytes:

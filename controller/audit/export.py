@@ -8,7 +8,7 @@ from typing import Final
 
 from controller.audit.anchor import Anchor
 from controller.audit.chain import Verdict, lines_of, verify_lines
-from controller.audit.entry import FORMAT, GENESIS, Head, canonical
+from controller.audit.entry import FORMAT, GENESIS, Head, canonical, other_format, written_in
 from controller.core.codec import BadField, Codec
 
 KIND: Final = "tricast audit export"
@@ -18,6 +18,14 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 class NoExport(ValueError):
     """A file that is no export; the message says why."""
+
+
+class OtherExport(NoExport):
+    """An export that another version made in a way that this one does not know."""
+
+    def __init__(self, number: int, version: str) -> None:
+        self.called = written_in(number, version)
+        super().__init__(f"it is in {self.called}, not in format {FORMAT}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,7 @@ class Header:
     anchors: tuple[Anchor, ...] = ()  # what was known elsewhere when it was made
     after_seq: int = 0  # the entry before the first one that was asked for
     after_hash: str = GENESIS
+    version: str = ""  # of the tricast that made it
 
     @property
     def after(self) -> Head:
@@ -66,7 +75,13 @@ def read_export(data: bytes) -> tuple[Header, bytes]:
 def read_header(first: bytes) -> Header:
     """The header that the first line is. Raises NoExport, nothing else."""
     try:
-        header = _CODEC.decode(Header, json.loads(first))
+        data = json.loads(first)
+        other = other_format(data)
+        if other is not None and data.get("kind") == KIND:
+            raise OtherExport(other.number, other.version)
+        header = _CODEC.decode(Header, data)
+    except NoExport:
+        raise
     except BadField as error:
         raise NoExport(f"its first line is no header: {error}") from None
     except (ValueError, RecursionError):

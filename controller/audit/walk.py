@@ -5,15 +5,18 @@ Memory is needed for what is wrong and for the entries that somebody has anchore
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from controller.audit.entry import BadEntry, Entry, Event, Head, head_of, read_line
+from controller.audit.entry import BadEntry, Entry, Event, Head, OtherFormat, head_of, read_line
 from controller.audit.files import Archived, archived_in, missing
 
 BREAKS_MAX: Final = 20
 KEPT_MAX: Final = 1000  # of breaks, before the first ones of them are told
+BEGINNINGS: Final = frozenset(  # with which a daemon goes on after lines of another version
+    {Event.STARTED, Event.CONFIGURED, Event.DAMAGED, Event.LOST, Event.ROTATED}
+)
 
 
 class Why(StrEnum):
@@ -25,6 +28,7 @@ class Why(StrEnum):
     ADDED = "added"
     CUT = "tail cut"
     TORN = "torn"
+    OTHER = "of another version"  # whether it is whole, only that version can tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +72,11 @@ class Walk:
     hashes: dict[int, str] = field(default_factory=dict)  # of those that are wanted
     breaks: list[Break] = field(default_factory=list)
     archived: tuple[Archived, ...] = ()
+    others: list[OtherFormat] = field(default_factory=list)
     _records: dict[tuple[int, int], Archived] = field(default_factory=dict)
     _openings: dict[int, str] = field(default_factory=dict)  # hash before each file's first entry
     _gaps: list[_Gap] = field(default_factory=list)
-    _unread: list[str] = field(default_factory=list)
+    _unread: list[BadEntry] = field(default_factory=list)
     _more_unread: int = 0  # beyond those whose problem is kept
 
     def run(self, lines: Iterable[bytes]) -> None:
@@ -79,7 +84,7 @@ class Walk:
         torn = b""
         for line in lines:
             if torn:
-                self._bad(f"{len(torn)} bytes without an end")
+                self._bad(BadEntry(f"{len(torn)} bytes without an end"))
                 torn = b""
             if not line.endswith(b"\n"):
                 torn = line
@@ -87,41 +92,55 @@ class Walk:
             try:
                 entry = read_line(line[:-1])
             except BadEntry as error:
-                self._bad(str(error))
+                self._bad(error)
                 continue
-            self._unreadable(entry.seq)
+            self._unreadable(entry)
             if self.seen is not None:
                 self.seen(entry)
             if entry.seq == self.expected:
                 self._in_place(entry)
             else:
                 self._out_of_place(entry)
-        self._unreadable(0)
+        self._unreadable(None)
         expected = self.expected
         self._close()
         if torn:
             detail = f"{len(torn)} bytes without an end"
             self._break(Why.TORN, detail, seq=expected)
 
-    def _bad(self, problem: str) -> None:
+    def _bad(self, problem: BadEntry) -> None:
         if len(self._unread) < KEPT_MAX:
             self._unread.append(problem)
         else:
             self._more_unread += 1
 
-    def _unreadable(self, next_seq: int) -> None:
-        """What could not be read is judged by the number of the entry after it; 0 for none."""
+    def _unreadable(self, following: Entry | None) -> None:
+        """What could not be read is judged by the entry after it; None at the end."""
+        next_seq = following.seq if following is not None else 0
+        other = following is None or following.event in BEGINNINGS
         for problem in self._unread:
             if next_seq == self.expected:
                 self._break(Why.ADDED, f"before it is a line that is no entry: {problem}")
+                continue
+            if other and isinstance(problem, OtherFormat):
+                self._of_another_version(problem)
             else:
-                self._break(Why.CHANGED, problem)
-                self.expected, self.prev = self.expected + 1, None
+                self._break(Why.CHANGED, str(problem))
+            self.expected, self.prev = self.expected + 1, None
         if self._more_unread and next_seq != self.expected:
             room = next_seq - self.expected if next_seq > self.expected else self._more_unread
             self.expected += min(room, self._more_unread)
         self._unread.clear()
         self._more_unread = 0
+
+    def _of_another_version(self, found: OtherFormat) -> None:
+        """Entries of it that follow on each other are told once."""
+        self.others.append(found)
+        last = self.breaks[-1] if self.breaks else None
+        if last is not None and last.why is Why.OTHER and last.last == self.expected - 1:
+            self.breaks[-1] = replace(last, last=self.expected)
+        else:
+            self._break(Why.OTHER, str(found))
 
     def _in_place(self, entry: Entry) -> None:
         if entry.site != self.site:

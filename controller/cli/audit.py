@@ -37,7 +37,12 @@ COLUMNS = (
     Column(title="Outcome", cut=34),
     Column(title="Why", cut=30),
 )
-STYLES = {"damaged": "bold red", "lost": "bold red", "refused": "yellow"}
+STYLES = {
+    "broke_glass": "bold red",
+    "damaged": "bold red",
+    "lost": "bold red",
+    "refused": "yellow",
+}
 _SINCE = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?)?", re.ASCII)
 
 
@@ -127,7 +132,9 @@ def verify(
     that were archived are on record: then it says so, and the check begins after them.
 
     Says of a bad entry that it was changed, deleted, reordered or added, or that the tail was cut
-    or is torn. Exit code 0: whole; 1: not; 69: no daemon answers.
+    or is torn. Entries that another version wrote in a format that this one does not know are no
+    damage, and not whole either: then it says which version to use. Exit code 0: whole; 1: not;
+    2: another version has to tell; 69: no daemon answers.
     """
     if path is not None and folder is not None:
         raise CliError(ExitCode.USAGE, "give either --file or --dir, not both")
@@ -143,6 +150,8 @@ def verify(
         print_json(found)
     else:
         print_verdict(found)
+    if found.unverifiable:
+        return ExitCode.UNKNOWN
     return ExitCode.DONE if found.whole else ExitCode.FAILED
 
 
@@ -175,6 +184,8 @@ def export(
         print(f"{file}: {entries} entries of {verdict.site}, up to {verdict.hash}")
         if verdict.begins > (first or 1):
             print(f"  it begins at entry {verdict.begins}: those before are archived")
+    if verdict.unverifiable:
+        raise CliError(ExitCode.UNKNOWN, f"exported; {verdict.unverifiable}")
     if not verdict.whole:
         first_break = verdict.breaks[0]
         which = broken_entries(first_break)

@@ -12,11 +12,12 @@ from controller.audit.anchor import Anchor
 from controller.audit.chain import Verdict, lines_of, verify_lines
 from controller.audit.entry import GENESIS, BadEntry, Head, read_line
 from controller.audit.export import Header, header_line
-from controller.cli.audit_verdict import HEAD, PATH, Log, anchors_of, log_of, told
+from controller.cli.audit_verdict import HEAD, PATH, Log, anchors_of, log_of, not_known, told
 from controller.cli.endpoint import Endpoint, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.runtime.audit_folder import chunks, first_entry
+from controller.version import VERSION
 from controller.web.audit_schema import (
     AuditAnchors,
     AuditArchive,
@@ -96,6 +97,7 @@ def _within(verdict: AuditVerdict, wanted: Wanted, head: Head) -> AuditVerdict:
             "breaks": breaks,
             "first": breaks[0] if breaks else None,
             "whole": not breaks,
+            "unverifiable": verdict.unverifiable if breaks else "",
             "entries": wanted.entries,
             "seq": head.seq,
             "hash": head.hash,
@@ -116,6 +118,7 @@ def _header(
         anchors=anchors,
         after_seq=before.seq,
         after_hash=before.hash,
+        version=VERSION,
     )
 
 
@@ -135,6 +138,9 @@ def archive_to(
         begin = first_entry(path)
         before = Head() if begin is None else Head(seq=begin.seq - 1, hash=begin.prev)
         found = _judged(path, answer.site, anchors, before)
+        if found.unverifiable:
+            what = f"its copy is in {folder}, it was not removed: {file.name}"
+            raise CliError(ExitCode.UNKNOWN, not_known(what, found.other))
         damage = _damage(file, before, found)
         if damage and not with_damage:
             raise CliError(

@@ -9,14 +9,30 @@ from typing import Final
 from rich.text import Text
 
 from controller.audit.anchor import Anchor
-from controller.audit.chain import Break, Verdict, lines_of, verify_lines
-from controller.audit.entry import LINE_BYTES_MAX, BadEntry, Event, Head, read_line
-from controller.audit.export import Header, NoExport, read_header, verify_exported
+from controller.audit.chain import Break, Verdict, Why, lines_of, verify_lines
+from controller.audit.entry import (
+    FORMAT,
+    LINE_BYTES_MAX,
+    BadEntry,
+    Event,
+    Head,
+    OtherFormat,
+    read_line,
+    written_in,
+)
+from controller.audit.export import (
+    Header,
+    NoExport,
+    OtherExport,
+    read_header,
+    verify_exported,
+)
 from controller.cli.endpoint import Endpoint, ask, fetch
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.output import console
 from controller.runtime.audit_folder import chunks, lines_in, sites_in
+from controller.version import VERSION
 from controller.web.audit_schema import (
     AuditAnchors,
     AuditBreak,
@@ -25,8 +41,10 @@ from controller.web.audit_schema import (
     AuditSpan,
     AuditVerdict,
 )
+from controller.web.schema import Status
 
 PATH: Final = "/api/v1/audit"
+NOT_FOUND: Final = 404
 BESIDE: Final = "the heads beside its files"
 HEAD: Final = ".head"  # beside each archived file: where it begins, and where it ends
 
@@ -58,13 +76,38 @@ def log_of(endpoint: Endpoint) -> Log:
     failed: CliError | None = None
     for one in [*endpoint.one_by_one().values()] or [endpoint]:
         try:
-            return Log(endpoint=one, files=ask(one, f"{PATH}/files", AuditFiles))
+            files = ask(one, f"{PATH}/files", AuditFiles)
+            if files.log_format != FORMAT:
+                called = written_in(files.log_format, files.version)
+                raise CliError(ExitCode.UNKNOWN, not_known(f"the log of {files.site}", called))
+            return Log(endpoint=one, files=files)
         except CliError as error:
+            if error.status == NOT_FOUND:
+                raise _too_old(one) from None
             if error.code is not ExitCode.UNAVAILABLE:
                 raise
             failed = failed or error
     assert failed is not None
     raise failed
+
+
+def not_known(what: str, called: str) -> str:
+    """What another version wrote, and this one cannot judge."""
+    return (
+        f"{what} is written in {called}, which this tricast {VERSION} does not know how to verify "
+        f"(it knows format {FORMAT}); verify it with the tricast that wrote it, as it is installed "
+        "on that node"
+    )
+
+
+def _too_old(endpoint: Endpoint) -> CliError:
+    """The daemon does not tell its log file by file: no version did before it was rotated."""
+    version = ask(endpoint, "/api/v1/status", Status).version or "an older version"
+    return CliError(
+        ExitCode.UNKNOWN,
+        f"the daemon at {endpoint} is tricast {version}: this tricast {VERSION} does not know how "
+        "to read its audit log; verify it with the tricast that is installed on that node",
+    )
 
 
 def on_daemon(endpoint: Endpoint, first: int) -> AuditVerdict:
@@ -129,6 +172,8 @@ def _heads(folder: Path, site: str) -> list[Header]:
     for path in sorted(folder.glob(f"{site}.*{HEAD}")):
         try:
             found.append(read_header(path.read_bytes().rstrip(b"\n")))
+        except OtherExport as error:
+            raise CliError(ExitCode.UNKNOWN, not_known(str(path), error.called)) from None
         except NoExport as error:
             raise CliError(ExitCode.FAILED, f"{path}: {error}; is it damaged?") from None
     return [head for head in found if head.site == site]
@@ -141,9 +186,14 @@ def on_file(path: Path, first: int) -> AuditVerdict:
         rest = lines_of(chunks(file))
         try:
             header = read_header(line.rstrip(b"\n"))
+        except OtherExport as error:
+            raise CliError(ExitCode.UNKNOWN, not_known(str(path), error.called)) from None
         except NoExport as error:
             try:
                 entry = read_line(line.rstrip(b"\n"))
+            except OtherFormat as other:
+                called = written_in(other.number, other.version)
+                raise CliError(ExitCode.UNKNOWN, not_known(str(path), called)) from None
             except BadEntry:
                 raise CliError(
                     ExitCode.FAILED, f"{path} is neither an export nor an audit log: {error}"
@@ -168,7 +218,9 @@ def told(  # noqa: PLR0913 - all that a verdict says
     after: Head | None = None,
 ) -> AuditVerdict:
     """The verdict as it is printed; what is wrong before entry `first` is left aside."""
-    breaks = tuple(_view(each) for each in found.breaks if each.last >= first)
+    judged = [each for each in found.breaks if each.last >= first]
+    breaks = tuple(_view(each) for each in judged)
+    others = judged and all(each.why is Why.OTHER for each in judged)
     return AuditVerdict(
         cluster=cluster,
         site=site,
@@ -185,7 +237,12 @@ def told(  # noqa: PLR0913 - all that a verdict says
             AuditSpan(first=s.first, last=s.last, hash=s.hash, at=s.at, who=s.who)
             for s in found.archived
         ),
+        unverifiable=_from_there_on(site, breaks[0], found.other) if others else "",
     )
+
+
+def _from_there_on(site: str, first: AuditBreak, called: str) -> str:
+    return not_known(f"from entry {first.seq} on, the log of {site}", called)
 
 
 def _view(found: Break) -> AuditBreak:
@@ -208,7 +265,9 @@ def print_verdict(said: AuditVerdict) -> None:
             f"compared with {compared}"
         )
         out.print(Text(text, style="green"))
-    for number, found in enumerate(said.breaks):
+    if said.unverifiable:
+        out.print(Text(said.unverifiable, style="yellow"))
+    for number, found in enumerate(() if said.unverifiable else said.breaks):
         lead = f"{said.site}: the first bad entry is " if number == 0 else "  also "
         text = f"{lead}{broken_entries(found)}: {found.why}: {found.detail}"
         out.print(Text(text, style="bold red" if number == 0 else "red"))

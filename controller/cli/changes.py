@@ -118,6 +118,7 @@ def _service(was: ServiceView, now: ServiceView) -> Iterator[Said]:
         if site.site in old:
             yield from _site(old[site.site], site)
             yield from _voters((was, old[site.site]), (now, site))
+            yield from _rejoins(old[site.site], site)
     yield from _alarms(_alarming(was), _alarming(now))
     yield from _ladder(was.open_change, now.open_change)
 
@@ -177,6 +178,18 @@ def _voters(was: tuple[ServiceView, SiteView], now: tuple[ServiceView, SiteView]
     for name, word in after.items():
         if name in before and before[name] != word:
             yield "voter", now[1].site, f"{name}: {before[name]} -> {word}", "deposed" in word
+
+
+def _rejoins(was: SiteView, now: SiteView) -> Iterator[Said]:
+    """Each phase that a returning database came to; how far it is in one, the page shows."""
+    old = {copy.name: copy.rejoin for copy in was.databases}
+    for copy in now.databases:
+        before, after = old.get(copy.name), copy.rejoin
+        if after is not None and (before is None or before.phase != after.phase):
+            yield "rejoin", now.site, f"{copy.name}: {status_view.rejoin_line(after)}", False
+        elif before is not None and after is None:
+            said = f"{copy.name}: {before.phase} is over, {before.since_s:.0f} s after it began"
+            yield "rejoin", now.site, said, False
 
 
 def _copies(service: ServiceView, site: SiteView) -> dict[str, str]:

@@ -109,6 +109,7 @@ def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
             raise CliError(
                 REJECTED.get(status, ExitCode.UNAVAILABLE),
                 f"the daemon at {endpoint} answered {status}: {_sentence(answer)}",
+                status=status,
             )
         if answer.get("format", FORMAT) != FORMAT:
             raise CliError(

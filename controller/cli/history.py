@@ -1,6 +1,5 @@
 """`tricast history`: finished role changes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -9,44 +8,53 @@ from rich.text import Text
 
 from controller.cli import options
 from controller.cli.endpoint import ask
+from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.history_view import change_lines, history_table
 from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
-from controller.cli.table import Cell, Column, Table
 from controller.web.schema import History, HistoryEntry
 
-COLUMNS = (
-    Column(title="Service"),
-    Column(title="Epoch", right=True),
-    Column(title="When", drop=1),
-    Column(title="From -> to"),
-    Column(title="Kind"),
-    Column(title="Rule", right=True, drop=3),
-    Column(title="Took", right=True),
-    Column(title="Outcome", drop=4),
-    Column(title="Asked by", drop=2, cut=12),
-    Column(title="Why", cut=30),
-)
+LIMIT_MAX = 1000
 
 
 @click.command()
 @options.asking
+@click.argument("change", required=False, metavar="[ID]")
 @click.option("--service", type=SERVICE, help="Only this service.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many."
+    "--limit",
+    type=click.IntRange(1, LIMIT_MAX),
+    default=20,
+    show_default=True,
+    help="At most so many.",
 )
-@click.option("--verbose", "-v", is_flag=True, help="Also evidence, and each step with its time.")
+@click.option("--verbose", "-v", is_flag=True, help="Everything that is known of each.")
 def history(
-    *, as_json: bool, service: str | None, limit: int, verbose: bool, **where: Path | str | None
+    *,
+    as_json: bool,
+    change: str | None,
+    service: str | None,
+    limit: int,
+    verbose: bool,
+    **where: Path | str | None,
 ) -> int:
-    """List finished role changes, newest first.
+    """List finished role changes, newest first; with ID, all that is known of one.
 
-    From where to where, by whose order or which rule, how long it took; with --verbose the evidence
-    it was decided on, and each step with its time.
+    An ID is an epoch, 7, or service and epoch, wallet/7. Of each change: from where to where, by
+    whose order or which rule, how long it took (Took), how long the service address gave no answer
+    (Out), whether acknowledged transactions are lost (Lost: none, possible, unknown). With ID or
+    --verbose also the evidence, who approved, what exactly was thrown away and by whom, what the
+    routes of each site said before and after, where requests entered as the witness saw it, and
+    each step with its time.
     """
     endpoint = options.endpoint(where)
-    query = {"limit": str(limit)} | ({"service": service} if service else {})
+    wanted_service, epoch = _meant(change, service)
+    query = {"limit": str(limit if epoch is None else LIMIT_MAX)}
+    query |= {"service": wanted_service} if wanted_service else {}
     found = ask(endpoint, f"/api/v1/history?{urlencode(query)}", History)
+    if epoch is not None:
+        found = found.model_copy(update={"changes": (_one(found, epoch, str(change)),)})
     if as_json:
         print_json(found)
         return ExitCode.DONE
@@ -56,47 +64,37 @@ def history(
         return ExitCode.DONE
     for line in history_table(found).lines(out.width):
         out.print(line)
-    for change in found.changes if verbose else ():
-        for line in change_lines(change):
+    for each in found.changes if verbose or epoch is not None else ():
+        for line in change_lines(each, out.width):
             out.print(line)
     return ExitCode.DONE
 
 
-def history_table(found: History) -> Table:
-    """One row per role change."""
-    table = Table(f"Cluster: {found.cluster} | role changes", COLUMNS)
-    for change in found.changes:
-        table.add(
-            Cell(change.service),
-            Cell(str(change.epoch)),
-            Cell(change.began_at.replace("T", " ")),
-            Cell(f"{change.previous_holder or '-'} -> {change.holder}"),
-            Cell(change.kind, "yellow" if change.kind == "failover" else ""),
-            Cell(str(change.rule) if change.rule else ""),
-            Cell(_seconds(change.took_s)),
-            Cell(change.outcome, "" if change.outcome == "ok" else "bold red"),
-            Cell(change.asked_by),
-            Cell(change.reason),
+def _meant(change: str | None, service: str | None) -> tuple[str | None, int | None]:
+    """Which service and which epoch."""
+    if change is None:
+        return service, None
+    named, slash, number = change.rpartition("/")
+    if len(number) > 10 or not number.isdecimal() or (slash and not named):
+        raise CliError(
+            ExitCode.USAGE, f"{change[:60]!r} is no role change; write its epoch, 7, or wallet/7"
         )
-    return table
+    if named and service not in (None, named):
+        raise CliError(ExitCode.USAGE, f"{change} is of {named}, and --service says {service}")
+    return named or service, int(number)
 
 
-def change_lines(change: HistoryEntry) -> Iterator[Text]:
-    """Evidence and steps of one role change."""
-    yield Text("")
-    yield Text(
-        f"{change.service} epoch {change.epoch}, {change.previous_holder or '-'} -> "
-        f"{change.holder}: {change.reason}",
-        style="bold",
+def _one(found: History, epoch: int, meant: str) -> HistoryEntry:
+    changes = [each for each in found.changes if each.epoch == epoch]
+    if len(changes) == 1:
+        return changes[0]
+    if changes:
+        several = ", ".join(f"{each.service}/{epoch}" for each in changes)
+        raise CliError(ExitCode.USAGE, f"several services changed at epoch {epoch}: {several}")
+    known = ", ".join(f"{each.service}/{each.epoch}" for each in found.changes[:10])
+    raise CliError(
+        ExitCode.USAGE,
+        f"no role change {meant} is on record; the newest are {known}"
+        if known
+        else f"no role change {meant} is on record, nor any other",
     )
-    for name, value in change.evidence.items():
-        yield Text(f"  {name} = {value}")
-    for step in change.steps:
-        name = f"{step.name} ({step.database})" if step.database else step.name
-        mark = "x" if step.done else " "
-        detail = f"  {step.detail}" if step.detail else ""
-        yield Text(f"  [{mark}] {name:<32} {_seconds(step.took_s):>9}{detail}")
-
-
-def _seconds(took_s: float | None) -> str:
-    return "" if took_s is None else f"{took_s:.3f} s"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from controller.cli.audit import audit
-from controller.cli.check import config
 from controller.cli.completion import completed, completion
+from controller.cli.config import config
 from controller.cli.docs import docs
 from controller.cli.doctor import doctor
 from controller.cli.drill import drill
@@ -42,8 +42,8 @@ def tricast() -> None:
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Look ahead: plan. Move: switchover, failover, drain, undrain. Hold: pause, resume, ack.
-    Agree: approve, decline. The last survivor: force-single. Prepare: config check, doctor,
-    drill, notify, render, completion. Daemons: run, witness, speaker.
+    Agree: approve, decline. The last survivor: force-single. Prepare: config, doctor, drill,
+    notify, render, completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.

@@ -32,7 +32,7 @@ def _codes(*codes: ExitCode) -> Codes:
 NO_DAEMON: Final = {FAILED: "what answers there is no tricast daemon of this format"}
 ASKING: Final = _codes(DONE, FAILED, REFUSED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
 TELLING: Final = _codes(*ExitCode)
-ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
 ORDERING: Final = _codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
 PLANNING: Final = ASKING | {
     DONE: "it would be accepted",
@@ -94,8 +94,10 @@ MANUAL: Final[Mapping[str, Manual]] = {
     ),
     "history": Manual(
         limits="Only finished role changes: one that is under way is in tricast explain, refusals "
-        "and requests are in tricast audit show. It is read from etcd's record by the daemon.",
-        examples=("tricast history --service wallet --limit 5 --verbose",),
+        "and requests are in tricast audit show. What a site saw is known once it has said it: one "
+        "that is lost has not. Steps and routes are told of the first minute. Of changes by older "
+        "versions only what they recorded is shown.",
+        examples=("tricast history --service wallet --limit 5", "tricast history wallet/7"),
         codes=ASKING,
     ),
     "notify list": Manual(
@@ -124,7 +126,12 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast audit verify --from 1200",
             "tricast audit verify --dir /mnt/worm/dc1",
         ),
-        codes=ASKING | {DONE: "the log is whole", FAILED: "it is not"},
+        codes=ASKING
+        | {
+            DONE: "the log is whole",
+            FAILED: "it is not",
+            UNKNOWN: "another version of tricast wrote it, and has to tell",
+        },
     ),
     "audit export": Manual(
         limits="It removes nothing from the log, and replaces no file.",
@@ -132,7 +139,11 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast audit export /mnt/worm/dc1-2026-11-21.audit",
             "tricast audit export --from 1200 --to 1300 /tmp/incident.audit",
         ),
-        codes=_codes(*ASKING, REFUSED) | {FAILED: "written, but the log is broken; or not written"},
+        codes=_codes(*ASKING, REFUSED)
+        | {
+            FAILED: "written, but the log is broken; or not written",
+            UNKNOWN: "written, but another version of tricast wrote the log, and has to verify it",
+        },
     ),
     "audit archive": Manual(
         limits="It never touches the current file, and replaces none in the folder. It takes the "
@@ -233,9 +244,14 @@ MANUAL: Final[Mapping[str, Manual]] = {
         codes=ASKING,
     ),
     "approve": Manual(
-        limits="Who asked cannot, and nobody counts twice. With --plan it is refused when the "
-        "request is no longer what you looked at.",
-        examples=("tricast approve 7 --service wallet --plan 9f2c81d0a4b7e653",),
+        limits="Who asked cannot, nobody counts twice, and only persons of the groups that the "
+        "policy names count. With --plan it is refused when the request is no longer what you "
+        "looked at. Ask for a force-single, and for a failover with --allow-data-loss, at the "
+        "site that it is about.",
+        examples=(
+            "tricast approve 7 --service wallet --plan 9f2c81d0a4b7e653",
+            "tricast approve 1 --site dc1",
+        ),
         codes=TELLING,
     ),
     "decline": Manual(
@@ -291,6 +307,42 @@ MANUAL: Final[Mapping[str, Manual]] = {
         "not looked at.",
         examples=("tricast config check /etc/tricast/tricast.yml --secrets --site dc1",),
         codes=_codes(DONE, USAGE, CONFIG) | {CONFIG: "it cannot be used; every problem is listed"},
+    ),
+    "config show": Manual(
+        limits="Without FILE it is what one daemon runs with, as it read it: each site is asked by "
+        "itself, and tricast config diff asks all. Whether secrets are there is looked at by "
+        "tricast config check --secrets.",
+        examples=(
+            "tricast config show /etc/tricast/tricast.yml --no-defaults",
+            "tricast config show --service wallet",
+            "tricast config show --url http://10.2.0.1:7800 --json",
+        ),
+        codes=ASKING,
+    ),
+    "config diff": Manual(
+        limits="It changes nothing. Secrets are not compared, only where they come from. A daemon "
+        "takes no changed file by itself: it is restarted.",
+        examples=("tricast config diff", "tricast config diff /tmp/tricast.yml --json"),
+        codes=_codes(DONE, FAILED, UNKNOWN, USAGE, UNAVAILABLE, CONFIG)
+        | {
+            DONE: "no difference, and every site answered",
+            FAILED: "a difference",
+            UNKNOWN: "no difference, but a site that was asked did not answer",
+        },
+    ),
+    "config edit": Manual(
+        limits="It changes this one file: it copies it to no other node and restarts nothing.",
+        examples=(
+            "tricast config edit /etc/tricast/tricast.yml",
+            "tricast config edit /etc/tricast/tricast.yml --secrets --site dc1",
+        ),
+        codes=_codes(DONE, FAILED, REFUSED, USAGE, CONFIG)
+        | {
+            DONE: "written, or nothing was changed",
+            FAILED: "not written: the editor, or the disk",
+            REFUSED: "thrown away, or somebody else has changed the file: it is as that made it",
+            CONFIG: "it cannot be read; or, with --yes, the edit cannot be used",
+        },
     ),
     "render": Manual(
         limits="It restarts nothing, and writes no haproxy, etcd or database configuration.",

@@ -7,17 +7,32 @@ import click
 
 from controller.cli import options
 from controller.cli.endpoint import tell
+from controller.cli.errors import CliError
+from controller.cli.exit_codes import ExitCode
 from controller.cli.names import SITE
 from controller.cli.options import Asked
-from controller.cli.progress import confirm, finish, follow, typed
+from controller.cli.progress import confirm, finish, follow, past, typed
 from controller.web.schema import Ask, RequestAnswer, RequestView
 
 PATH = "/api/v1/requests"
+PLAN_OPTION = click.option(
+    "--plan", "wanted", default="", help="Only if this is still the plan, as tricast plan said it."
+)
 
 
-def planned(asked: Asked, order: Ask) -> RequestView:
-    """What would be asked; nothing is changed."""
-    return tell(asked.endpoint, PATH, order.model_copy(update={"dry": True}), RequestAnswer).request
+def planned(asked: Asked, order: Ask, wanted: str = "") -> RequestView:
+    """What would be asked; nothing is changed. Refused where it is not the plan that is wanted."""
+    dry = order.model_copy(update={"dry": True})
+    plan = tell(asked.endpoint, PATH, dry, RequestAnswer).request
+    if wanted and wanted != plan.plan:
+        raise CliError(
+            ExitCode.REFUSED,
+            f"the plan is {plan.plan} by now, not {wanted}: it would move {plan.service} from "
+            f"{plan.holder or 'nobody'}, who holds epoch {plan.epoch}, to {plan.target}"
+            f"{': ' + plan.statement if plan.statement else ''}; look again: tricast plan "
+            f"{plan.kind} --service {plan.service} --to {plan.target}",
+        )
+    return plan
 
 
 def told_to(asked: Asked, order: Ask, plan: RequestView) -> RequestView:
@@ -28,15 +43,19 @@ def told_to(asked: Asked, order: Ask, plan: RequestView) -> RequestView:
 
 @click.command()
 @options.telling
+@options.breaking_glass
 @click.option(
     "--to", type=SITE, default="", help="Which site takes over (default: the best candidate)."
 )
 @click.option("--in", "not_before", type=click.FloatRange(0), default=0.0, help="Seconds from now.")
+@PLAN_OPTION
 def switchover(
     asked: Asked,
     *,
     to: str,
     not_before: float,
+    wanted: str,
+    break_glass: bool,
 ) -> int:
     """Hand a service over to another site.
 
@@ -49,22 +68,27 @@ def switchover(
         target=to,
         reason=asked.reason,
         not_before_s=not_before,
+        break_glass=break_glass,
     )
-    plan = planned(asked, order)
-    confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}?")
+    plan = planned(asked, order, wanted)
+    confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}{past(plan)}?")
     later = replace(asked, timeout=asked.timeout + not_before)
     return follow(later, told_to(asked, order, plan), lambda _request, _status: False)
 
 
 @click.command()
 @options.telling
+@options.breaking_glass
 @click.option("--to", type=SITE, required=True, help="Which site takes over.")
 @click.option("--allow-data-loss", is_flag=True, help="Do without voters that cannot be reached.")
+@PLAN_OPTION
 def failover(
     asked: Asked,
     *,
     to: str,
     allow_data_loss: bool,
+    wanted: str,
+    break_glass: bool,
 ) -> int:
     """Let a site take over, whatever the holder does.
 
@@ -77,16 +101,19 @@ def failover(
         target=to,
         reason=asked.reason,
         allow_data_loss=allow_data_loss,
+        break_glass=break_glass,
     )
-    plan = planned(asked, order)
+    plan = planned(asked, order, wanted)
     if plan.statement:
         print(plan.statement, file=sys.stderr)
-    confirm(asked, f"Let {plan.target} take {plan.service} over from {plan.holder}?")
+    question = f"Let {plan.target} take {plan.service} over from {plan.holder}{past(plan)}?"
+    confirm(asked, question)
     return follow(asked, told_to(asked, order, plan), lambda _request, _status: False)
 
 
 @click.command(name="force-single")
 @options.telling
+@options.breaking_glass
 @click.argument("site", type=SITE)
 @click.option("--confirm", "phrase", help="The site's name once more, where nobody can type it.")
 def force_single(
@@ -94,14 +121,21 @@ def force_single(
     *,
     site: str,
     phrase: str | None,
+    break_glass: bool,
 ) -> int:
     """Let SITE, the last survivor, serve without any other voter.
 
     Ask on its own node. It says what may be lost and what you assert, and wants the name of the
     site typed once more. From then on each commit exists once, until another voter follows.
     """
-    order = Ask(kind="force-single", service=asked.service, target=site, reason=asked.reason)
+    order = Ask(
+        kind="force-single",
+        service=asked.service,
+        target=site,
+        reason=asked.reason,
+        break_glass=break_glass,
+    )
     plan = planned(asked, order)
-    print(plan.statement, file=sys.stderr)
+    print(f"{plan.statement}{past(plan)}", file=sys.stderr)
     typed(asked, site, phrase)
     return finish(asked, told_to(asked, order, plan))

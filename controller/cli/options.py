@@ -118,6 +118,15 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
     return asking(told)
 
 
+def breaking_glass(verb: Verb) -> Verb:
+    """The option of a verb that a policy may be about: --break-glass."""
+    return click.option(
+        "--break-glass",
+        is_flag=True,
+        help="At once, past the policy, where it lets you; everybody is told. Needs --reason.",
+    )(verb)
+
+
 def endpoint(where: Mapping[str, Path | str | None]) -> Endpoint:
     """Where the options of `asking` point to. What is typed goes before the environment."""
     paths = {name: Path(found) if (found := where[name]) else None for name in WHERE}

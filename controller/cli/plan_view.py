@@ -1,12 +1,12 @@
 """A plan as people read it: the verdict first, then each service, then what would be typed."""
 
 import shlex
-import textwrap
 from collections.abc import Iterator
 from typing import Final
 
 from rich.text import Text
 
+from controller.cli.folded import folded
 from controller.cli.status_view import BAD, DIM, GOOD, ODD
 from controller.cli.table import Cell
 from controller.cli.tree import Node, lines
@@ -19,7 +19,7 @@ MARKS: Final = {True: ("x", GOOD), False: (" ", ""), None: ("?", ODD)}
 def plan_lines(plan: Plan, width: int) -> Iterator[Text]:
     """The whole page."""
     width = min(width, WIDTH_MAX)
-    yield from _folded(
+    yield from folded(
         "", f"{_asked(plan)}, cluster {plan.cluster}, as {plan.site} sees it", width, "bold"
     )
     yield from _verdict(plan, width)
@@ -29,7 +29,7 @@ def plan_lines(plan: Plan, width: int) -> Iterator[Text]:
     yield Text("")
     yield from _legend(plan, width)
     for sentence in plan.unanswered:
-        yield from _folded("", f"No answer: {sentence}", width, ODD)
+        yield from folded("", f"No answer: {sentence}", width, ODD)
     yield Text(plan.now, style=DIM)
 
 
@@ -44,13 +44,16 @@ def _verdict(plan: Plan, width: int) -> Iterator[Text]:
     if plan.accepted:
         yield Text("  would be accepted", style=GOOD)
     for reason in plan.reasons:
-        yield from _folded("  ", f"would be refused: {reason}", width, BAD)
+        yield from folded("  ", f"would be refused: {reason}", width, BAD)
     if plan.statement:
-        yield from _folded("  ", f"what may be lost: {plan.statement}", width, BAD)
+        yield from folded("  ", f"what may be lost: {plan.statement}", width, BAD)
     if plan.approvals_needed and plan.accepted:
         persons = "another person" if plan.approvals_needed == 1 else "other persons"
-        said = f"approvals: {plan.approvals_needed}, by {persons}, bound to the plan"
-        yield from _folded("  ", said, width, ODD)
+        groups = f" of {' or '.join(plan.approvers)}" if plan.approvers else ""
+        said = f"approvals: {plan.approvals_needed}, by {persons}{groups}, bound to the plan"
+        yield from folded("  ", said, width, ODD)
+    if plan.break_glass and plan.accepted:
+        yield from folded("  ", f"--break-glass: {plan.break_glass}", width, ODD)
     if plan.plan:
         yield Text(f"  plan: {plan.plan}")
 
@@ -58,16 +61,16 @@ def _verdict(plan: Plan, width: int) -> Iterator[Text]:
 def _service_lines(plan: Plan, service: PlanService, width: int) -> Iterator[Text]:
     name = f"{service.service}: epoch {service.epoch}, held by {service.holder or 'nobody'}"
     after = _after(service)
-    yield from _folded("", f"{name}, {after}" if plan.accepted else name, width, "bold")
+    yield from folded("", f"{name}, {after}" if plan.accepted else name, width, "bold")
     if plan.accepted:
         yield from _beginning(plan, service, width)
     for ladder in service.ladders:
         yield from _ladder_lines(ladder, width)
     if service.stall_from:
         stall = "not known" if service.stall_s is None else f"{service.stall_s:.3f} s"
-        yield from _folded("  ", f"requests wait: {stall} ({service.stall_from})", width)
+        yield from folded("  ", f"requests wait: {stall} ({service.stall_from})", width)
     for routes in service.routes:
-        yield from _folded("  ", f"routes of {routes.site}: {_routes(routes)}", width)
+        yield from folded("  ", f"routes of {routes.site}: {_routes(routes)}", width)
 
 
 def _after(service: PlanService) -> str:
@@ -77,10 +80,10 @@ def _after(service: PlanService) -> str:
 def _beginning(plan: Plan, service: PlanService, width: int) -> Iterator[Text]:
     if service.begins is None:
         said = f"whether it begins at once, only the daemon of {plan.judge} knows"
-        yield from _folded("  ", said, width, ODD)
+        yield from folded("  ", said, width, ODD)
     elif not service.begins:
         why = "; ".join(service.held_back) or "no reason is known"
-        yield from _folded("  ", f"would not begin now: {why}", width, BAD)
+        yield from folded("  ", f"would not begin now: {why}", width, BAD)
 
 
 def _ladder_lines(ladder: PlanLadder, width: int) -> Iterator[Text]:
@@ -98,7 +101,9 @@ def _step(step: PlanStep) -> Cell:
 
 def _routes(routes: PlanRoutes) -> str:
     now, after = routes.now or "not known", ", then ".join(routes.after) or "not known"
-    return f"{now}, now and after" if now == after else f"{now} now; {after} after"
+    halves = " and ".join(routes.more_specifics)
+    beside = f"; {halves} beside override, should it last" if halves else ""
+    return (f"{now}, now and after" if now == after else f"{now} now; {after} after") + beside
 
 
 def _legend(plan: Plan, width: int) -> Iterator[Text]:
@@ -107,9 +112,9 @@ def _legend(plan: Plan, width: int) -> Iterator[Text]:
         unknown = {ladder.site for each in plan.services for ladder in each.ladders
                    if any(step.met is None for step in ladder.steps)}  # fmt: skip
         who = f"; [?] only known at {' and '.join(sorted(unknown))}" if unknown else ""
-        yield from _folded("", f"[x] is so already, [ ] is not so yet{who}", width, DIM)
+        yield from folded("", f"[x] is so already, [ ] is not so yet{who}", width, DIM)
     if plan.accepted:
-        yield from _folded("", f"Nothing was asked. To ask: {command(plan)}", width)
+        yield from folded("", f"Nothing was asked. To ask: {command(plan)}", width)
     else:
         yield Text("Nothing was asked.")
 
@@ -121,17 +126,3 @@ def command(plan: Plan) -> str:
     (moved,) = plan.services
     loss = " --allow-data-loss" if plan.statement else ""
     return f"tricast {plan.kind} --service {moved.service} --to {plan.target}{loss}"
-
-
-def _folded(lead: str, sentence: str, width: int, style: str = "") -> Iterator[Text]:
-    """`sentence` in lines of at most `width`, unless a word is longer."""
-    hang = f"{lead}  "
-    for line in textwrap.wrap(
-        sentence,
-        max(width, 40),
-        initial_indent=lead,
-        subsequent_indent=hang,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ):
-        yield Text(line, style=style)

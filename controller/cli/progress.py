@@ -14,6 +14,7 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.options import Asked
 from controller.cli.output import print_json
+from controller.notify.derive import LOUD
 from controller.web.schema import Requests, RequestView, Status
 
 POLL_S: Final = 0.2
@@ -59,6 +60,11 @@ def typed(asked: Asked, phrase: str, given: str | None) -> None:
         raise CliError(ExitCode.REFUSED, f"{given!r} is not {phrase!r}: nothing was asked")
 
 
+def past(request: RequestView) -> str:
+    """What is passed over, in a question; nothing where the glass stays whole."""
+    return f", past the policy of {request.broke_glass}" if request.broke_glass else ""
+
+
 def told(request: RequestView) -> str:
     """One sentence."""
     link = "to" if request.service else "of"
@@ -66,7 +72,11 @@ def told(request: RequestView) -> str:
     what = f"request {request.number} ({request.kind}{target})"
     why = f": {request.state_why}" if request.state_why else ""
     waits = f", waits for {request.waits_for}" if request.waits_for else ""
-    return f"{what} is {request.state}{waits}{why}"
+    if request.approved_by:
+        waits = f", approved by {', '.join(request.approved_by)}{waits}"
+    loud = request.broke_glass and LOUD not in why
+    glass = f", {LOUD} past {request.broke_glass}" if loud else ""
+    return f"{what} is {request.state}{glass}{waits}{why}"
 
 
 def finish(asked: Asked, request: RequestView) -> int:
@@ -80,6 +90,13 @@ def finish(asked: Asked, request: RequestView) -> int:
     return (
         ExitCode.WAITING if request.approvals_needed > len(request.approved_by) else ExitCode.DONE
     )
+
+
+def ended(asked: Asked, request: RequestView) -> int:
+    """As `finish`, of an order that was to end: that it was withdrawn or refused is what was
+    asked; it may wait for an approval.
+    """
+    return ExitCode.WAITING if finish(asked, request) == ExitCode.WAITING else ExitCode.DONE
 
 
 def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Status], bool]) -> int:

@@ -14,7 +14,7 @@ from controller.cli.moves import PATH
 from controller.cli.names import SERVICE, SITE
 from controller.cli.options import Asked
 from controller.cli.output import console, print_json
-from controller.cli.progress import finish
+from controller.cli.progress import ended, finish
 from controller.cli.table import Cell, Column, Table
 from controller.web.schema import RequestAnswer, Requests, RequestView, Verdict
 
@@ -30,6 +30,17 @@ COLUMNS = (
     Column(title="Plan", drop=3),
     Column(title="Why", cut=40),
 )
+PROPOSED = (
+    Column(title="Service"),
+    Column(title="No", right=True),
+    Column(title="What"),
+    Column(title="To"),
+    Column(title="Asked by"),
+    Column(title="Approvals"),
+    Column(title="Left", right=True),
+    Column(title="Plan", drop=2),
+    Column(title="Reason", drop=1, cut=40),
+)
 OPEN = frozenset({"open", "running"})
 
 
@@ -44,7 +55,8 @@ def requests(
 
     Who asked on which site, when, the state it is in, what it waits for, or why it ended so.
     """
-    return _shown(where, service, as_json=as_json, keep=lambda r: everything or r.state in OPEN)
+    found = _found(where, service, lambda r: everything or r.state in OPEN)
+    return _shown(found, requests_table, as_json=as_json)
 
 
 @click.command()
@@ -53,27 +65,24 @@ def requests(
 def proposals(*, as_json: bool, service: str | None, **where: Path | str | None) -> int:
     """List what waits for an approval.
 
-    With the plan that tricast approve wants, and who has agreed so far.
+    With the plan that tricast approve wants, who has agreed so far, whose approval is missing, and
+    how long it will still wait.
     """
-    return _shown(
-        where,
-        service,
-        as_json=as_json,
-        keep=lambda r: r.state in OPEN and len(r.approved_by) < r.approvals_needed,
-    )
+    waits = (where, service, lambda r: r.state in OPEN and len(r.approved_by) < r.approvals_needed)
+    return _shown(_found(*waits), proposals_table, as_json=as_json)
 
 
-def _shown(
+def _found(
     where: Mapping[str, Path | str | None],
     service: str | None,
-    *,
-    as_json: bool,
     keep: Callable[[RequestView], bool],
-) -> int:
-    endpoint = options.endpoint(where)
+) -> Requests:
     query = f"?{urlencode({'service': service})}" if service else ""
-    found = ask(endpoint, f"{PATH}{query}", Requests)
-    found = found.model_copy(update={"requests": tuple(r for r in found.requests if keep(r))})
+    found = ask(options.endpoint(where), f"{PATH}{query}", Requests)
+    return found.model_copy(update={"requests": tuple(r for r in found.requests if keep(r))})
+
+
+def _shown(found: Requests, table: Callable[[Requests], Table], *, as_json: bool) -> int:
     if as_json:
         print_json(found)
         return ExitCode.DONE
@@ -81,9 +90,29 @@ def _shown(
     if not found.requests:
         out.print(Text(f"cluster {found.cluster}: nothing is asked"))
     else:
-        for line in requests_table(found).lines(out.width):
+        for line in table(found).lines(out.width):
             out.print(line)
     return ExitCode.DONE
+
+
+def proposals_table(found: Requests) -> Table:
+    """One row per request that waits for approvals."""
+    table = Table(f"Cluster: {found.cluster} | proposals", PROPOSED)
+    for request in found.requests:
+        groups = f", of {' or '.join(request.approvers)}" if request.approvers else ""
+        left = request.lapses_in_s
+        table.add(
+            Cell(request.service or "(site)"),
+            Cell(str(request.number)),
+            Cell(request.kind),
+            Cell(request.target),
+            Cell(_asker(request)),
+            Cell(f"{_approvals(request)}{groups}"),
+            Cell("" if left is None else f"{left:.0f}s"),
+            Cell(request.plan),
+            Cell(request.reason),
+        )
+    return table
 
 
 def requests_table(found: Requests) -> Table:
@@ -132,7 +161,8 @@ def approve(
 ) -> int:
     """Agree to request NUMBER.
 
-    It begins when as many persons agree as requests.approvals says for its kind.
+    It begins when as many persons agree as the policy of its verb says (requests.policies). It
+    lapses when the world is no longer the one in which it was asked for.
     """
     verdict = Verdict(
         number=number, service=asked.service, plan=plan, target=site, reason=asked.reason
@@ -144,15 +174,16 @@ def approve(
 @click.command()
 @options.telling
 @click.argument("number", type=click.IntRange(min=0))
+@click.option("--site", type=SITE, default="", help="Of a drain: the site.")
 def decline(
     asked: Asked,
     *,
     number: int,
+    site: str,
 ) -> int:
     """End request NUMBER before it begins.
 
     Withdrawn when you asked for it, refused otherwise; the reason is kept with it.
     """
-    verdict = Verdict(number=number, service=asked.service, reason=asked.reason)
-    finish(asked, tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request)
-    return ExitCode.DONE
+    verdict = Verdict(number=number, service=asked.service, target=site, reason=asked.reason)
+    return ended(asked, tell(asked.endpoint, f"{PATH}/decline", verdict, RequestAnswer).request)

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from controller.cli.table import Cell, Column, Table
+from controller.notify.derive import LOUD
 from controller.web.drill_schema import DrillView
 from controller.web.schema import (
     DatabaseView,
     OpenChange,
+    RejoinView,
     RequestView,
     ServiceView,
     ShedView,
@@ -171,12 +173,25 @@ def footer(service: ServiceView) -> Iterator[Text]:
     for shed in service.shed:
         if shed.off:
             yield _line("Shed", shed_line(shed), ODD)
+    yield from _under_way(service)
     for warning in service.warnings:
-        yield _line("Warning", warning, ODD)
+        yield _line("Warning", warning, BAD if LOUD in warning else ODD)
     for site in service.sites:
         for database in site.databases:
             for problem in database.problems:
                 yield _line("Alarm", f"{site.site} {database.name}: {problem}", BAD)
+
+
+def _under_way(service: ServiceView) -> Iterator[Text]:
+    """What is different at a site for now: its routes, its databases that come back."""
+    for site in service.sites:
+        if site.more_specifics:
+            said = f"{site.site} announces more-specifics: {', '.join(site.more_specifics)}"
+            yield _line("Routes", said, ODD)
+        for database in site.databases:
+            if database.rejoin is not None:
+                said = f"{site.site} {database.name}: {rejoin_line(database.rejoin)}"
+                yield _line("Rejoin", said, ODD)
 
 
 def request_line(request: RequestView) -> str:
@@ -186,6 +201,26 @@ def request_line(request: RequestView) -> str:
     why = f": {request.state_why or request.reason}" if request.state_why or request.reason else ""
     who = f"{request.asked_by} at {request.asked_at}"
     return f"{request.number}, {request.kind}{target}, asked by {who}, {request.state}{waits}{why}"
+
+
+def rejoin_line(rejoin: RejoinView) -> str:
+    """How far a returning database is, how fast, and when this phase ends."""
+    head = f"{rejoin.phase} for {age(rejoin.phase_s)}"
+    if rejoin.done_bytes is None:
+        return head
+    done, total = rejoin.done_bytes, rejoin.total_bytes
+    far = f", {_finely(done)}"
+    if total is not None:
+        far += f"/{_finely(total)}" + (f" ({100 * done // total}%)" if total else "")
+    rate = "" if rejoin.bytes_s is None else f", {size(round(rejoin.bytes_s))}/s"
+    left = "" if rejoin.left_s is None else f", {age(rejoin.left_s)} left"
+    return f"{head}{far}{rate}{left}"
+
+
+def _finely(count: int) -> str:
+    """As `size`, with tenths of gigabytes: a long way, of which each look shows some."""
+    gigabytes = count / (1 << 30)
+    return size(count) if gigabytes < 1 else f"{gigabytes:.1f}GB"
 
 
 def _drill(drill: DrillView) -> str:
@@ -224,7 +259,23 @@ def _store_lines(status: Status) -> Iterator[Text]:
         yield _line("Store", f"{detail}; roles stay as they are, traffic goes on", BAD)
     elif status.store.detail:
         yield _line("Store", status.store.detail, "")
+    yield from _configuration_lines(status)
     yield Text(f" {status.now} as seen by {status.site}", style=DIM)
+
+
+def _configuration_lines(status: Status) -> Iterator[Text]:
+    """The file of the answering daemon, when it no longer says what the daemon runs with."""
+    found = status.configuration
+    if found is None or found.disk == "same":
+        return
+    then = f"{status.site} goes on with what it read at {found.read_at}"
+    if found.disk == "changed":
+        sentence = f"{found.file} has changed, {then}; what differs: tricast config diff"
+        yield _line("Configuration", sentence, ODD)
+        return
+    why = "cannot be used any more" if found.disk == "unusable" else "cannot be read any more"
+    sentence = f"{found.file} {why} ({found.detail}): {then}, and would not start again"
+    yield _line("Configuration", sentence, BAD)
 
 
 def _line(label: str, text: str, style: str) -> Text:

@@ -98,6 +98,7 @@ def _site(site: SiteView) -> SiteTree:
         health=status_view.health_word(site),
         heard_s=site.heartbeat_age_s,
         stance=site.stance,
+        more_specifics=site.more_specifics,
         sessions_up=site.sessions_up,
         sessions_total=site.sessions_total,
         directed_to=site.directed_to,
@@ -173,6 +174,7 @@ def _routes_node(site: SiteTree) -> Node:
         Cell("bgp:"),
         (
             Cell(f"announces {stance}", STANCES.get(stance, ODD)),
+            *(Cell(f"and {prefix}", ODD) for prefix in site.more_specifics),
             Cell(known, BAD if total and not up else (ODD if up != total else "")),
         ),
     )

@@ -7,6 +7,7 @@ line, key and value. Nothing here talks to the outside but for reading the files
 from controller.config.cluster import Cluster
 from controller.config.load import Inspection, inspect, inspect_text, load, load_for
 from controller.config.notifications import Body, NotificationsConf, TargetConf
+from controller.config.policies import PolicyConf, Verb
 from controller.config.problem import ConfigError, Problem
 from controller.config.secret import Secret, SecretError, read_secret
 from controller.config.secret_files import check_secret_files
@@ -36,6 +37,7 @@ __all__ = [
     "Neighbor",
     "NotificationsConf",
     "Objectives",
+    "PolicyConf",
     "ProbeConf",
     "ProbeKind",
     "ProbeScope",
@@ -47,6 +49,7 @@ __all__ = [
     "Site",
     "TargetConf",
     "Timings",
+    "Verb",
     "VoterConf",
     "check_secret_files",
     "inspect",

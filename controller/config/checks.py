@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 from controller.config.check_api import check_api
 from controller.config.check_notifications import check_notifications
+from controller.config.check_policies import check_policies, policy_warnings
 from controller.config.check_routes import check_routes, check_service_routes
 from controller.config.check_services import check_services
 from controller.config.check_timings import check_timings
@@ -13,7 +14,6 @@ from controller.config.findings import Distinct, Findings
 from controller.config.problem import Path, Problem
 from controller.config.yaml_lines import Document
 from controller.core.model import Durability, SiteKind
-from controller.core.requests import Kind
 
 
 def cross_checks(cluster: Cluster, document: Document) -> list[Problem]:
@@ -26,6 +26,7 @@ def cross_checks(cluster: Cluster, document: Document) -> list[Problem]:
     check_timings(cluster, findings)
     check_notifications(cluster, findings)
     check_api(cluster, findings)
+    check_policies(cluster, findings)
     _check_ports(cluster, findings)
     return findings.problems
 
@@ -63,6 +64,7 @@ def warnings_about(cluster: Cluster, document: Document) -> list[Problem]:
                 "is less than timings.suspect_after_s: no failover can begin before "
                 f"{cluster.timings.suspect_after_s:g} s are over",
             )
+    policy_warnings(cluster, findings)
     return findings.problems
 
 
@@ -155,16 +157,6 @@ def _check_ports(cluster: Cluster, findings: Findings) -> None:
         findings.add(
             ("ssh",), None, f"is required: the host agents at {', '.join(agents)} answer over ssh"
         )
-    for kind, count in cluster.requests.approvals.items():
-        if not 0 <= count <= 9:
-            path = ("requests", "approvals", kind.value)
-            findings.add(path, count, "must be a number of persons from 0 to 9")
-        if kind is Kind.FORCE_SINGLE and count:
-            findings.add(
-                ("requests", "approvals", kind.value),
-                count,
-                "must be 0: serving alone is for when no approval can be stored",
-            )
     own_key = cluster.heartbeat.key_file
     if own_key in cluster.heartbeat.accepted_key_files:
         findings.add(

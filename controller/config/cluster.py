@@ -6,6 +6,7 @@ from pydantic import Field
 
 from controller.config.api import ApiConf
 from controller.config.notifications import NotificationsConf
+from controller.config.policies import RequestsConf
 from controller.config.record import Record
 from controller.config.scalars import (
     AbsolutePath,
@@ -24,7 +25,6 @@ from controller.config.services import Service
 from controller.config.sites import Routes, Site
 from controller.config.timings import Profile, Timings
 from controller.core.model import SiteKind, SiteName
-from controller.core.requests import EXPIRES_S, Kind
 
 
 class HeartbeatConf(Record):
@@ -54,13 +54,6 @@ class EtcdConf(Record):
     prefix: str = Field(default="/tricast/", pattern=r"^/([A-Za-z0-9_.-]+/)+$")
     deadline_s: Seconds = 1.0
     tls: TlsConf | None = None
-
-
-class RequestsConf(Record):
-    """What operators may ask for, and who else has to agree."""
-
-    approvals: dict[Kind, int] = Field(default_factory=dict)
-    expires_s: Seconds = EXPIRES_S
 
 
 class SshConf(Record):

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from controller.config.policies import PolicyConf, Verb
 from controller.config.record import Record
 from controller.config.scalars import (
     AbsolutePath,
@@ -161,6 +162,7 @@ class Service(Record):
     probes: tuple[ProbeConf, ...] = ()
     databases: tuple[DatabaseConf, ...] = ()
     shed: tuple[ShedConf, ...] = ()
+    policies: dict[Verb, PolicyConf] = Field(default_factory=dict)
 
     def apps_of(self, site: SiteName) -> tuple[AppServer, ...]:
         """The app servers of `site`."""

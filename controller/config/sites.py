@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from bgp.policy import Stance
+from bgp.specifics import MoreSpecifics, When
 from controller.config.record import Record
 from controller.config.scalars import (
     AbsolutePath,
@@ -89,11 +90,33 @@ class Stances(Record):
         return found if isinstance(found, StanceConf) else None
 
 
+class MoreSpecificsConf(Record):
+    """When the halves of each prefix are announced beside it, and how long they may be."""
+
+    when: When = When.NEVER
+    max_length_ipv4: int = Field(default=24, ge=8, le=30)
+    max_length_ipv6: int = Field(default=48, ge=16, le=64)
+    after_s: float = Field(default=2.0, ge=0, le=60, allow_inf_nan=False)
+    take_back_s: float = Field(default=30.0, ge=0, le=3600, allow_inf_nan=False)
+
+    @property
+    def rules(self) -> MoreSpecifics:
+        """The same, as `bgp` knows it."""
+        return MoreSpecifics(
+            when=self.when,
+            max_length_ipv4=self.max_length_ipv4,
+            max_length_ipv6=self.max_length_ipv6,
+            after_s=self.after_s,
+            take_back_s=self.take_back_s,
+        )
+
+
 class Routes(Record):
     """What every site of the cluster may announce, and how."""
 
     allowed_prefixes: tuple[Prefix, ...] = ()
     max_prepends: int = Field(default=5, ge=3, le=30)
     stances: Stances = Stances()
+    more_specifics: MoreSpecificsConf = MoreSpecificsConf()
     refresh_s: float = Field(default=45.0, ge=5, le=3600, allow_inf_nan=False)
     speaker_socket: SocketPath = "/run/tricast/speaker.sock"

@@ -1,12 +1,10 @@
 """Builds the audit log of a node, and answers for it."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from controller.audit.anchor import Anchor
-from controller.audit.entry import Entry, Event, Note, canonical
+from controller.audit.entry import FORMAT, Entry, Event, Note
 from controller.config import Cluster
 from controller.daemon.wiring import Node
 from controller.runtime.audit_anchors import AnchorBook, StoreAnchors
@@ -24,14 +22,10 @@ from controller.web.audit_schema import (
     AuditLog,
     AuditView,
 )
+from controller.web.config_shown import fingerprint
 from controller.web.source import Asker, NotAsked
 
 FOLDER = "audit"
-
-
-def fingerprint(cluster: Cluster) -> str:
-    """The same for two files that say the same; no secret is in it, only where secrets are."""
-    return hashlib.sha256(canonical(json.loads(cluster.model_dump_json()))).hexdigest()
 
 
 def build_auditor(node: Node) -> Auditor:
@@ -92,6 +86,8 @@ class AuditAnswers:
         return AuditFiles(
             cluster=self.cluster.cluster,
             site=self.auditor.site,
+            version=VERSION,
+            log_format=FORMAT,
             files=tuple(
                 AuditFileView(name=p.name, id=p.ident, size=p.size, first=p.first, last=p.last)
                 for p in parts

@@ -2,12 +2,15 @@
 
 from controller.adapters import mysql_report as mysql_spec
 from controller.adapters import postgres_spec
+from controller.adapters.agent_work import AgentWork
 from controller.adapters.mysql import Mysql
+from controller.adapters.mysql_clone import CloneWork
 from controller.adapters.mysql_report import Credential, MysqlSpec
 from controller.adapters.postgres import Postgres
 from controller.adapters.postgres_spec import PostgresSpec
 from controller.config import Cluster, DatabaseConf, Service
 from controller.core.model import DatabaseKind, DatabaseName, SiteName
+from controller.daemon.rejoins import Worker
 from controller.daemon.wiring import agent, split
 from controller.ports import Database
 from controller.runtime.act import Fence
@@ -18,6 +21,17 @@ def build_database(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Data
     if conf.kind is DatabaseKind.POSTGRES:
         return _postgres(cluster, site, conf)
     return _mysql(cluster, site, conf)
+
+
+def build_workers(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> tuple[Worker, ...]:
+    """What may be at work on the server of `conf` at `site` while it rejoins."""
+    host = agent(cluster, _host(conf, site))
+    if conf.kind is DatabaseKind.POSTGRES:
+        return (AgentWork(host, "postgres-progress", conf.name),)
+    told = AgentWork(host, "mysql-progress", conf.name)
+    if conf.kind is DatabaseKind.MYSQL:
+        return told, CloneWork(mysql_at(site, conf).login())
+    return (told,)
 
 
 def build_fences(cluster: Cluster, site: SiteName, service: Service) -> dict[str, Fence]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from controller.audit.entry import Event
+from controller.config import Verb
 from controller.core.decide import Decision
 from controller.core.intents import RaiseEpoch
 from controller.core.model import Epoch, EpochRecord, Instant, ServiceName, SiteName
@@ -38,7 +39,8 @@ class AuditedDesk:
         async with self._noted(who, order.kind, order.service, order.reason, facts):
             found = await self.desk.ask(order, who)
         if not order.dry:
-            self._note(Event.ASKED, who, order.kind, order.reason, facts, found)
+            event = Event.BROKE_GLASS if order.break_glass else Event.ASKED
+            self._note(event, who, order.kind, order.reason, facts, found)
         return found
 
     async def plan(self, order: Ask) -> Foreseen:
@@ -58,7 +60,12 @@ class AuditedDesk:
         facts = _facts(verdict.model_dump(exclude_defaults=True))
         async with self._noted(who, "decline", verdict.service, verdict.reason, facts):
             found = await self.desk.decline(verdict, who)
-        self._note(Event.DECLINED, who, f"decline {found.kind}", verdict.reason, facts, found)
+        event, verb = Event.DECLINED, f"decline {found.kind}"
+        if verdict.break_glass:
+            event, verb = Event.BROKE_GLASS, f"end {found.kind}"
+        elif found.kind in (Verb.RESUME, Verb.UNDRAIN) and found.state == State.OPEN:
+            event, verb = Event.ASKED, found.kind
+        self._note(event, who, verb, verdict.reason, facts, found)
         return found
 
     def _note(
@@ -70,7 +77,12 @@ class AuditedDesk:
         facts: Mapping[str, str],
         found: RequestView,
     ) -> None:
-        known = {"target": found.target, "plan": found.plan, "statement": found.statement}
+        known = {
+            "target": found.target,
+            "plan": found.plan,
+            "statement": found.statement,
+            "passed over": found.broke_glass,
+        }
         self.auditor.note(
             event,
             who=str(who),

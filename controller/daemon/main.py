@@ -12,6 +12,7 @@ import structlog
 
 from controller.config import Cluster, ConfigError, Problem, load_for
 from controller.core.model import SiteKind, SiteName
+from controller.daemon.config_file import RunningFile
 from controller.daemon.logs import set_up_log
 from controller.daemon.run import Stop, run
 
@@ -39,15 +40,16 @@ def main(config: Path, site: str) -> int:
         return TEMPORARY
     set_up_log(cluster.log, site)
     with lock:
-        return run_to_end(cluster, name)
+        return run_to_end(RunningFile(path=config, cluster=cluster, site=name))
 
 
-def run_to_end(cluster: Cluster, site: SiteName) -> int:
+def run_to_end(running: RunningFile) -> int:
     """The daemon has ended; 0 when a signal asked for it."""
+    cluster, site = running.cluster, running.site
     log.info("started", site=site, pid=os.getpid(), cluster=cluster.cluster)
     code = 0
     try:
-        asyncio.run(run(cluster, site, secrets.token_hex(8)))
+        asyncio.run(run(running, secrets.token_hex(8)))
     except* Stop:
         log.info("ended by a signal")
     except* Exception as group:

@@ -159,6 +159,8 @@ def asked_of(request: RequestView) -> Asked:
         reason=request.reason,
         why=request.state_why,
         missing=max(0, request.approvals_needed - len(request.approved_by)),
+        at=request.at,
+        broke_glass=request.broke_glass,
     )
 
 

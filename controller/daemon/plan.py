@@ -218,7 +218,12 @@ def _routes(view: View, after: View, drained: SiteName | None) -> Iterator[PlanR
         elif moves and site == view.record.holder:
             said = (wants.backup(after),)
         known = dict.fromkeys(stance.value for stance in said if stance is not None)
-        yield PlanRoutes(site=site, now=None if now is None else now.value, after=tuple(known))
+        yield PlanRoutes(
+            site=site,
+            now=None if now is None else now.value,
+            after=tuple(known),
+            more_specifics=view.spec.more_specifics if Stance.OVERRIDE.value in known else (),
+        )
 
 
 def _others(

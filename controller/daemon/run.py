@@ -8,17 +8,20 @@ from pathlib import Path
 
 import structlog
 
-from controller.config import Cluster
 from controller.core.decide import Decision
 from controller.core.health import Verdict, heard
-from controller.core.model import SiteName
+from controller.core.model import DatabaseName, ServiceName
 from controller.core.view import View
+from controller.daemon.asking import desk_of
 from controller.daemon.audit import AuditAnswers, audit_view, build_auditor
+from controller.daemon.config_file import RunningFile, with_configuration
 from controller.daemon.crash_aid import crash_aid
+from controller.daemon.databases import build_workers
 from controller.daemon.deeds import AuditedDesk, Deeds
 from controller.daemon.desk import DaemonDesk
 from controller.daemon.drills import DrillNotes
 from controller.daemon.notify import NotifyAnswers, Watched, build_notifier, notifications_view
+from controller.daemon.rejoins import Rejoins
 from controller.daemon.shedding import build_shedding
 from controller.daemon.site import Site, build_site
 from controller.daemon.status import DaemonStatus
@@ -29,7 +32,7 @@ from controller.runtime.auditor import Auditor
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.notifier import Notifier
 from controller.runtime.publish import Publisher, news, service_report
-from controller.runtime.recorder import Recorder
+from controller.runtime.recorder import RecollectionBook, Recorder
 from controller.runtime.telling import tell_forever
 from controller.version import VERSION
 from controller.web.app import build_app
@@ -46,32 +49,40 @@ class Stop(Exception):
     """A signal asked the daemon to end."""
 
 
-async def run(cluster: Cluster, name: SiteName, boot: str) -> None:
+async def run(running: RunningFile, boot: str) -> None:
     """Runs until a signal. Ending changes nothing: databases, haproxy and routes stay."""
+    cluster, name = running.cluster, running.site
     loops: list[ServiceLoop] = []
 
     async with asyncio.TaskGroup() as tasks:
         site = build_site(cluster, name, lambda: _wake(loops), tasks)
+        site.running = running
         publisher = _publisher(site, boot)
         deeds = Deeds(auditor=build_auditor(site.node))
         notifier = build_notifier(cluster, name, site.node.clock)
+        recorder = _recorder(site)
         for service in site.services:
-            loops.append(service.loop(tasks, _reporter(publisher, deeds)))
+            loops.append(service.loop(tasks, _reporter(publisher, deeds, recorder)))
         try:
             async with asyncio.timeout(None), asyncio.TaskGroup() as inner:
-                _start(inner, site, loops, publisher, deeds, notifier)
+                inner.create_task(publisher.run())
+                inner.create_task(running.keep())
+                _start(inner, site, loops, deeds, notifier, recorder)
         finally:
             await deeds.auditor.aclose()
             await notifier.aclose()
             await site.aclose()
 
 
-def _reporter(publisher: Publisher, deeds: Deeds) -> Callable[[View, Decision], None]:
+def _reporter(
+    publisher: Publisher, deeds: Deeds, recorder: Recorder
+) -> Callable[[View, Decision], None]:
     after_turn = crash_aid()
 
     def report(view: View, decision: Decision) -> None:
         publisher.update(service_report(view, decision))
         deeds.turned(view, decision)
+        recorder.turned(view, decision)
         after_turn(view, decision)
 
     return report
@@ -92,19 +103,25 @@ def _publisher(site: Site, boot: str) -> Publisher:
     )
 
 
+def _recorder(site: Site) -> Recorder:
+    store, etcd = site.node.store, site.node.cluster.etcd
+    return Recorder(
+        store=store,
+        prefix=etcd.prefix,
+        deadline_s=etcd.deadline_s,
+        clock=site.node.clock,
+        book=RecollectionBook(store=store, prefix=etcd.prefix, deadline_s=etcd.deadline_s),
+    )
+
+
 def _start(
     tasks: asyncio.TaskGroup,
     site: Site,
     loops: list[ServiceLoop],
-    publisher: Publisher,
     deeds: Deeds,
     notifier: Notifier,
+    recorder: Recorder,
 ) -> None:
-    recorder = Recorder(
-        store=site.node.store,
-        prefix=site.node.cluster.etcd.prefix,
-        deadline_s=site.node.cluster.etcd.deadline_s,
-    )
     metrics = Metrics()
     tasks.create_task(until_signal())
     tasks.create_task(site.node.heartbeats.run())
@@ -118,12 +135,16 @@ def _start(
             lambda: _wake(loops),
         )
     )
-    tasks.create_task(publisher.run())
     tasks.create_task(_keep_house(site, loops, recorder, metrics, deeds))
-    source = _source(site, loops, deeds.auditor, notifier)
+    desk = desk_of(site, loops, lambda: _wake(loops))
+    tasks.create_task(desk.verdicts.keep_forever())
+    source = _source(site, loops, deeds.auditor, notifier, recorder.book)
+    source.verdicts = desk.verdicts
     if source.shedding is not None:
         tasks.create_task(source.shedding.run())
-    tasks.create_task(_answer(site, loops, metrics, deeds.auditor, source, notifier))
+    if source.rejoins is not None:
+        tasks.create_task(source.rejoins.run())
+    tasks.create_task(_answer(site, desk, metrics, deeds.auditor, source, notifier))
     if notifier.outboxes:
         tasks.create_task(notifier.run(_watched(site, source).situation))
     tasks.create_task(deeds.auditor.run())
@@ -221,7 +242,11 @@ async def _probe(prober: Prober, every_s: float, verdicts: dict[str, Verdict], k
 
 
 def _source(
-    site: Site, loops: list[ServiceLoop], auditor: Auditor, notifier: Notifier
+    site: Site,
+    loops: list[ServiceLoop],
+    auditor: Auditor,
+    notifier: Notifier,
+    book: RecollectionBook,
 ) -> DaemonStatus:
     cluster = site.node.cluster
     return DaemonStatus(
@@ -242,6 +267,30 @@ def _source(
         notifications=lambda: notifications_view(notifier),
         services={service.name: service for service in cluster.services},
         shedding=build_shedding(cluster, loops, site.node.clock),
+        rejoins=_rejoins(site, loops),
+        book=book,
+        running=site.running,
+    )
+
+
+def _rejoins(site: Site, loops: list[ServiceLoop]) -> Rejoins:
+    """Where is told how far returning databases are."""
+    cluster = site.node.cluster
+    return Rejoins(
+        site=site.node.site,
+        store=site.node.store,
+        prefix=cluster.etcd.prefix,
+        deadline_s=cluster.etcd.deadline_s,
+        clock=site.node.clock,
+        records=site.records,
+        loops=tuple(loops),
+        workers={
+            (ServiceName(service.name), DatabaseName(database.name)): build_workers(
+                cluster, site.node.site, database
+            )
+            for service in cluster.services
+            for database in service.databases
+        },
     )
 
 
@@ -258,7 +307,7 @@ def _watched(site: Site, source: DaemonStatus) -> Watched:
 
 async def _answer(
     site: Site,
-    loops: list[ServiceLoop],
+    desk: DaemonDesk,
     metrics: Metrics,
     auditor: Auditor,
     source: DaemonStatus,
@@ -266,16 +315,16 @@ async def _answer(
 ) -> None:
     """The API answers for as long as the daemon runs."""
     cluster = site.node.cluster
-    desk = AuditedDesk(desk=_desk(site, loops), auditor=auditor)
-    build = partial(
+    answers = partial(
         build_app,
         source,
         metrics,
-        desk,
+        AuditedDesk(desk=desk, auditor=auditor),
         AuditAnswers(auditor=auditor, cluster=cluster),
         NotifyAnswers(notifier=notifier),
         _drills(site, auditor),
     )
+    build = with_configuration(answers, site.running)
     socket = Path(cluster.api.socket)
     socket.parent.mkdir(parents=True, exist_ok=True)
     host = cluster.api_address(site.node.site)
@@ -295,21 +344,4 @@ def _drills(site: Site, auditor: Auditor) -> DrillNotes:
         records=site.records,
         services={service.name: service for service in cluster.services},
         auditor=auditor,
-    )
-
-
-def _desk(site: Site, loops: list[ServiceLoop]) -> DaemonDesk:
-    """Where operators ask."""
-    cluster, hands = site.node.cluster, site.services[0].hands
-    return DaemonDesk(
-        site=site.node.site,
-        data_sites=cluster.data_sites,
-        clock=site.node.clock,
-        views=lambda: {loop.hands.service: loop.last_view for loop in loops},
-        wake=lambda: _wake(loops),
-        book=site.records.requests,
-        desk=hands.desk,
-        orders=hands.orders,
-        approvals=cluster.requests.approvals,
-        expires_s=cluster.requests.expires_s,
     )

@@ -25,6 +25,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.view import View
+from controller.daemon.config_file import RunningFile
 from controller.daemon.databases import build_database, build_fences
 from controller.daemon.wiring import (
     Node,
@@ -97,6 +98,7 @@ class Site:
     services: tuple[ServiceParts, ...]
     strays: Strays | None = None
     leader: str = ""
+    running: RunningFile | None = None
     closing: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def aclose(self) -> None:

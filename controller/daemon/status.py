@@ -14,16 +14,20 @@ from controller.core.model import (
     SiteName,
     VoterState,
 )
-from controller.core.requests import closed
+from controller.core.requests import SeenRequest, approved, closed
 from controller.core.view import View
-from controller.core.wire import Change
-from controller.daemon.desk import request_view
+from controller.daemon.config_file import RunningFile
 from controller.daemon.drills import drill_view
+from controller.daemon.history import recorded
+from controller.daemon.rejoins import Rejoins
+from controller.daemon.request_view import request_view
 from controller.daemon.shedding import shed_views, shed_warnings
+from controller.daemon.verdicts import Verdicts
 from controller.ports import Clock
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.progress import evidence
 from controller.runtime.publish import service_report
+from controller.runtime.recorder import RecollectionBook
 from controller.runtime.records import Records
 from controller.runtime.shedding import Shedding
 from controller.web.audit_schema import AuditView
@@ -34,6 +38,7 @@ from controller.web.schema import (
     HistoryEntry,
     OpenChange,
     RecordView,
+    RejoinView,
     RequestView,
     ServiceView,
     SiteView,
@@ -109,41 +114,21 @@ def site_view(
         databases=tuple(database_view(found.state, found.voter) for found in report.databases)
         + tuple(keeper_view(v, kinds.get(v.database, "")) for v in report.voters),
         lands_at=report.lands_at,
+        more_specifics=report.more_specifics,
     )
+
+
+def rejoining(site: SiteView, rejoins: Mapping[str, RejoinView]) -> SiteView:
+    """`site`, with how far its returning databases are."""
+    if not rejoins:
+        return site
+    told = (d.model_copy(update={"rejoin": rejoins.get(d.name)}) for d in site.databases)
+    return site.model_copy(update={"databases": tuple(told)})
 
 
 def finite(seconds: float | None) -> float | None:
     """JSON has no infinity: what was never seen is null."""
     return None if seconds is None or seconds == float("inf") else round(seconds, 3)
-
-
-def history_entry(change: Change) -> HistoryEntry:
-    """A finished role change as the API tells it."""
-    return HistoryEntry(
-        service=change.service,
-        epoch=change.epoch,
-        previous_holder=change.previous_holder,
-        holder=change.holder,
-        kind=change.kind,
-        reason=change.reason,
-        rule=change.rule,
-        asked_by=change.asked_by,
-        began_at=change.began_at,
-        took_s=change.took_s,
-        outcome=change.outcome,
-        evidence=dict(change.evidence),
-        steps=tuple(
-            StepView(
-                name=step.name,
-                database=step.database,
-                done=True,
-                took_s=step.took_s,
-                detail=f"began at {step.began_s:.3f} s" if step.began_s else step.detail,
-                began_s=step.began_s,
-            )
-            for step in change.steps
-        ),
-    )
 
 
 def store_view(records: Records, leader: str) -> StoreView:
@@ -152,37 +137,29 @@ def store_view(records: Records, leader: str) -> StoreView:
     return StoreView(ok=records.ok, detail=detail, leader=leader)
 
 
-def recorded(records: Records, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
-    """Finished role changes, newest first."""
-    found = [
-        change
-        for name, changes in records.changes.items()
-        if service is None or name == service
-        for change in changes
-    ]
-    found.sort(key=lambda change: (change.began_at, change.epoch), reverse=True)
-    return tuple(history_entry(change) for change in found[:limit])
-
-
 def requested(
-    records: Records, services: Iterable[ServiceName], service: str | None
+    records: Records,
+    services: Iterable[ServiceName],
+    service: str | None,
+    tell: Callable[[SeenRequest], RequestView] = request_view,
 ) -> tuple[RequestView, ...]:
     """What operators have asked, newest first; of every service, and drains, when None."""
     book = records.requests
     found = [
-        request_view(seen)
+        tell(seen)
         for name in services
         if service in (None, name)
         for seen in reversed(book.of(name))
     ]
     drains = book.drains().values() if service is None else ()
-    return (*found, *(request_view(seen) for seen in drains))
+    return (*found, *(tell(seen) for seen in drains))
 
 
 def drained(records: Records) -> tuple[RequestView, ...]:
     """The orders to drain a site that are in force."""
     orders = records.requests.drains().values()
-    return tuple(request_view(seen) for seen in orders if not closed(seen.request))
+    in_force = (seen for seen in orders if approved(seen.request) and not closed(seen.request))
+    return tuple(request_view(seen) for seen in in_force)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,6 +179,10 @@ class DaemonStatus:
     notifications: Callable[[], NotificationsView]
     services: Mapping[str, Service] = field(default_factory=dict)
     shedding: Shedding | None = None
+    rejoins: Rejoins | None = None
+    book: RecollectionBook | None = None
+    verdicts: Verdicts | None = None
+    running: RunningFile | None = None
 
     async def status(self) -> Status:
         """Everything this site knows now."""
@@ -213,18 +194,25 @@ class DaemonStatus:
             store=store_view(self.records, self.leader()),
             services=tuple(self._service(loop) for loop in self.loops),
             drains=drained(self.records),
-            history=recorded(self.records, None, HISTORY_SHOWN),
+            history=recorded(self.records, self.book, None, HISTORY_SHOWN),
             audit=self.audit(),
             notifications=self.notifications(),
+            configuration=None if self.running is None else self.running.view(),
         )
 
     async def history(self, service: str | None, limit: int) -> tuple[HistoryEntry, ...]:
         """Finished role changes, newest first."""
-        return recorded(self.records, service, limit)
+        if self.book is not None:
+            await self.book.read()
+        return recorded(self.records, self.book, service, limit)
 
     async def requests(self, service: str | None) -> tuple[RequestView, ...]:
         """What operators have asked, newest first; of every service, and drains, when None."""
-        return requested(self.records, (loop.hands.service for loop in self.loops), service)
+        names = [loop.hands.service for loop in self.loops]
+        if self.verdicts is None:
+            return requested(self.records, names, service)
+        beside = self.verdicts.told(service)
+        return (*beside, *requested(self.records, names, service, self.verdicts.telling.of))
 
     def alive(self) -> Pulse:
         """Whether every loop has turned lately."""
@@ -263,6 +251,7 @@ class DaemonStatus:
             guarantee=outlook.guarantee(view),
             paused=guards.pause_reason(view),
             warnings=(
+                *(() if self.verdicts is None else self.verdicts.loud(spec.name)),
                 *outlook.warnings(view),
                 *self.audit().alarms,
                 *self.notifications().alarms,
@@ -272,11 +261,21 @@ class DaemonStatus:
             open_change=self._open_change(loop, decision),
             request=None
             if view.request is None or closed(view.request.request)
-            else request_view(view.request),
-            sites=tuple(self._site(site, loop, view, decision) for site in self.site_kinds),
+            else self._told(view.request),
+            sites=tuple(
+                self._with_rejoins(self._site(site, loop, view, decision), spec.name)
+                for site in self.site_kinds
+            ),
             shed=shed_views(self.shedding, spec.name),
             drill=drill,
         )
+
+    def _told(self, seen: SeenRequest) -> RequestView:
+        return request_view(seen) if self.verdicts is None else self.verdicts.telling.of(seen)
+
+    def _with_rejoins(self, site: SiteView, service: ServiceName) -> SiteView:
+        known = self.rejoins
+        return site if known is None else rejoining(site, known.of(SiteName(site.site), service))
 
     def _open_change(self, loop: ServiceLoop, decision: Decision) -> OpenChange | None:
         waiting = [rung for rung in decision.rungs if not rung.done]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgp.route import Prefix
 from controller.adapters.clock import SystemClock
 from controller.adapters.etcd import Etcd
 from controller.adapters.etcd_api import Tls
@@ -92,6 +93,11 @@ def service_spec(cluster: Cluster, service: Service) -> ServiceSpec:
         initial_holder=service.holder,
         min_healthy=service.min_healthy,
         max_lag_bytes=service.max_lag_bytes,
+        more_specifics=tuple(
+            half.text
+            for prefix in service.prefixes
+            for half in cluster.bgp.more_specifics.rules.of(Prefix(prefix))
+        ),
         weights={name: site.weight for name, site in cluster.sites.items()},
         timings=Timings(
             suspect_after_s=timings.suspect_after_s,

@@ -95,6 +95,8 @@ async def audit(around: Around) -> list[Row]:
     except OSError as error:
         return [judging.audit_missing(str(path), f"cannot be read: {error.strerror}")]
     compared = sorted({anchor.place for anchor in mine})
+    if found.unverifiable:
+        return [judging.audit_of_another(str(path), found.breaks[0].seq, found.other)]
     return judging.audit(str(path), found.entries, [str(each) for each in found.breaks], compared)
 
 

@@ -1,6 +1,6 @@
 """Verbs for a MariaDB or MySQL server of this host: database=NAME, and what the verb says."""
 
-from controller.hostagent import mysql_copy, mysql_fetch, mysql_serve, mysql_start
+from controller.hostagent import mysql_copy, mysql_fetch, mysql_serve, mysql_start, progress
 from controller.hostagent.contract import Failed, Refused, Request, Verb
 from controller.hostagent.mysql_log import (
     Gtid,
@@ -129,6 +129,11 @@ def status(request: Request) -> dict[str, str]:
     }
 
 
+def how_far(request: Request) -> dict[str, str]:
+    """How far a copy is that another call works on."""
+    return progress.read(server_of(request).state_dir)
+
+
 VERBS: dict[str, Verb] = {
     "mysql-prepare": prepare,
     "mysql-finish": finish,
@@ -140,5 +145,6 @@ VERBS: dict[str, Verb] = {
     "mysql-serve": mysql_serve.serve,
     "mysql-fetch": mysql_fetch.fetch,
     "mysql-adopt": mysql_copy.adopt,
+    "mysql-progress": how_far,
     "mysql-status": status,
 }

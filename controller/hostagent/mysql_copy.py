@@ -13,6 +13,7 @@ from controller.hostagent import mysql_start
 from controller.hostagent.contract import Failed, Refused, Request, sync_directory
 from controller.hostagent.mysql_log import lacking, log_files, reach, scan, since_known, span
 from controller.hostagent.mysql_server import Server, kill, locked, pids, server_of, sql
+from controller.hostagent.progress import course
 
 START_S = 60.0
 KILL_S = 10.0
@@ -38,7 +39,8 @@ def room(request: Request) -> dict[str, str]:
 def adopt(request: Request) -> dict[str, str]:
     """The copy is this server's data, and it runs, closed; its old logs are aside."""
     server = server_of(request)
-    with locked(server):
+    with locked(server), course(server.state_dir) as told:
+        told.phase("put in place")
         copied = _whole(server, request)
         if pids(server) and sql(server, "SELECT @@global.read_only") != [["1"]]:
             raise Refused(f"{server.name} is writable: it must be closed first")
@@ -48,6 +50,7 @@ def adopt(request: Request) -> dict[str, str]:
         server.data_dir.rename(server.old_data)
         server.fresh_data.rename(server.data_dir)
         sync_directory(server.data_dir.parent)
+        told.phase("start")
         state = mysql_start.start(server, timeout_s=START_S)
         _check_log(server, copied)
         shutil.rmtree(server.copy_room, ignore_errors=True)

@@ -28,6 +28,7 @@ from controller.hostagent.contract import (
 from controller.hostagent.mysql_log import position_text, reach, read_gtids, read_position
 from controller.hostagent.mysql_serve import LONG_S
 from controller.hostagent.mysql_server import Server, pids, server_of, sql
+from controller.hostagent.progress import Course, course
 
 SPARE_BYTES = 64 << 20
 _HEADER_BYTES_MAX = 1 << 16
@@ -40,14 +41,17 @@ def fetch(request: Request) -> dict[str, str]:
     server = server_of(request)
     source, epoch = request.need("source"), request.number("epoch")
     end = time.monotonic() + min(request.number("within_s"), LONG_S)
-    with only_one(server.state_dir / "fetch.lock", f"a copy for {server.name}"):
+    alone = only_one(server.state_dir / "fetch.lock", f"a copy for {server.name}")
+    with alone, course(server.state_dir) as told:
         _check_here(server)
         argv = _way(request, source)
         asked = [f"database={server.name}", f"epoch={epoch}"]
         asked += [f"within_s={max(1, int(end - time.monotonic()))}"]
         _empty_room(server)
         try:
-            state, received = _receive(server, [*argv, "mysql-serve", *asked], end)
+            told.phase("copy")
+            state, received = _receive(server, [*argv, "mysql-serve", *asked], end, told)
+            told.phase("prepare")
             ready = _make_ready(server, state, end)
             note = {"source": source, "epoch": str(epoch), "state": ready}
             write_file(server.whole_copy, json.dumps(note), server.who)
@@ -84,7 +88,7 @@ def _empty_room(server: Server) -> None:
         server.who.own(path)
 
 
-def _receive(server: Server, argv: list[str], end: float) -> tuple[str, int]:
+def _receive(server: Server, argv: list[str], end: float, told: Course) -> tuple[str, int]:
     """The files as the other side sent them; its binlog state before, and how many bytes."""
     child = subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -95,11 +99,21 @@ def _receive(server: Server, argv: list[str], end: float) -> tuple[str, int]:
         pieces = _pieces(child)
         first = json.loads(next(pieces))
         room = _refuse_unfit(server, first)
-        return first["state"], _unpack(server, pieces, room)
+        counted = _counted(pieces, int(first["size"]), told)
+        return first["state"], _unpack(server, counted, room)
     finally:
         watch.cancel()
         child.kill()
         child.wait()
+
+
+def _counted(pieces: Iterator[bytes], size: int, told: Course) -> Iterator[bytes]:
+    """The same pieces; how many bytes of the `size` that were announced is told as they come."""
+    done = 0
+    for piece in pieces:
+        yield piece
+        done += len(piece)
+        told.reached(done, max(size, done))
 
 
 def _pieces(child: "subprocess.Popen[bytes]") -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from controller.hostagent import pg_closed, pg_server, wal
 from controller.hostagent.contract import Failed, Refused, Request, run, write_file
 from controller.hostagent.pg_server import Server
+from controller.hostagent.progress import Course, course, run_telling
 from controller.hostagent.wal_end import LogEnd
 
 LONG_S = 6 * 3600.0
@@ -34,6 +35,7 @@ class Source:
     host: str
     port: str
     user: str
+    told: Course  # where the work on its copy tells how far it is
 
     @property
     def conninfo(self) -> str:
@@ -70,13 +72,14 @@ class Source:
 def rejoin(request: Request) -> dict[str, str]:
     """The database follows the new primary in quarantine; what was thrown away is saved."""
     server = pg_server.server_of(request)
+    with course(server.gate_dir) as told:
+        return _rejoin(request, server, told)
+
+
+def _rejoin(request: Request, server: Server, told: Course) -> dict[str, str]:
     site, epoch = request.need("site"), request.number("epoch")
-    source = Source(
-        server,
-        request.need("host"),
-        request.need("port"),
-        request.args.get("user", f"rejoin_{site}"),
-    )
+    user = request.args.get("user", f"rejoin_{site}")
+    source = Source(server, request.need("host"), request.need("port"), user, told)
     mark = pg_closed.rebuilding_mark(server)
     # A mark left by a call that was cut short: the directory is beyond a rewind.
     broken = mark.exists() or not (server.data_dir / "PG_VERSION").exists()
@@ -86,8 +89,10 @@ def rejoin(request: Request) -> dict[str, str]:
         discarded, method = "all of it: the data directory was unusable", copy_afresh(source)
     else:
         check_same_system(server, system)
+        told.phase("stop")
         stop_where_it_is(server)
         discarded, method = make_prefix(source, epoch)
+    told.phase("start")
     pg_closed.prepare(server, conninfo=f"{source.conninfo} application_name={site}_rejoin")
     state = pg_server.start(server, request.seconds("wait_s", 1.0))
     return {"discarded": discarded, "method": method, "state": state}
@@ -148,6 +153,7 @@ def make_prefix(source: Source, epoch: int) -> tuple[str, str]:
         return "", "none"
     if fork.timeline == 0:
         raise Refused(f"{server.name} on timeline {end.timeline} has no ancestor in common")
+    source.told.phase("save what is thrown away")
     discarded = save_tail(server, end, fork)
     write_file(pg_closed.rebuilding_mark(server), "a rewind did not finish\n", server.who)
     method = rewind(source, end, fork)
@@ -159,8 +165,9 @@ def rewind(source: Source, end: LogEnd, fork: wal.Fork) -> str:
     """Our files are those of the source where the logs part; "rewind", "cut" or "base backup"."""
     server = source.server
     argv = [server.program("pg_rewind"), "-D", str(server.data_dir), "--no-ensure-shutdown"]
-    argv += ["--source-server", source.conninfo]
-    done = run(argv, server.who, timeout_s=LONG_S)
+    argv += ["--progress", "--source-server", source.conninfo]
+    source.told.phase("rewind")
+    done = run_telling(argv, server.who, source.told, timeout_s=LONG_S)
     if done.returncode != 0 and "error: connection to server" in done.stderr:
         pg_closed.rebuilding_mark(server).unlink(missing_ok=True)  # nothing was changed
         raise Refused(f"{source.host}:{source.port} does not answer: {done.stderr.strip()[-300:]}")
@@ -231,7 +238,9 @@ def copy_afresh(source: Source) -> str:
     server.who.own(fresh)
     began = time.monotonic()
     argv = [server.program("pg_basebackup"), "-D", str(fresh), "-X", "stream", "-c", "fast"]
-    done = run([*argv, "-d", source.conninfo], server.who, timeout_s=LONG_S)
+    argv += ["--progress", "-d", source.conninfo]
+    source.told.phase("base backup")
+    done = run_telling(argv, server.who, source.told, timeout_s=LONG_S)
     if done.returncode != 0:
         pg_closed.remove_tree(fresh)
         raise Failed(f"pg_basebackup from {source.host} failed: {done.stderr.strip()[-300:]}")

@@ -1,6 +1,6 @@
 """PostgreSQL's verbs of the host agent."""
 
-from controller.hostagent import pg_closed, pg_rejoin, pg_server
+from controller.hostagent import pg_closed, pg_rejoin, pg_server, progress
 from controller.hostagent.contract import Refused, Request, Verb, only_one
 
 
@@ -61,6 +61,11 @@ def _status(request: Request) -> dict[str, str]:
     }
 
 
+def _progress(request: Request) -> dict[str, str]:
+    """How far a rejoin is that another call works on."""
+    return progress.read(pg_server.server_of(request).gate_dir)
+
+
 def _kill_receiver(request: Request) -> dict[str, str]:
     """The process that receives the log was asked to end; SQL cannot ask it to in PostgreSQL 15."""
     server = pg_server.server_of(request)
@@ -83,6 +88,7 @@ VERBS: dict[str, Verb] = {
     "postgres-stop": _alone(_stop),
     "postgres-prepare": _alone(_prepare),
     "postgres-rejoin": _alone(pg_rejoin.rejoin),
+    "postgres-progress": _progress,
     "postgres-status": _status,
     "postgres-kill-receiver": _kill_receiver,
 }

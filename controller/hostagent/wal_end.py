@@ -29,6 +29,10 @@ _HEADER = struct.Struct("<HHIQ")  # of a page: magic, flags, timeline, position
 _BACK_SEGMENTS = 5  # a record may span this many segments before we give up
 
 
+class Unreadable(Failed):
+    """Files are there, and no whole record in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogEnd:
     """The end of a log, and where its last record starts (to look from there next time)."""
@@ -83,7 +87,7 @@ class Reader:
             if found and (best is None or found.further_than(best)):
                 best = found
         if best is None and any(written.values()):
-            raise Failed(f"no whole record can be read in {self.directory}")
+            raise Unreadable(f"no whole record can be read in {self.directory}")
         return best
 
     def _latest(self, segments: Sequence[wal.Segment]) -> list[wal.Segment]:

@@ -17,6 +17,8 @@ TOLD_MAX: Final = 1000
 SEAL_S: Final = 5.0
 PLANNED: Final = frozenset({"handover", "bootstrap"})
 MOVES: Final = frozenset({"switchover", "failover"})
+ENDS: Final = frozenset({"resume", "undrain"})
+LOUD: Final = "BREAK-GLASS"  # with which a reason begins that tells who passed over what
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +163,11 @@ def _happened(situation: Situation) -> Iterator[Event]:
             ),
         )
     for request in situation.requests:
+        about = services.get(request.service)
         if (kind := _of_request(request)) is not None:
-            yield _asked(request, kind, situation, services.get(request.service))
+            yield _asked(request, kind, situation, about)
+        if request.broke_glass:
+            yield _asked(request, EventKind.GLASS_BROKEN, situation, about)
 
 
 def _begun(service: Serving, situation: Situation) -> Event:
@@ -202,7 +207,8 @@ def _of_request(request: Asked) -> EventKind | None:
 
 _SENTENCES: Final[Mapping[EventKind, str]] = {
     EventKind.APPROVAL_WANTED: "{asked} waits for {missing} approval(s): {reason}",
-    EventKind.APPROVAL_LAPSED: "{asked} was not approved in time: {why}",
+    EventKind.APPROVAL_LAPSED: "{asked} has lapsed without its approvals: {why}",
+    EventKind.GLASS_BROKEN: "{asked} was carried out past the policy of {glass}: {loud}",
     EventKind.ROLE_CHANGE_UNDONE: "{asked} was tried and taken back: {why}",
 }
 
@@ -210,7 +216,12 @@ _SENTENCES: Final[Mapping[EventKind, str]] = {
 def _asked(request: Asked, kind: EventKind, situation: Situation, service: Serving | None) -> Event:
     about = f"{request.kind} of {request.service or request.target}"
     asked = f"request {request.number}, {about} asked by {request.asked_by},"
+    loud = request.why if request.why.startswith(LOUD) else request.reason
     subject = f"{request.service or request.target}/{request.number}"
+    if request.kind in ENDS:  # they bear the number of what they end, and may be asked again
+        subject = f"{subject}/{request.kind}/{request.at}"
+    if kind is EventKind.GLASS_BROKEN and loud == request.why:
+        subject = f"{subject}/end"
     return Event(
         id=f"{situation.cluster}/{kind}/{subject}",
         kind=kind,
@@ -221,6 +232,8 @@ def _asked(request: Asked, kind: EventKind, situation: Situation, service: Servi
             missing=request.missing,
             reason=request.reason or "no reason given",
             why=request.why or "no reason given",
+            glass=request.broke_glass,
+            loud=loud,
         ),
         service=request.service,
         epoch=0 if service is None else service.epoch,
@@ -231,6 +244,7 @@ def _asked(request: Asked, kind: EventKind, situation: Situation, service: Servi
                 "asked": request.kind,
                 "asked_by": request.asked_by,
                 "target": request.target,
+                "passed_over": request.broke_glass if kind is EventKind.GLASS_BROKEN else "",
             }
         ),
     )

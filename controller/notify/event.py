@@ -33,6 +33,7 @@ class EventKind(StrEnum):
     LAG_GONE = "lag_gone"
     APPROVAL_WANTED = "approval_wanted"
     APPROVAL_LAPSED = "approval_lapsed"
+    GLASS_BROKEN = "glass_broken"
     PAUSE_SET = "pause_set"
     PAUSE_ENDED = "pause_ended"
     SITE_ISOLATED = "site_isolated"
@@ -118,6 +119,11 @@ TRAITS: Final[Mapping[EventKind, Trait]] = {
     ),
     EventKind.APPROVAL_LAPSED: Trait(
         severity=Severity.WARNING, teller=Teller.HOLDER, next_step="ask again if it is still wanted"
+    ),
+    EventKind.GLASS_BROKEN: Trait(
+        severity=Severity.CRITICAL,
+        teller=Teller.HOLDER,
+        next_step="ask that person; tricast audit show and tricast requests --all have the rest",
     ),
     EventKind.PAUSE_SET: Trait(
         severity=Severity.WARNING,

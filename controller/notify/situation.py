@@ -27,6 +27,8 @@ class Asked:
     reason: str = ""
     why: str = ""  # of its state
     missing: int = 0  # approvals
+    at: str = ""
+    broke_glass: str = ""  # the policy that was passed over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

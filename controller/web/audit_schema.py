@@ -83,6 +83,8 @@ class AuditFiles(Answer):
     cluster: str
     site: str
     files: tuple[AuditFileView, ...] = ()
+    version: str = ""  # of the daemon
+    log_format: int = 1  # of the entries that it writes
 
 
 class AuditArchive(Answer):
@@ -150,3 +152,4 @@ class AuditVerdict(Answer):
     missing: tuple[str, ...] = ()  # places that could not be asked
     begins: int = 1  # the first entry that was looked at
     archived: tuple[AuditSpan, ...] = ()  # what is on record as moved away
+    unverifiable: str = ""  # nothing is wrong but that another version wrote some of it

@@ -11,6 +11,8 @@ from controller.web.source import Asker, NotAsked
 
 ASKER: Final = web.RequestKey("asker", Asker)  # in a request that came over mutual TLS
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+_PEER_GROUPS: Final = 59  # SO_PEERGROUPS, which Python does not name
+_GROUPS_MAX: Final = 65536  # of one process, in Linux
 
 
 def who_asks(request: web.Request) -> Asker:
@@ -26,13 +28,24 @@ def who_asks(request: web.Request) -> Asker:
             "requests are taken where it is known who asks: on the unix socket of a daemon (run "
             "tricast on the node itself), or over mutual TLS (tricast --server; see api.tls)",
         )
-    return Asker(name=_account(found))
+    return _account(found)
 
 
-def _account(connection: socket.socket) -> str:
+def _account(connection: socket.socket) -> Asker:
     said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(said)
+    _, uid, gid = _CREDENTIALS.unpack(said)
+    gids = _groups(connection) | {gid}
     try:
-        return pwd.getpwuid(uid).pw_name
+        return Asker(name=pwd.getpwuid(uid).pw_name, gids=gids)
     except KeyError:
-        return f"uid {uid}"
+        return Asker(name=f"uid {uid}", gids=gids)
+
+
+def _groups(connection: socket.socket) -> frozenset[int]:
+    """The supplementary groups of the process that asks; none where the kernel does not tell."""
+    word = struct.calcsize("I")
+    try:
+        said = connection.getsockopt(socket.SOL_SOCKET, _PEER_GROUPS, _GROUPS_MAX * word)
+    except OSError:
+        return frozenset()
+    return frozenset(struct.unpack(f"{len(said) // word}I", said))

@@ -26,6 +26,7 @@ class PlanRoutes(Answer):
     site: str
     now: str | None = None  # a stance; null: not known
     after: tuple[str, ...] = ()  # stances, one after the other; empty: not known
+    more_specifics: tuple[str, ...] = ()  # announced beside `override`, should that last
 
 
 class PlanService(Answer):
@@ -53,6 +54,8 @@ class Foreseen(Answer):
     reasons: tuple[str, ...] = ()  # why not
     plan: str = ""  # what an approval would be bound to; "" while it would be refused
     approvals_needed: int = 0
+    approvers: tuple[str, ...] = ()  # groups that may approve; none: whoever may ask
+    break_glass: str = ""  # who may go ahead without; "" for nobody
     statement: str = ""  # what may be lost
     services: tuple[PlanService, ...] = ()
 

@@ -36,6 +36,7 @@ class SiteTree(Answer):
     health: str = "unknown"  # ok | ill | silent | unknown
     heard_s: float | None = None  # null for the answering site itself, or never heard
     stance: str | None = None
+    more_specifics: tuple[str, ...] = ()
     sessions_up: int | None = None  # null: only its own daemon knows, and that was not asked
     sessions_total: int | None = None
     directed_to: tuple[str, ...] | None = None

@@ -20,8 +20,15 @@ from controller.web.audit_schema import (
     AuditVerdict,
     AuditView,
 )
+from controller.web.config_schema import ConfigDiff, ConfigShown, ConfigView, RunningConfig
 from controller.web.doctor_schema import Checkup
 from controller.web.drill_schema import DrillNote, DrillNoted, DrillPlan, DrillReport, DrillView
+from controller.web.history_schema import (
+    HistoryLoss,
+    HistoryOrder,
+    HistoryOutside,
+    HistorySite,
+)
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
@@ -71,6 +78,19 @@ class Apps(Answer):
     total: int = 0
 
 
+class RejoinView(Answer):
+    """How far a returning database is: rewound or copied, then catching up with its primary."""
+
+    phase: str  # as the work calls it: stop, rewind, base backup, copy, prepare, catching up...
+    since_s: float = 0.0  # since the rejoin was first seen
+    phase_s: float = 0.0  # since this phase began
+    done_bytes: int | None = None
+    total_bytes: int | None = None  # as far as it is known before the end
+    bytes_s: float | None = None  # lately, per second
+    left_s: float | None = None  # of this phase, at that rate
+    age_s: float = 0.0  # since the answering site heard of it
+
+
 class DatabaseView(Answer):
     """One database of a site, or the keeper of a witness site, and its voter."""
 
@@ -87,6 +107,7 @@ class DatabaseView(Answer):
     promised: int = 0
     sealed: bool = False
     problems: tuple[str, ...] = ()
+    rejoin: RejoinView | None = None  # while it comes back
 
 
 class SiteView(Answer):
@@ -107,6 +128,7 @@ class SiteView(Answer):
     apps: Apps = Apps()
     databases: tuple[DatabaseView, ...] = ()
     lands_at: str = ""  # of a witness: which site answers on the service address
+    more_specifics: tuple[str, ...] = ()  # announced beside the service's own prefixes
     # Of the answering site only; of another one its own daemon has to be asked.
     sessions_up: int | None = None
     sessions_total: int | None = None
@@ -118,7 +140,7 @@ class RequestView(Answer):
     """What an operator asked, and how far it is."""
 
     number: int
-    kind: str  # switchover | failover | pause | ack | force-single | drain
+    kind: str  # switchover | failover | pause | ack | force-single | drain | resume | undrain
     service: str = ""  # "" for a whole site's
     target: str = ""
     reason: str = ""
@@ -137,6 +159,9 @@ class RequestView(Answer):
     approvals_needed: int = 0
     approved_by: tuple[str, ...] = ()
     age_s: float | None = None  # since the answering daemon first saw it
+    approvers: tuple[str, ...] = ()  # groups that may approve; none: whoever may ask
+    lapses_in_s: float | None = None  # while it waits for approvals
+    broke_glass: str = ""  # the policy that was passed over
 
 
 class RequestAnswer(Answer):
@@ -171,6 +196,7 @@ class Ask(BaseModel):
     not_before_s: float = Field(default=0.0, ge=0, le=31_536_000)
     plan: str = ""  # as shown before; what is asked must still be the same
     dry: bool = False  # show what would be asked, and change nothing
+    break_glass: bool = False  # at once, past the policy; needs a reason
 
 
 class Verdict(BaseModel):
@@ -184,6 +210,7 @@ class Verdict(BaseModel):
     target: str = ""  # of a drain: the site
     plan: str = ""  # of an approval
     reason: str = Field(default="", max_length=500)
+    break_glass: bool = False  # of an end of a standing order, as in Ask
 
 
 class ShedView(Answer):
@@ -230,6 +257,13 @@ class HistoryEntry(Answer):
     outcome: str = "ok"
     evidence: dict[str, str] = Field(default_factory=dict)
     steps: tuple[StepView, ...] = ()
+    # What the sites have said of it since; empty where none has, as of changes by older versions.
+    outage_s: float | None = None  # until the service address answered the new holder
+    outage_from: str = ""  # since when that is counted
+    order: HistoryOrder | None = None
+    losses: tuple[HistoryLoss, ...] = ()  # one for each database; empty: nothing was recorded
+    sites: tuple[HistorySite, ...] = ()
+    outside: tuple[HistoryOutside, ...] = ()
 
 
 class Status(Answer):
@@ -246,6 +280,7 @@ class Status(Answer):
     history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
     audit: AuditView | None = None
     notifications: NotificationsView | None = None
+    configuration: ConfigView | None = None
 
 
 class SiteExplanation(Answer):
@@ -350,7 +385,7 @@ def json_schema() -> str:
         *(Notifications, NotifyTest),
         *(Topology, Event, Checkup),
         *(DrillNoted, DrillPlan, DrillReport),
-        Plan,
+        *(Plan, RunningConfig, ConfigShown, ConfigDiff),
     )
     schemas: dict[str, dict[str, Any]] = {
         answer.__name__: answer.model_json_schema(mode="serialization") for answer in answers

@@ -59,6 +59,7 @@ class Asker:
     name: str
     proof: str = ""  # "certificate 4F1C2D3A"; "" for an account of the node
     facts: Mapping[str, str] = field(default_factory=dict)  # for the audit log
+    gids: frozenset[int] = frozenset()  # Unix groups, as the kernel tells them; none over TLS
 
     def __str__(self) -> str:
         return f"{self.name} ({self.proof})" if self.proof else self.name

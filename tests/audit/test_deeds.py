@@ -22,6 +22,7 @@ from tests.core.turned import serving, silent
 from tests.core.views import DC1, DC2, WALLET, dc2_view
 from tests.core.wishes import wish
 from tests.runtime.clock import HandClock
+from tests.web import eyes
 from tests.web.office import Office
 
 
@@ -231,3 +232,30 @@ async def test_a_pause_by_hand_is_noted_when_it_comes_and_goes(
         (Event.PAUSED, "hands off"),
         (Event.RESUMED, ""),
     ]
+
+
+async def test_what_went_past_its_policy_is_an_entry_of_its_own(
+    tmp_path: Path, auditor: Auditor
+) -> None:
+    there = eyes.office(tmp_path, switchover=eyes.ONE_DBA, resume=eyes.ONE_DBA)
+    desk = AuditedDesk(desk=there.desk, auditor=auditor)
+    order = Ask(kind="switchover", target="dc1", break_glass=True, reason="it burns")
+    with pytest.raises(NotAsked, match="may not break the glass"):
+        await desk.ask(order, eyes.BOB)
+    assert told(last(auditor))[:3] == (Event.REFUSED, "bob", "switchover")
+    await desk.ask(order, eyes.ADA)
+    noted = last(auditor)
+    assert told(noted)[:3] == (Event.BROKE_GLASS, "ada", "switchover")
+    assert (noted.reason, noted.outcome) == ("it burns", "request 1 is open")
+    assert noted.facts["passed over"].startswith("switchover of wallet: the approval of another")
+    await desk.decline(Verdict(number=1), eyes.ADA)
+    await desk.ask(Ask(kind="pause", reason="work"), eyes.ADA)
+    resume = Verdict(kind="pause", reason="it burns")
+    await desk.decline(resume, eyes.ADA)
+    assert told(last(auditor))[:3] == (Event.ASKED, "ada", "resume")
+    await desk.approve(Verdict(number=2), eyes.BOB)
+    assert told(last(auditor))[:3] == (Event.APPROVED, "bob", "approve resume")
+    await desk.ask(Ask(kind="pause", reason="work"), eyes.ADA)
+    await desk.decline(resume.model_copy(update={"break_glass": True}), eyes.ADA)
+    assert told(last(auditor))[:3] == (Event.BROKE_GLASS, "ada", "end pause")
+    assert last(auditor).facts["passed over"].startswith("resume of wallet: ")

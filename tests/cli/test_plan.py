@@ -12,7 +12,7 @@ from controller.cli.endpoint import Endpoint
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
 from controller.cli.plan_view import command
-from controller.core.model import Epoch
+from controller.core.model import Epoch, EpochRecord
 from controller.core.requests import Kind
 from controller.core.view import OtherSite, View
 from controller.web.plan_schema import Plan
@@ -327,3 +327,24 @@ def test_who_reads_an_older_daemon_is_told(tmp_path: Path, capsys: Captured) -> 
         code = main(["plan", "switchover", "--socket", str(tmp_path / "s.sock")])
     assert code == ExitCode.UNAVAILABLE
     assert "there is no /api/v1/plan here" in capsys.readouterr().err
+
+
+def test_a_plan_that_was_seen_is_asked_for_and_only_that(
+    sock: str, office: Office, capsys: Captured
+) -> None:
+    plan = asked(capsys, "switchover", "--socket", sock)
+    words = ["switchover", "--plan", plan.plan, "--yes", "--no-wait", "--socket", sock]
+    office.turn(replace(serving(), record=replace(serving_record(), epoch=Epoch(4))))
+    assert main(words) == ExitCode.REFUSED
+    said = capsys.readouterr().err
+    assert f"by now, not {plan.plan}: it would move wallet from dc2, who holds epoch 4, to" in said
+    assert "look again: tricast plan switchover --service wallet --to dc1" in said
+    office.turn(serving())
+    assert main(words) == ExitCode.DONE
+    assert capsys.readouterr().out == "request 1 (switchover to dc1) is open\n"
+
+
+def serving_record() -> EpochRecord:
+    found = serving().record
+    assert found is not None
+    return found

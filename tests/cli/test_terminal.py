@@ -42,6 +42,10 @@ class Terminal:
                     assert wanted(self.seen), self.seen
                     return
 
+    def write(self, text: str) -> None:
+        """As if it were typed."""
+        os.write(self._master, text.encode())
+
     def end(self) -> int:
         end = time.monotonic() + 20
         while self.process.poll() is None:

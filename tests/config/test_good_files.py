@@ -99,6 +99,8 @@ def _plain_default(field: Any) -> str | None:
     default = field.default
     if default is PydanticUndefined or isinstance(default, BaseModel | tuple):
         return None
+    if isinstance(default, bool):
+        return str(default).lower()
     return "none" if default is None else str(default)
 
 

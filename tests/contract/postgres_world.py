@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROVISION = REPOSITORY / "lab/containerlab/nodes/db/postgres/provision.sh"
 BIN = Path("/usr/lib/postgresql/15/bin")
 LEDGER = DatabaseName("ledger")
+EVERYTHING = 1 << 62  # as far as a keeper is told, the data sites hold all that there is
 DC1, DC2, WITNESS = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
 INSERT = (
     "insert into ledger (transfer_key, from_account, to_account, amount, site, server)"
@@ -203,6 +204,7 @@ async def world() -> AsyncIterator[World]:
         bin_dir=BIN,
     )
     keeper = PostgresKeeper(spec)
+    keeper.all_hold(EVERYTHING)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(keeper.run())

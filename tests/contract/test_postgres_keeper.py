@@ -16,7 +16,17 @@ from controller.core.model import Epoch
 from controller.core.position import LogFormat, Position
 from controller.hostagent import wal
 from controller.ports import PortError, Refused
-from tests.contract.postgres_world import DC1, DC2, WITNESS, World, now, place, until, world
+from tests.contract.postgres_world import (
+    DC1,
+    DC2,
+    EVERYTHING,
+    WITNESS,
+    World,
+    now,
+    place,
+    until,
+    world,
+)
 from witness.postgres_keeper import PostgresKeeper
 from witness.wal_receiver import Receiver
 
@@ -114,6 +124,11 @@ async def test_a_receiver_outlives_its_daemon_and_the_next_one_can_seal_it() -> 
     async with world() as w:
         await w.begin(epoch=2)
         await w.dc2.database.seal(Epoch(2), 5)
+
+        async def whole() -> bool:
+            return (await w.keeper.observe(1)).whole
+
+        await until("the keeper, which is new, is known to hold everything", whole)
         w.keeper._wanted = None  # as good as dead: it starts nothing any more
         # The next daemon knows only what is on disk, not even the process it was told of.
         (w.keeper_spec.directory.parent / "keeper.state/receiver.json").write_text("{}")
@@ -291,6 +306,7 @@ async def test_a_full_disk_acknowledges_nothing_it_does_not_hold() -> None:
         async with world() as w:
             await w.keeper.aclose()
             w.keeper = PostgresKeeper(replace(w.keeper_spec, directory=disk / "log"))
+            w.keeper.all_hold(EVERYTHING)
             running = asyncio.TaskGroup()
             async with running:
                 supervisor = running.create_task(w.keeper.run())
@@ -317,12 +333,17 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
     sealed = await w.keeper.seal(Epoch(2), 5)
     position = (await w.dc1.state()).position
     assert position is not None
-    assert 0 < wal.to_bytes(sealed.text) < wal.to_bytes(position.text)
+    # Nothing at all, where it is new and had no room for the log of this epoch.
+    assert wal.to_bytes(sealed.text) < wal.to_bytes(position.text)
 
     await asyncio.to_thread(make_room, disk)
     await w.keeper.follow(DC1, Epoch(2), 15)
     await caught_up(w)
-    state = await w.keeper.observe(1)
-    assert (state.streaming, state.whole) == (True, True), state.problems
+
+    async def whole() -> bool:
+        state = await w.keeper.observe(1)
+        return (state.streaming, state.whole) == (True, True)
+
+    await until("the keeper is known to hold everything", whole)
     await w.dc2.database.seal(Epoch(2), 5)
     await w.dc1.write("by the keeper alone")

@@ -389,6 +389,9 @@ def test_secrets_and_audit() -> None:
     assert grades(files.audit("f", 9, [], [])) == [WARN]
     assert grades(files.audit("f", 9, ["entry 3: changed"], ["etcd"])) == [BAD]
     assert grades([files.audit_missing("f", "permission denied")]) == [UNKNOWN]
+    (row,) = [files.audit_of_another("f", 4, "format 2 of tricast 0.9.0")]
+    assert grades([row]) == [UNKNOWN]
+    assert "from entry 4 on it is written in format 2 of tricast 0.9.0" in row.seen
 
 
 @pytest.mark.parametrize(

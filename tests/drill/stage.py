@@ -20,9 +20,9 @@ from controller.config.services import Objectives
 from controller.core.model import Epoch, SiteName
 from controller.core.requests import State, closed, moved
 from controller.core.wire import Change
-from controller.daemon.desk import request_view
 from controller.daemon.drills import DrillNotes
-from controller.daemon.status import history_entry
+from controller.daemon.history import history_entry
+from controller.daemon.request_view import request_view
 from controller.runtime.auditor import Auditor
 from controller.web.drill_schema import DrillView, LastDrill
 from controller.web.schema import HistoryEntry, ServiceView, SiteView, Status, StepView, StoreView

@@ -237,7 +237,6 @@ def test_an_interrupt_before_anything_moved_moves_nothing(
     def stop() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    stage.desk.wake = stop
     real = stage.desk.desk.open
 
     async def opened(request: object) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.hostagent import pg_closed, pg_rejoin
+from controller.hostagent.progress import FILE, Course
 from controller.hostagent.wal import Fork
 from controller.hostagent.wal_end import LogEnd
 
@@ -35,12 +36,13 @@ class Server:
     ],
 )
 def test_a_log_is_cut_only_where_its_control_file_asks_for_nothing_beyond(
-    monkeypatch: pytest.MonkeyPatch, timelines: tuple[int, int], method: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, timelines: tuple[int, int], method: str
 ) -> None:
     said = subprocess.CompletedProcess([], 0, "", "pg_rewind: no rewind required")
-    monkeypatch.setattr(pg_rejoin, "run", lambda *_, **__: said)
+    monkeypatch.setattr(pg_rejoin, "run_telling", lambda *_, **__: said)
     monkeypatch.setattr(pg_rejoin, "copy_afresh", lambda _: "a copy")
     monkeypatch.setattr(pg_rejoin, "cut_log", lambda *_: None)
     monkeypatch.setattr(pg_closed, "control_timelines", lambda _: timelines)
-    source = pg_rejoin.Source(Server(), "10.2.0.20", "5432", "rejoin_dc1")  # type: ignore[arg-type]
+    told = Course(tmp_path / FILE)
+    source = pg_rejoin.Source(Server(), "10.2.0.20", "5432", "rejoin_dc1", told)  # type: ignore[arg-type]
     assert pg_rejoin.rewind(source, END, FORK) == method

@@ -39,6 +39,10 @@ ONCE: list[tuple[Situation, list[EventKind]]] = [
         replace(QUIET, requests=(replace(WISH, state="failed", missing=0),)),
         [EventKind.ROLE_CHANGE_UNDONE],
     ),
+    (
+        replace(QUIET, requests=(replace(WISH, missing=0, broke_glass="x"),)),
+        [EventKind.GLASS_BROKEN],
+    ),
 ]
 
 
@@ -178,3 +182,46 @@ def test_events_of_one_site_s_own_are_told_by_it() -> None:
             assert TRAITS[trait.end].teller is trait.teller, kind
             assert TRAITS[trait.end].severity is Severity.INFO
     assert TRAITS[EventKind.TAKEOVER_REFUSED].teller is Teller.OWN
+
+
+GLASS = replace(
+    WISH,
+    kind="pause",
+    missing=0,
+    reason="BREAK-GLASS by ada, past the policy of pause of wallet: two. Reason: it burns",
+    broke_glass="pause of wallet: two",
+)
+
+
+def test_who_broke_the_glass_and_why_is_told_at_its_begin_and_at_its_end() -> None:
+    story = Story()
+    [told] = story.at(replace(QUIET, requests=(GLASS,)))
+    assert (told.kind, told.severity, told.service) == (
+        EventKind.GLASS_BROKEN,
+        Severity.CRITICAL,
+        "wallet",
+    )
+    assert told.what == (
+        "request 3, pause of wallet asked by alice, was carried out past the policy of pause of "
+        f"wallet: two: {GLASS.reason}"
+    )
+    assert told.facts["passed_over"] == "pause of wallet: two"
+    assert story.at(replace(QUIET, requests=(GLASS,))) == []
+    ended = replace(
+        GLASS,
+        state="withdrawn",
+        why="BREAK-GLASS by bob, past the policy of resume of wallet: one. Reason: it is out",
+        broke_glass="resume of wallet: one",
+    )
+    [told] = story.at(replace(QUIET, requests=(ended,)))
+    assert told.what.endswith("resume of wallet: one: " + ended.why)
+    assert told.id.endswith("/wallet/3/end")
+
+
+def test_a_wish_that_an_order_ends_may_be_told_again() -> None:
+    story = Story()
+    wish = replace(WISH, kind="resume", at="t1")
+    assert story.kinds(replace(QUIET, requests=(wish,))) == [EventKind.APPROVAL_WANTED]
+    assert story.kinds(replace(QUIET, requests=(wish,))) == []
+    again = replace(wish, at="t2")
+    assert story.kinds(replace(QUIET, requests=(again,))) == [EventKind.APPROVAL_WANTED]

@@ -6,7 +6,9 @@ from pathlib import Path
 from controller.core.model import ServiceName
 from controller.core.requests import Kind, State, closed, moved
 from controller.core.view import View
-from controller.daemon.desk import DaemonDesk
+from controller.daemon.asking import build_desk
+from controller.daemon.known import Known
+from controller.daemon.policy import Policies
 from controller.daemon.status import requested
 from controller.runtime.orders import Orders
 from controller.runtime.records import Records
@@ -21,13 +23,21 @@ from tests.web.sample import STEADY, Told
 class Office(Told):
     """A status source whose requests are those of the desk; each look brings the next `ends`."""
 
-    def __init__(self, view: View, state_dir: Path, status: Status = STEADY) -> None:
+    def __init__(
+        self,
+        view: View,
+        state_dir: Path,
+        status: Status = STEADY,
+        *,
+        policies: Policies | None = None,
+        cluster: MemoryCluster | None = None,
+    ) -> None:
         super().__init__(status)
         self.view = view
         self.ends: list[tuple[State, str]] = []
         self.woken = 0
-        clock = HandClock()
-        self.store = MemoryStore(MemoryCluster(), view.me)
+        self.clock = clock = HandClock()
+        self.store = MemoryStore(cluster or MemoryCluster(), view.me)
         self.records = Records(store=self.store, prefix="/t/", clock=clock, deadline_s=0.05)
         desk = RequestDesk(
             site=view.me,
@@ -40,25 +50,18 @@ class Office(Told):
         self.orders = Orders(state_dir)
         self.approvals: dict[Kind, int] = {}
         self.views: dict[ServiceName, View | None] = {WALLET: view}
-        self.desk = DaemonDesk(
-            site=view.me,
-            data_sites=(DC1, DC2),
-            clock=clock,
-            views=lambda: self.views,
-            wake=self._wake,
-            book=self.records.requests,
-            desk=desk,
-            orders=self.orders,
-            approvals=self.approvals,
-            expires_s=120.0,
-        )
+        known = Known(data_sites=(DC1, DC2), views=lambda: self.views)
+        rules = policies or Policies(approvals=self.approvals)
+        self.desk = build_desk(known, desk, self.orders, rules, self._wake)
 
     def _wake(self) -> None:
         self.woken += 1
 
     async def requests(self, service: str | None) -> tuple[RequestView, ...]:
         await self._advance()
-        return requested(self.records, self.views, service)
+        verdicts = self.desk.verdicts
+        stored = requested(self.records, self.views, service, verdicts.telling.of)
+        return (*verdicts.told(service), *stored)
 
     async def _advance(self) -> None:
         seen = self.records.requests.newest(WALLET)

@@ -18,7 +18,7 @@ from controller.core.requests import Kind, SeenRequest
 from controller.core.sequences import REJOIN, STEP_DOWN, TAKE_OVER
 from controller.core.view import View
 from controller.daemon.deeds import AuditedDesk
-from controller.daemon.desk import REFUSED
+from controller.daemon.refusals import REFUSED
 from controller.web.app import build_app
 from controller.web.plan_schema import Foreseen, Plan, PlanLadder
 from controller.web.schema import Ask

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,9 @@ from controller.core.model import Epoch, ServiceName
 from controller.core.requests import Approval, Kind, State
 from controller.core.view import View
 from controller.web.app import build_app
+from controller.web.schema import Ask, RequestView
 from controller.web.serve import serve
+from controller.web.source import Asker
 from tests.core.turned import other, record, report, serving, silent, state
 from tests.core.views import DC1, DC2, GONE, WALLET, WITNESS, dc2_view
 from tests.core.wishes import wish
@@ -97,6 +100,27 @@ async def test_who_asks_is_not_for_the_asker_to_say(tmp_path: Path) -> None:
     code, answer = await asked(office, tmp_path, kind="ack", asked_by="root")
     assert code == 400
     assert "asked_by" in answer["error"]
+
+
+async def test_the_kernel_tells_the_groups_of_who_asks(tmp_path: Path) -> None:
+    office, known = Office(serving(), tmp_path), []
+    real = office.desk.ask
+
+    async def ask(order: Ask, who: Asker) -> RequestView:
+        known.append(who)
+        return await real(order, who)
+
+    object.__setattr__(office, "desk", SimpleNamespace(ask=ask))
+    app = build_app(office, desk=office.desk)
+    async with (
+        serve(app, tmp_path / "s", None, 0),
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(tmp_path / "s"))) as session,
+        session.post(f"http://daemon{PATH}", json={"kind": "ack"}) as answer,
+    ):
+        assert answer.status == 200
+    assert [(who.name, who.gids) for who in known] == [
+        (ME, frozenset({os.getgid(), *os.getgroups()}))
+    ]
 
 
 async def test_over_tcp_nothing_can_be_asked(tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def audit(path: str, entries: int, breaks: Sequence[str], compared: Sequence[str
     return [ok(AUDIT, path, f"{entries} entries are whole; compared with {', '.join(compared)}")]
 
 
+def audit_of_another(path: str, first: int, called: str) -> Row:
+    """Only the version that wrote it can tell whether it is whole."""
+    seen = f"from entry {first} on it is written in {called}, which this version cannot verify"
+    return unknown(AUDIT, path, seen, "verify it with the tricast that wrote it")
+
+
 def audit_missing(path: str, why: str) -> Row:
     """There is no log to be read."""
     return unknown(AUDIT, path, why, "run as the daemon's account; has a daemon ever run here?")

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,13 +13,10 @@ from controller.cli.names import SITE
 from controller.config import Inspection, Problem, check_secret_files, inspect
 from controller.core.model import SiteName
 
-
-@click.group()
-def config() -> None:
-    """Look at a cluster file."""
+AFTERWARDS: Final = "; what must hold between keys is checked once these are mended"
 
 
-@config.command()
+@click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--secrets", is_flag=True, help="Also look at the secret files on this node.")
 @click.option("--site", type=SITE, help="With --secrets: only those that this site needs.")
@@ -29,15 +27,17 @@ def check(file: Path, *, secrets: bool, site: str | None, as_json: bool) -> int:
     Exit code 0: it can be used. 78: it cannot; every problem is listed. Warnings change nothing.
     """
     found = inspect(file)
-    problems = [*found.problems, *_about_node(found, file, site, secrets=secrets)]
+    problems = [*found.problems, *about_node(found, file, site, secrets=secrets)]
     if as_json:
         print(json.dumps(_as_json(found, problems)))
     else:
-        _print_all(file, found, problems)
+        print_problems(file, found, problems)
+        _print_good(file, found, problems)
     return ExitCode.CONFIG if problems else ExitCode.DONE
 
 
-def _about_node(found: Inspection, file: Path, site: str | None, *, secrets: bool) -> list[Problem]:
+def about_node(found: Inspection, file: Path, site: str | None, *, secrets: bool) -> list[Problem]:
+    """What is wrong with `site`, and with the secrets that it needs on this node."""
     cluster = found.cluster
     if cluster is None:
         return []
@@ -59,19 +59,24 @@ def _as_json(found: Inspection, problems: list[Problem]) -> dict[str, object]:
     }
 
 
-def _print_all(file: Path, found: Inspection, problems: list[Problem]) -> None:
+def print_problems(file: Path, found: Inspection, problems: list[Problem]) -> None:
+    """Each warning and each problem, and what it means, on standard error."""
     for warning in found.warnings:
         print(f"warning: {warning.render()}", file=sys.stderr)
     for problem in problems:
         print(problem.render(), file=sys.stderr)
-    cluster = found.cluster
     if problems:
         count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
-        more = "" if cluster else "; what must hold between keys is checked once these are mended"
+        more = "" if found.cluster else AFTERWARDS
         print(f"tricast: {file} cannot be used: {count}{more}", file=sys.stderr)
-    elif cluster is not None:
-        names = ", ".join(service.name for service in cluster.services)
-        print(
-            f"{file}: good. Cluster {cluster.cluster}, profile {cluster.profile}; sites "
-            f"{', '.join(cluster.sites)}; services {names}."
-        )
+
+
+def _print_good(file: Path, found: Inspection, problems: list[Problem]) -> None:
+    cluster = found.cluster
+    if problems or cluster is None:
+        return
+    names = ", ".join(service.name for service in cluster.services)
+    print(
+        f"{file}: good. Cluster {cluster.cluster}, profile {cluster.profile}; sites "
+        f"{', '.join(cluster.sites)}; services {names}."
+    )

@@ -1,0 +1,112 @@
+"""Which request somebody means: the store's, a wish that a standing order ends, or one that only
+this daemon keeps.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from controller.config import Verb
+from controller.core.model import ServiceName, SiteName
+from controller.core.requests import Kind, Request, SeenRequest, State, approved, closed
+from controller.daemon.endings import Endings
+from controller.daemon.here import Here
+from controller.daemon.known import Known
+from controller.daemon.refusals import REFUSED
+from controller.daemon.request_view import ENDS
+from controller.runtime.requests import RequestBook, RequestDesk
+from controller.web.schema import Verdict
+from controller.web.source import NotAsked
+
+
+class Drawer(Protocol):
+    """Where requests of one sort are kept."""
+
+    @property
+    def book(self) -> RequestBook:
+        """What is known of them."""
+
+    async def change(self, seen: SeenRequest, changed: Request) -> Request:
+        """`changed` replaces what was seen. Raises NotAllowed, PortError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A request, where it is kept, and the verb whose policy it is under."""
+
+    seen: SeenRequest
+    drawer: Drawer
+    verb: Verb
+
+    @property
+    def request(self) -> Request:
+        """As it was seen."""
+        return self.seen.request
+
+    @property
+    def pending(self) -> bool:
+        """It waits for approvals."""
+        return self.request.state is State.OPEN and not approved(self.request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawers:
+    """The three places."""
+
+    known: Known
+    desk: RequestDesk
+    endings: Endings
+    here: Here
+
+    def find(self, verdict: Verdict) -> Found:
+        """What `verdict` is about. Raises NotAsked."""
+        if verdict.kind == Kind.DRAIN.value or verdict.target:
+            return self._drain(verdict)
+        view, _ = self.known.service(verdict.service)
+        service = ServiceName(view.spec.name)
+        if not verdict.kind and (wish := self._wish(service, verdict.number)) is not None:
+            return wish
+        found = [s for s in self.desk.book.of(service) if verdict.number in (0, s.request.number)]
+        if not found:
+            raise NotAsked(REFUSED, f"{service} has no request {verdict.number or ''}".rstrip())
+        last = found[-1]
+        if verdict.kind and (closed(last.request) or last.request.kind.value != verdict.kind):
+            raise NotAsked(REFUSED, f"{service} has no {verdict.kind} in force")
+        return self.stored(last)
+
+    def stored(self, seen: SeenRequest) -> Found:
+        """A request of the store."""
+        return Found(seen=seen, drawer=self.desk, verb=Verb(seen.request.kind.value))
+
+    def ending(self, seen: SeenRequest) -> Found:
+        """A wish that a standing order ends."""
+        return Found(seen=seen, drawer=self.endings, verb=ENDS[seen.request.kind])
+
+    def kept(self, seen: SeenRequest) -> Found:
+        """One that only this daemon keeps."""
+        return Found(seen=seen, drawer=self.here, verb=Verb.FORCE_SINGLE)
+
+    def _wish(self, service: ServiceName, number: int) -> Found | None:
+        """What bears `number` beside the store's requests; any that is open for 0."""
+        for seen in reversed(self.here.book.of(service)):
+            if number == seen.request.number or (number == 0 and not closed(seen.request)):
+                return self.kept(seen)
+        for seen in reversed(self.endings.book.of(service)):
+            if number in (0, seen.request.number) and not closed(seen.request):
+                return self.ending(seen)
+        return None
+
+    def _drain(self, verdict: Verdict) -> Found:
+        site = SiteName(verdict.target)
+        wish, order = self.endings.book.drains().get(site), self.desk.book.drains().get(site)
+        if order is None or (closed(order.request) and (verdict.kind or not verdict.number)):
+            raise NotAsked(REFUSED, f"{verdict.target} is not drained")
+        if verdict.number not in (0, order.request.number):
+            raise NotAsked(
+                REFUSED,
+                f"{verdict.target} has no request {verdict.number}; the newest is "
+                f"{order.request.number}",
+            )
+        same = wish is not None and wish.request.number == order.request.number
+        if wish is not None and same and not closed(wish.request) and not verdict.kind:
+            return self.ending(wish)
+        return self.stored(order)

@@ -1,0 +1,1 @@
+"""What each site saw of a role change, and what they say of it together. Decides nothing."""
