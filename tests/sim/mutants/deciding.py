@@ -217,8 +217,8 @@ DECIDING: tuple[Mutant, ...] = (
         "nobody takes the override back once the other site has retired",
         (
             "controller.core.wants:attracting_stance",
-            "if settled or first or guards.others_retired(view):",
-            "if first:",
+            "if settled or first or (guards.others_retired(view)",
+            "if first or (False",
         ),
     ),
     mutant(
