@@ -14,15 +14,15 @@ unless it was sealed. One that finds no log at all says that it holds nothing.
 
 import asyncio
 import errno
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from controller.adapters.postgres_link import Link, conninfo
+from controller.adapters.postgres_link import conninfo
 from controller.adapters.postgres_spec import VoterLink, slot_name
 from controller.core.model import NO_EPOCH, DatabaseName, Epoch, SiteName, VoterState
 from controller.core.position import LogFormat, Position
@@ -31,6 +31,7 @@ from controller.hostagent.contract import AgentError, account, write_file
 from controller.hostagent.wal_end import LogEnd, Reader, Unreadable, saved_end
 from controller.hostagent.wal_transfer import END_HINT
 from controller.ports import PortError, Refused, TimedOut
+from witness.postgres_upstream import Upstream
 from witness.probation import Probation
 from witness.wal_directory import WalDirectory
 from witness.wal_receiver import Receiver
@@ -87,7 +88,6 @@ class PostgresKeeper:
         self._floor = saved_end(self._files.state / END_HINT)  # it must not end before this
         self._all_hold = 0  # every data site holds the log up to here
         self._unreadable = False
-        self._theirs = 0  # where the log of the upstream ended when it was asked
 
     async def observe(self, deadline_s: float) -> VoterState:
         """One look, of what `run` last saw."""
@@ -262,10 +262,10 @@ class PostgresKeeper:
         if self._damage and about is not None:
             self._said(self._files.leave_damage_behind(self._all_hold, about.epoch))
 
-    def _forget(self, epoch: Epoch, why: str) -> None:
+    def _forget(self, wanted: Following) -> None:
         """It holds nothing, and says why; what it held is aside."""
-        self._begin_anew(why)
-        self._said(self._files.put_everything_aside(epoch))
+        self._begin_anew(f"{wanted.upstream} no longer has the log that comes next")
+        self._said(self._files.put_everything_aside(wanted.epoch))
         self._end, self._floor, self._damage = None, None, []
 
     def _said(self, moved: list[str]) -> None:
@@ -286,51 +286,45 @@ class PostgresKeeper:
             self._trouble = f"the receiver was started again; it had ended: {ended}"
 
     async def _attach(self, wanted: Following, deadline: float) -> None:
-        link = self._spec.voters[wanted.upstream]
-        target = {
-            "host": link.address,
-            "port": str(link.port),
-            "user": self._spec.user or f"voter_{self._spec.site}",
-            "application_name": self._spec.site,
-            "connect_timeout": "3",
-            "keepalives_idle": "3",
-            "keepalives_interval": "1",
-            "keepalives_count": "3",
-            "tcp_user_timeout": "5000",
-        }
-        ancestry = await self._asked(wanted, target, deadline)
+        upstream = self._upstream(wanted.upstream)
+        async with self._unless_sealed(upstream):
+            found = await upstream.log(wanted.epoch, deadline)
         try:
             self._files.create()
-            self._look_what_is_left(wanted)
-            self._said(self._files.make_ready(wanted.epoch, ancestry, self._end))
+            self._check_system(upstream.name, found.system)
+            if self._follows() == wanted and self._is_left_behind():
+                self._forget(wanted)
+                async with self._unless_sealed(upstream):
+                    await upstream.renew_slot(slot_name(self._spec.site), deadline)
+            self._look_what_is_left()
+            self._said(self._files.make_ready(wanted.epoch, found.ancestry, self._end))
             # From here on it may end earlier than it did: at the fork.
             (self._files.state / END_HINT).unlink(missing_ok=True)
             self._floor = None
-            self._write_password()
+            passwords = self._files.state / "receiver.pgpass"
+            write_file(passwords, upstream.password_line(), account(""))
             self._receiver.start(
                 [
                     str(self._spec.bin_dir / "pg_receivewal"),
                     *("--synchronous", "--no-loop", "--verbose", "--no-password", "-s", "1"),
                     *("-D", str(self._spec.directory), "-S", slot_name(self._spec.site)),
-                    *("-d", conninfo(target)),
+                    *("-d", conninfo(upstream.target)),
                 ],
-                {"PGPASSFILE": str(self._files.state / "receiver.pgpass")},
+                {"PGPASSFILE": str(passwords)},
                 {"upstream": wanted.upstream, "epoch": str(wanted.epoch)},
             )
         except OSError as error:
             full = "the disk is full: " if error.errno == errno.ENOSPC else ""
             raise Refused(f"{full}cannot make the log ready: {error.strerror}") from None
-        self._probation.attached(wanted.epoch, self._theirs)
+        self._probation.attached(wanted.epoch, found.ends)
 
-    def _look_what_is_left(self, wanted: Following) -> None:
+    def _look_what_is_left(self) -> None:
         """A log that is not there, or that is of no use, is begun anew."""
         if self._files.begins() is None:
             self._begin_anew("it began without a log")
             self._end = None
         elif self._unreadable:
             self._begin_anew("its log could not be read")
-        elif self._follows() == wanted and self._is_left_behind():
-            self._forget(wanted.epoch, f"{wanted.upstream} no longer has the log that comes next")
 
     def _is_left_behind(self) -> bool:
         """Its primary has not what comes next, and no data site lacks what it would forget."""
@@ -339,44 +333,26 @@ class PostgresKeeper:
             return False
         return bool(self._probation.why or (self._end and self._all_hold >= self._end.position))
 
-    async def _asked(
-        self, wanted: Following, target: Mapping[str, str], deadline: float
-    ) -> wal.Ancestry:
-        """Its ancestry, unless a seal comes first."""
+    @asynccontextmanager
+    async def _unless_sealed(self, upstream: Upstream) -> AsyncIterator[None]:
+        """A question to a server that may never answer: a seal does not wait for it."""
         try:
             async with asyncio.timeout(None) as self._asking:
-                return await self._ancestry_of(wanted, target, deadline)
+                yield
         except TimeoutError:
-            name = self._spec.database
-            raise Refused(f"{name}: sealed before {wanted.upstream} answered") from None
+            raise Refused(f"sealed before {upstream.name} answered") from None
         finally:
             self._asking = None
 
-    async def _ancestry_of(
-        self, wanted: Following, target: Mapping[str, str], deadline: float
-    ) -> wal.Ancestry:
-        """Where the upstream's log comes from; refused when it is not the primary of that epoch."""
-        name = f"{self._spec.database} at {wanted.upstream}"
-        where = {key: value for key, value in target.items() if key != "host"}
-        where |= {
-            "hostaddr": target["host"],
-            "replication": "true",
-            "password": self._spec.password,
-        }
-        link = Link(name, where)
-        try:
-            rows = await link.query("IDENTIFY_SYSTEM", deadline=deadline)
-            timeline = int(rows[0][1] or 0)
-            if timeline != wanted.epoch:
-                raise Refused(f"{name} is on timeline {timeline}, not {wanted.epoch}: not followed")
-            self._check_system(name, rows[0][0] or "")
-            self._theirs = wal.to_bytes(rows[0][2] or "")
-            if timeline == 1:
-                return ()
-            found = await link.query(f"TIMELINE_HISTORY {timeline}", deadline=deadline)
-            return wal.parse_history(found[0][1] or "")
-        finally:
-            link.drop()
+    def _upstream(self, site: SiteName) -> Upstream:
+        spec = self._spec
+        return Upstream(
+            name=f"{spec.database} at {site}",
+            link=spec.voters[site],
+            site=spec.site,
+            user=spec.user or f"voter_{spec.site}",
+            password=spec.password,
+        )
 
     def _check_system(self, name: str, system: str) -> None:
         """The log we hold and the upstream's were made by one initdb."""
@@ -386,12 +362,6 @@ class PostgresKeeper:
         known = file.read_text(encoding="utf-8").strip()
         if known != system:
             raise Refused(f"{name} has system identifier {system}, the keeper's log {known}")
-
-    def _write_password(self) -> None:
-        user = self._spec.user or f"voter_{self._spec.site}"
-        password = self._spec.password.replace("\\", "\\\\").replace(":", "\\:")
-        path = self._files.state / "receiver.pgpass"
-        write_file(path, f"*:*:*:{user}:{password}\n", account(""))
 
 
 def _now() -> float:

@@ -121,10 +121,10 @@ class Receiver:
             return ""
 
     def complaint(self) -> str:
-        """Its last word, in one line."""
+        """Why it ended, in one line: its first error (the one after it is "disconnected")."""
         lines = [line for line in self.words().splitlines() if line.strip()]
         errors = [line for line in lines if "error:" in line]
-        return (errors or lines or [""])[-1].strip()
+        return (errors or lines[-1:] or [""])[0].strip()
 
     def _holders(self) -> list[int]:
         """The processes that hold the lock; found by their open files."""

@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROVISION = REPOSITORY / "lab/containerlab/nodes/db/postgres/provision.sh"
 BIN = Path("/usr/lib/postgresql/15/bin")
 LEDGER = DatabaseName("ledger")
+SEAL_S = 20.0  # a receiver that is killed ends when the disk has synced its file
 EVERYTHING = 1 << 62  # as far as a keeper is told, the data sites hold all that there is
 DC1, DC2, WITNESS = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
 INSERT = (
@@ -56,7 +57,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def until(what: str, seen: Callable[[], Awaitable[bool]], within_s: float = 15.0) -> None:
+async def until(what: str, seen: Callable[[], Awaitable[bool]], within_s: float = 30.0) -> None:
     """`seen` has come true; the test fails, naming it, when it does not."""
     end = now() + within_s
     while not await seen():

@@ -20,6 +20,7 @@ from tests.contract.postgres_world import (
     DC1,
     DC2,
     EVERYTHING,
+    SEAL_S,
     WITNESS,
     World,
     now,
@@ -52,13 +53,13 @@ async def test_the_seal_tells_the_end_of_the_log() -> None:
         await caught_up(w)
         written = (await w.dc1.state()).position
         began = now()
-        assert await w.keeper.seal(Epoch(3), 5) == written
+        assert await w.keeper.seal(Epoch(3), SEAL_S) == written
         assert now() - began < 1.0  # some 20 ms on an idle machine
         state = await w.keeper.observe(1)
         assert (state.sealed, state.streaming, state.whole) == (True, False, True)
         assert (state.position, state.following) == (written, None)
         await w.dc1.write("more")  # acknowledged by dc2
-        assert await w.keeper.seal(Epoch(3), 5) == written
+        assert await w.keeper.seal(Epoch(3), SEAL_S) == written
 
 
 async def test_a_log_that_ends_with_a_whole_segment_is_sealed_as_fast() -> None:
@@ -79,7 +80,7 @@ async def test_a_torn_tail_is_no_record() -> None:
         await w.begin(epoch=2)
         await w.dc1.write_many("a", 5)
         await caught_up(w)
-        end = await w.keeper.seal(Epoch(3), 5)
+        end = await w.keeper.seal(Epoch(3), SEAL_S)
         await w.keeper.aclose()
         newest = max(w.keeper_spec.directory.glob("*.partial"))
         position = wal.to_bytes(end.text)
@@ -101,7 +102,7 @@ async def test_files_made_in_advance_or_reused_do_not_hide_the_end() -> None:
         await w.begin(epoch=2)
         await w.dc1.write_many("a", 5)
         await caught_up(w)
-        end = await w.keeper.seal(Epoch(3), 5)
+        end = await w.keeper.seal(Epoch(3), SEAL_S)
         newest = max(w.keeper_spec.directory.glob("*.partial"))
         segment = wal.parse_segment(newest.name)
         assert segment is not None
@@ -109,7 +110,7 @@ async def test_files_made_in_advance_or_reused_do_not_hide_the_end() -> None:
             later = wal.Segment(segment.timeline, segment.number + ahead, partial=True)
             content = b"" if ahead == 1 else newest.read_bytes() if ahead > 2 else bytes(16 << 20)
             (w.keeper_spec.directory / later.file_name).write_bytes(content)
-        assert await w.keeper.seal(Epoch(3), 5) == end
+        assert await w.keeper.seal(Epoch(3), SEAL_S) == end
         assert (await PostgresKeeper(w.keeper_spec).observe(5)).position == end
         # Unreadable is not empty.
         newest.write_bytes(newest.read_bytes()[:24] + b"\xff" * 5000)
@@ -117,13 +118,13 @@ async def test_files_made_in_advance_or_reused_do_not_hide_the_end() -> None:
             if other != newest and other.suffix != ".history":
                 other.unlink()
         with pytest.raises(Refused, match="no whole record can be read"):
-            await PostgresKeeper(w.keeper_spec).seal(Epoch(3), 5)
+            await PostgresKeeper(w.keeper_spec).seal(Epoch(3), SEAL_S)
 
 
 async def test_a_receiver_outlives_its_daemon_and_the_next_one_can_seal_it() -> None:
     async with world() as w:
         await w.begin(epoch=2)
-        await w.dc2.database.seal(Epoch(2), 5)
+        await w.dc2.database.seal(Epoch(2), SEAL_S)
 
         async def whole() -> bool:
             return (await w.keeper.observe(1)).whole
@@ -138,7 +139,7 @@ async def test_a_receiver_outlives_its_daemon_and_the_next_one_can_seal_it() -> 
         await w.dc1.write("heard by the orphan")
         await caught_up(w)
         written = (await w.dc1.state()).position
-        assert await next_daemon.seal(Epoch(3), 5) == written
+        assert await next_daemon.seal(Epoch(3), SEAL_S) == written
         assert (await next_daemon.observe(5)).sealed
 
 
@@ -147,14 +148,14 @@ async def test_a_frozen_receiver_is_gone_after_the_seal() -> None:
         await w.begin(epoch=2)
         receiver = Receiver(w.keeper_spec.directory.parent / "keeper.state")
         os.kill(int(receiver.about()["pid"]), signal.SIGSTOP)
-        await w.keeper.seal(Epoch(3), 5)
+        await w.keeper.seal(Epoch(3), SEAL_S)
         assert not receiver.alive()
 
 
 async def test_only_the_primary_of_its_epoch_is_followed() -> None:
     async with world() as w:
         await w.begin(epoch=2)
-        await w.keeper.seal(Epoch(5), 5)
+        await w.keeper.seal(Epoch(5), SEAL_S)
         with pytest.raises(Refused, match="on timeline 2, not 5"):
             await w.keeper.follow(DC1, Epoch(5), 5)
         state = await w.keeper.observe(1)
@@ -167,16 +168,16 @@ async def test_only_the_primary_of_its_epoch_is_followed() -> None:
 async def test_a_seal_does_not_wait_for_a_primary_that_does_not_answer() -> None:
     async with world() as w:
         await w.begin(epoch=2)
-        await w.keeper.seal(Epoch(2), 5)
+        await w.keeper.seal(Epoch(2), SEAL_S)
         w.dc1.signal(signal.SIGSTOP)
         began = now()
         async with asyncio.TaskGroup() as group:
             attempt = group.create_task(refusal(w.keeper.follow(DC1, Epoch(2), 5)))
             await asyncio.sleep(0.2)
             assert not attempt.done()
-            await w.keeper.seal(Epoch(3), 5)
+            await w.keeper.seal(Epoch(3), SEAL_S)
         assert now() - began < 2.0
-        assert "sealed before dc1 answered" in attempt.result()
+        assert "sealed before ledger at dc1 answered" in attempt.result()
         assert (await w.keeper.observe(1)).sealed
         w.dc1.signal(signal.SIGCONT)
 
@@ -199,7 +200,7 @@ async def test_it_is_started_again_when_it_ends() -> None:
             return about["pid"] != before and (await w.keeper.observe(1)).streaming
 
         await until("another receiver streams", back)
-        await w.dc2.database.seal(Epoch(2), 5)
+        await w.dc2.database.seal(Epoch(2), SEAL_S)
         await w.dc1.write("by the keeper alone")
 
 
@@ -207,7 +208,7 @@ async def test_files_beyond_a_fork_do_not_stop_it() -> None:
     async with world() as w:
         await w.begin(epoch=2)
         await w.dc1.write_many("a", 5)
-        await w.dc2.database.seal(Epoch(3), 5)
+        await w.dc2.database.seal(Epoch(3), SEAL_S)
         # The keeper alone gets more of epoch 2, over the end of a segment; then dc2, which could
         # not ask it, is made primary by force. Those records never were in anybody's quorum count.
         for _ in range(2):
@@ -215,7 +216,7 @@ async def test_files_beyond_a_fork_do_not_stop_it() -> None:
             await w.dc1.write("keeper only")
             await w.dc1.sql("truncate ledger")
         await caught_up(w)
-        await w.keeper.seal(Epoch(3), 5)
+        await w.keeper.seal(Epoch(3), SEAL_S)
         w.dc1.signal(signal.SIGKILL)
         await w.dc2.database.promote(Epoch(3), 5)
         await w.dc2.database.admit(frozenset({WITNESS}), 5)
@@ -223,7 +224,7 @@ async def test_files_beyond_a_fork_do_not_stop_it() -> None:
         await w.dc2.database.canary("three", 10)
         state = await w.keeper.observe(1)
         assert (state.streaming, state.following_epoch) == (True, 3)
-        assert (await w.keeper.seal(Epoch(4), 5)).epoch == 3
+        assert (await w.keeper.seal(Epoch(4), SEAL_S)).epoch == 3
         assert list(w.keeper_spec.directory.parent.glob("keeper.state/aside/*/*"))
 
 
@@ -236,10 +237,10 @@ async def test_a_gap_is_said_and_not_served() -> None:
             await w.dc1.sql("select pg_switch_wal()")
         await w.dc1.write("last")
         await caught_up(w)
-        end = await w.keeper.seal(Epoch(3), 5)
+        end = await w.keeper.seal(Epoch(3), SEAL_S)
         full = sorted(p for p in w.keeper_spec.directory.iterdir() if p.suffix == "")
         full[1].unlink()
-        await w.keeper.seal(Epoch(3), 5)
+        await w.keeper.seal(Epoch(3), SEAL_S)
         state = await w.keeper.observe(1)
         assert not state.whole
         assert any("is missing between" in problem for problem in state.problems)
@@ -276,7 +277,7 @@ async def test_what_every_standby_has_is_pruned() -> None:
         assert len(gone) >= 3
         far = Position(epoch=2, format=LogFormat.LSN, text="F/0")
         w.keeper.prune(far)
-        end = await w.keeper.seal(Epoch(3), 5)
+        end = await w.keeper.seal(Epoch(3), SEAL_S)
         assert wal.to_bytes(end.text) >= wal.to_bytes(position.text)
         assert (await w.keeper.observe(1)).whole
 
@@ -330,7 +331,7 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
 
     await until("the keeper says that its disk is full", full)
     acked |= await w.dc1.write_many("full", 3)
-    sealed = await w.keeper.seal(Epoch(2), 5)
+    sealed = await w.keeper.seal(Epoch(2), SEAL_S)
     position = (await w.dc1.state()).position
     assert position is not None
     # Nothing at all, where it is new and had no room for the log of this epoch.
@@ -345,5 +346,5 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
         return (state.streaming, state.whole) == (True, True)
 
     await until("the keeper is known to hold everything", whole)
-    await w.dc2.database.seal(Epoch(2), 5)
+    await w.dc2.database.seal(Epoch(2), SEAL_S)
     await w.dc1.write("by the keeper alone")
