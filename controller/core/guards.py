@@ -384,7 +384,7 @@ def raised_here(view: View) -> bool:
 
 def databases_idle(view: View) -> bool:
     """No intent is at work on a database here."""
-    return not any(lane.startswith("database:") for lane in view.busy)
+    return not any(lane.startswith("database:") for lane in view.busy - view.resting)
 
 
 def previous_holder_silent(view: View) -> bool:

@@ -121,4 +121,5 @@ class View:
     changed_s: float = FOREVER_S  # since the last role change of this service, as recorded
     raised_here: bool = False  # this daemon, since its start, raised the record's epoch
     busy: frozenset[str] = frozenset()  # lanes at work, or waiting after a failure
+    resting: frozenset[str] = frozenset()  # those of them that only wait
     rejoining: frozenset[DatabaseName] = frozenset()  # a host agent rebuilds them, or soon will

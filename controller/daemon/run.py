@@ -216,8 +216,7 @@ async def _keep_house(
             for step in change.steps:
                 metrics.step_done(change.service, "TAKE_OVER", step.name, step.took_s)
         for loop in loops:
-            if loop.hands.raised:
-                await loop.hands.remember_change()
+            await loop.hands.remember_change()
         recorder.collect(loop.progress for loop in loops)
         await recorder.flush()
         metrics.heartbeats_dropped(site.node.heartbeats.dropped())

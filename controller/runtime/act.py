@@ -124,6 +124,7 @@ class Hands:
     fenced: Epoch = Epoch(0)
     remembered: Epoch = Epoch(0)  # the last change that is marked for the flap window
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
+    tried: Epoch = Epoch(0)  # the last one it tried to raise, whatever became of the answer
     lease_until: Instant = Instant(float("-inf"))
     last_error: dict[str, str] = field(default_factory=dict)
     sources: list[SiteName] = field(default_factory=list)  # something is fetched from them now
@@ -211,6 +212,8 @@ class Hands:
         )
         if record.holder != self.me:
             self.lease_until = Instant(float("-inf"))  # also when the answer is lost
+        else:
+            self.tried = record.epoch
         sent = self.clock.monotonic()
         revision = await self._swap(record, intent.expected_revision)
         if revision is None:
@@ -245,9 +248,14 @@ class Hands:
         return Result(outcome=Outcome.OK, detail=f"request {opened.number}")
 
     async def remember_change(self) -> None:
-        """A key that lives as long as the flap window: no clock is compared across hosts."""
+        """A key that lives as long as the flap window: no clock is compared across hosts.
+
+        Only for a change of this daemon's own: a restart does not open the window anew.
+        """
         record = self.records.epochs.get(self.service)
-        if record is None or record.epoch in (self.remembered, 0) or record.holder != self.me:
+        if record is None or record.epoch != self.tried or record.holder != self.me:
+            return
+        if record.epoch == self.remembered:
             return
         if record.kind not in ("handover", "failover") or self.flap_window_s <= 0:
             return

@@ -49,6 +49,10 @@ class Lanes:
         """Lanes at work, or resting after a failure."""
         return frozenset(self._running.keys() | self._restraint.resting(self._clock.monotonic()))
 
+    def resting(self) -> frozenset[str]:
+        """Those of `busy` at which nothing is at work."""
+        return self.busy() - self._running.keys()
+
     def running(self) -> dict[str, str]:
         """What is at work, by lane."""
         return {key: name(intent) for key, intent in self._running.items()}

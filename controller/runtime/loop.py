@@ -110,7 +110,7 @@ class ServiceLoop:
         self.observer.raised = self.hands.raised
         self.observer.fenced = self.hands.fenced
         self._give_up_what_is_old()
-        view = self.observer.view(self.lanes.busy(), self.lanes.rejoining())
+        view = self.observer.view(self.lanes.busy(), self.lanes.resting(), self.lanes.rejoining())
         decision = decide(view)
         self._note(view, decision)
         for intent in decision.intents:

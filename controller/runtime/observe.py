@@ -138,8 +138,14 @@ class Observer:
             if lane in self.dirty and not look.shows(self.dirty[lane])
         )
 
-    def view(self, busy: frozenset[str], rejoining: frozenset[DatabaseName]) -> View:
+    def view(
+        self,
+        busy: frozenset[str],
+        resting: frozenset[str],
+        rejoining: frozenset[DatabaseName],
+    ) -> View:
         """What is known now."""
+        unseen = self._unseen()
         service = self.spec.name
         stored = self.records.epochs.get(service)
         order = self.orders.of(service)
@@ -163,7 +169,8 @@ class Observer:
             stored=stored,
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
             raised_here=record is not None and record.epoch == self.raised,
-            busy=busy | self._unseen(),
+            busy=busy | unseen,
+            resting=resting - unseen,
             rejoining=rejoining,
         )
         return replace(view, own=replace(view.own, trouble_s=self._troubles(view)))

@@ -53,6 +53,11 @@ def both(view: View, sight: Seen) -> View:
     return other(view, DC1, seen=sight, seen_by={WITNESS: sight})
 
 
+def resting(view: View, lane: str, *, at_work: str = "traffic") -> View:
+    """An intent of `lane` has failed a short while ago, and `at_work` is at work."""
+    return replace(view, busy=frozenset({lane, at_work}), resting=frozenset({lane}))
+
+
 def nobody() -> View:
     """No other site is heard, and the store is gone."""
     view = dc2_view(seen=GONE, told=GONE, witness=GONE, store_ok=False)
@@ -271,6 +276,8 @@ EDGES: tuple[tuple[Guard, View, bool], ...] = (
     (guards.databases_idle, dc2_view(), True),
     (guards.databases_idle, replace(dc2_view(), busy=frozenset({"routes"})), True),
     (guards.databases_idle, replace(dc2_view(), busy=frozenset({"database:x"})), False),
+    (guards.databases_idle, resting(dc2_view(), "database:x"), True),
+    (guards.databases_idle, resting(dc2_view(), "database:x", at_work="database:y"), False),
     (guards.previous_holder_silent, at_rest(GONE), True),
     (guards.previous_holder_silent, at_rest(HERE), False),
     (guards.previous_holder_silent, at_rest(seen(front_s=0.5, data_s=0.5)), False),

@@ -84,6 +84,14 @@ def restarted() -> View:
         (restarted(), (RESTARTED,)),
         (record(restarted(), holder=DC1), ()),
         (replace(restarted(), busy=frozenset({"database:ledger"})), ()),
+        (
+            replace(
+                restarted(),
+                busy=frozenset({"database:events"}),
+                resting=frozenset({"database:events"}),
+            ),
+            (RESTARTED,),
+        ),
         (own(serving(), front_ok=False), (FRONT,)),
         (own(serving(), apps_up=0), (APPS,)),
         (own(serving(), apps_up=1), ()),

@@ -148,6 +148,23 @@ async def test_only_an_automatic_move_opens_the_flap_window(world: World) -> Non
     world.cluster.unlease("/t/recent/wallet")
 
 
+async def test_a_move_opens_the_flap_window_when_the_answer_to_it_was_lost(world: World) -> None:
+    hands, store = world.hands, cast("MemoryStore", world.hands.store)
+    store.loses_answers = True
+    moved = replace(handing(world), holder=None, request=0)
+    assert (await hands.carry_out(moved)).outcome is Outcome.UNKNOWN
+    store.loses_answers = False
+    await hands.remember_change()
+    assert "/t/recent/wallet" not in world.cluster.entries  # it is not known yet whose it is
+    assert await hands.records.refresh()
+    await hands.remember_change()
+    assert world.cluster.entries.pop("/t/recent/wallet").value == b"handover"
+    world.cluster.unlease("/t/recent/wallet")
+    hands.remembered = hands.tried = Epoch(0)  # a restarted daemon does not open it anew
+    await hands.remember_change()
+    assert "/t/recent/wallet" not in world.cluster.entries
+
+
 async def test_traffic_is_held_and_let_go(world: World) -> None:
     await world.hands.carry_out(Direct(site=DC1))
     assert (await world.hands.carry_out(HoldTraffic())).outcome is Outcome.OK

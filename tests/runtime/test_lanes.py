@@ -28,7 +28,7 @@ async def run_once(results: list[Result], clock: HandClock) -> tuple[Lanes, list
         )
         while results:
             lanes.start(SEAL)
-            assert lane(SEAL) in lanes.busy()
+            assert lane(SEAL) in lanes.busy() - lanes.resting()
             while len(lanes.running()):
                 await asyncio.sleep(0)
     return lanes, done
@@ -44,11 +44,11 @@ async def test_a_lane_rests_longer_after_each_failure_and_then_is_free() -> None
     clock = HandClock()
     failed = Result(outcome=Outcome.FAILED, detail="no route")
     lanes, _ = await run_once([failed, failed, failed], clock)
-    assert lanes.busy() == {lane(SEAL)}
+    assert lanes.busy() == lanes.resting() == {lane(SEAL)}
     clock.now += FIRST_REST_S * 3.9
     assert lanes.busy() == {lane(SEAL)}
     clock.now += FIRST_REST_S * 0.2
-    assert lanes.busy() == frozenset()
+    assert lanes.busy() == lanes.resting() == frozenset()
     assert lanes.failures() == {lane(SEAL): "no route"}
     clock.now += FORGET_S + 1
     assert lanes.failures() == {}

@@ -76,8 +76,7 @@ class Controller:
         if self._now() - self._sent >= PERMIT_S / 3:
             self.send_wishes()
         for loop in self.loops.values():
-            if loop.raised:
-                self.world.remember_change(loop)
+            self.world.remember_change(loop)
         self.process.after(1.0, self._keep_house)
 
     def _now(self) -> float:

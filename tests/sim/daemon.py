@@ -63,7 +63,7 @@ class ServiceLoop:
 
     def forget(self) -> None:
         """A daemon that has just started remembers nothing but its promises."""
-        self.raised = self.fenced = self.newest = self.remembered = 0
+        self.raised = self.tried = self.fenced = self.newest = self.remembered = 0
         self.lease_until = float("-inf")
         self.moved_at = self.raise_began_s = float("-inf")
         self.unfinished = False  # a rung of the ladder is not reached
@@ -132,7 +132,9 @@ class ServiceLoop:
         if record is not None:
             self.heard_epoch(record.epoch)
         now = Instant(self.process.clock.now())
-        view = self.eyes.view(frozenset(self.running.keys() | self.restraint.resting(now)))
+        resting = self.restraint.resting(now)
+        busy = frozenset(self.running.keys() | resting)
+        view = self.eyes.view(busy, frozenset(resting - self.running.keys()))
         decision = decide(view)
         self._note(view, decision)
         life = self.process.life

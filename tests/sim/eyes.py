@@ -128,7 +128,7 @@ class Eyes:
 
     # --- the view ----------------------------------------------------------------------------
 
-    def view(self, busy: frozenset[str]) -> View:
+    def view(self, busy: frozenset[str], resting: frozenset[str]) -> View:
         """What is known now."""
         loop = self._loop
         knowledge, service = loop.knowledge, loop.spec.name
@@ -158,6 +158,7 @@ class Eyes:
             changed_s=0.0 if knowledge.recent(service) else FOREVER_S,
             raised_here=record is not None and record.epoch == loop.raised,
             busy=busy | self.unseen() if self._late else busy,
+            resting=resting - self.unseen() if self._late else resting,
             rejoining=loop.rejoining(),
         )
         lasted.update(self._troubles(view))

@@ -268,7 +268,9 @@ class Ground:
     def remember_change(self, loop: ServiceLoop) -> None:
         """A key that lives as long as the flap window."""
         record = loop.knowledge.record(loop.spec.name)
-        if record is None or record.holder != loop.site or record.epoch == loop.remembered:
+        if record is None or record.holder != loop.site or record.epoch != loop.tried:
+            return
+        if record.epoch == loop.remembered:
             return
         if record.kind not in ("handover", "failover") or self.shape.flap_window_s <= 0:
             return

@@ -135,6 +135,8 @@ class Hands:
             request=intent.request,
             excused=intent.excused,
         )
+        if holder == self._site:
+            loop.tried = record.epoch
         sent = self._process.clock.now()
         box: list[object] = []
         yield from self._swap(record, intent.expected_revision, box)

@@ -37,6 +37,7 @@ class Lost:
 
 
 LOST = Lost()
+REVOKE_S = 0.5  # how often etcd looks for leases that have run out
 
 
 class Store:
@@ -218,6 +219,8 @@ class Store:
     ) -> int:
         """`key` has this value; with `ttl_s`, until about that long after the last put."""
         if ttl_s is not None:
+            if key not in self._leases:
+                self._engine.after(ttl_s, self._run_out, key)
             self._leases[key] = self._engine.now + ttl_s
         return self._write(key, make, news=news)
 
@@ -241,10 +244,20 @@ class Store:
         self._world.stored(key, before, news=news)
         return self.revision
 
+    def _run_out(self, key: str) -> None:
+        """Whoever watches hears of it; a lease that was granted again goes on."""
+        left_s = self._leases.get(key, 0.0) - self._engine.now
+        if left_s > 0:
+            self._engine.after(left_s, self._run_out, key)
+        elif self.leader is None or not self._leads(self.leader):
+            self._engine.after(REVOKE_S, self._run_out, key)  # only a leader revokes
+        else:
+            self._expire()
+
     def _expire(self) -> None:
         if self._leases:
             now = self._engine.now
-            gone = [key for key, until in self._leases.items() if until < now]
+            gone = [key for key, until in self._leases.items() if until <= now]
             for key in gone:
                 del self._leases[key]
                 self.delete(key)

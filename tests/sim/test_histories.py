@@ -1,5 +1,7 @@
 """Drawn histories and a part of the exhaustive ones break no promise; one plan is one story."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.sim.checkers import Violation
@@ -14,6 +16,7 @@ from tests.sim.shape import SHAPES
 from tests.sim.tally import Tally
 
 BLOCK = 12
+FOUND = sorted((Path(__file__).parent / "found").glob("*.json"))
 
 
 def unbroken(plan: Plan) -> Told:
@@ -26,6 +29,11 @@ def unbroken(plan: Plan) -> Told:
 def test_drawn_histories_break_nothing(block: int) -> None:
     for number in range(block * BLOCK, (block + 1) * BLOCK):
         unbroken(drawn(number))
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.stem)
+def test_what_a_long_search_once_found_breaks_nothing(file: Path) -> None:
+    unbroken(Plan.from_json(file.read_text()))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

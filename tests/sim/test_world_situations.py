@@ -1,7 +1,14 @@
 """Plain situations, from bootstrap to lost sites: who serves, what is lost, who votes."""
 
+from typing import Any
+
+import pytest
+
+from controller.core.intents import RaiseEpoch
 from tests.sim import truth
+from tests.sim.engine import Process
 from tests.sim.shape import SHAPES
+from tests.sim.store import LOST
 from tests.sim.world import World
 
 
@@ -129,3 +136,38 @@ def test_what_only_a_regained_primary_has_is_not_read_before_another_voter_has_i
     keeper = world.keepers[server.name][world.site("witness")]
     assert (server.opened_under, server.gate_open) == (3, True)
     assert told_ok(world) <= keeper.durable.writes()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_move_is_remembered_for_the_flap_window_whatever_becomes_of_the_answer(
+    *, answered: bool
+) -> None:
+    world = World(9)
+    world.run(8.0)
+    asked = world.store.ask
+    dc2 = world.controllers[world.site("dc2")].process
+    raised: list[int] = []
+
+    def ask(process: Process, *question: Any) -> None:
+        said = question[-1]
+        if process is dc2 and not answered:
+            question = (*question[:-1], lambda _: said(LOST))
+        asked(process, *question)
+
+    def hook(event: truth.IntentBegan | truth.IntentEnded) -> None:
+        if isinstance(event.intent, RaiseEpoch):
+            began = isinstance(event, truth.IntentBegan)
+            world.store.ask = ask if began else asked  # type: ignore[method-assign,assignment]
+            raised.extend([event.intent.epoch] if began else [])
+
+    world.on_intent = hook
+    world.unhealthy("dc1")
+    world.run(4.0)
+    world.healthy("dc1")
+    world.run(3.0)
+    assert raised == [3]
+    check(world, "dc2", 3)
+    world.unhealthy("dc2")
+    world.run(6.0)
+    assert world.final().services[0].epoch == 3
+    assert raised == [3]
