@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from controller.core.model import Epoch, EpochRecord, ServiceName, SiteName
+from controller.core.model import DatabaseName, Epoch, EpochRecord, ServiceName, SiteName
 from tests.sim.asking import Asking
 from tests.sim.engine import Process
 from tests.sim.keeper import Keeper
@@ -282,17 +282,31 @@ class Damage(Asking):
             writable = [
                 site
                 for site in self.data_sites
-                if any(self.servers[name][site].writable for name in spec.databases)
+                if any(self._primary_of_ours(service, name, site) for name in spec.databases)
             ]
             self.write_record_by_hand(service, (*writable, spec.initial_holder)[0])
+
+    def _primary_of_ours(self, service: ServiceName, name: DatabaseName, site: SiteName) -> bool:
+        """It is writable, and no status says that it was promoted by hand."""
+        server = self.servers[name][site]
+        return server.writable and server.durable.epoch <= self.promise_of(site, service)
+
+    def _above_all(self, service: ServiceName) -> int:
+        """Above every promise and the epoch of every database, as a status shows them."""
+        logs = [
+            self.servers[name][site].durable.epoch
+            for name in self.specs[service].databases
+            for site in self.data_sites
+        ]
+        return max((self._floor(service), *logs)) + 1
 
     def _floor(self, service: ServiceName) -> int:
         return max(self.promise_of(site, service) for site in self.sites)
 
     def write_record_by_hand(self, service: ServiceName, holder: SiteName) -> None:
-        """The record is above every promise, and names this holder."""
+        """The record is above every promise and every log, and names this holder."""
         right = EpochRecord(
-            epoch=Epoch(self._floor(service) + 1),
+            epoch=Epoch(self._above_all(service)),
             holder=holder,
             kind="regained",
             reason="restored by hand",
