@@ -28,7 +28,8 @@ def build_keeper(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
     """The keeper of `conf` at `site`."""
     if conf.kind is DatabaseKind.POSTGRES:
         return _postgres(cluster, site, conf)
-    return Built(keeper=_mysql(cluster, site, conf))
+    keeper = _mysql(cluster, site, conf)
+    return Built(keeper=keeper, run=keeper.run)
 
 
 def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
@@ -59,7 +60,7 @@ def _postgres(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Built:
     return Built(keeper=keeper, run=keeper.run, prune=keeper.prune, all_hold=keeper.all_hold)
 
 
-def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> Keeper:
+def _mysql(cluster: Cluster, site: SiteName, conf: DatabaseConf) -> MysqlKeeper:
     mine = conf.voters[site]
     assert mine.address is not None
     host, port = split(mine.address)

@@ -21,6 +21,7 @@ CANARY: Final = (
 )
 WRITTEN: Final = "SELECT ROW_COUNT() AS written"
 NOTE_DIVERGED: Final = "UPDATE tricast.start SET diverged={reason} WHERE id=1"
+NOTE_LEVEL: Final = "UPDATE tricast.start SET level={level} WHERE id=1"
 NOTE_GATED: Final = "INSERT IGNORE INTO tricast.gated (user, host) VALUES ({user}, {host})"
 FORGET_GATED: Final = "DELETE FROM tricast.gated WHERE user={user} AND host={host}"
 FOREVER_MS: Final = 4294967295  # 49.7 days, the longest wait MariaDB accepts

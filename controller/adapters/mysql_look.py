@@ -17,7 +17,9 @@ from controller.core.position import Position
 
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _EPOCH: Final = "SELECT epoch, holder FROM tricast.epoch ORDER BY epoch DESC LIMIT 1"
-_STARTED: Final = "SELECT pending, tail, tail_epoch, diverged FROM tricast.start WHERE id = 1"
+_STARTED: Final = (
+    "SELECT pending, tail, tail_epoch, diverged, level FROM tricast.start WHERE id = 1"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Started:
     tail: str  # end of the log as it was before crash recovery cut it; "" for not cut
     tail_epoch: int
     diverged: str  # GTIDs the primary's history does not have
+    level: bool  # at a keeper: its log holds everything it ever acknowledged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +256,7 @@ def _started(rows: Sequence[Row]) -> Started | None:
         tail=str(rows[0]["tail"]),
         tail_epoch=int(rows[0]["tail_epoch"]),
         diverged=str(rows[0]["diverged"]),
+        level=bool(rows[0]["level"]),
     )
 
 

@@ -281,10 +281,19 @@ async def kill_sessions(session: Session, victims: Iterable[int], kill: str = KI
 
 async def log_state_at(upstream: Login, dialect: Dialect) -> str:
     """What the binary log of another server holds, by writer, as that server says."""
+    return await _value_at(upstream, dialect.log_state)
+
+
+async def log_end_at(upstream: Login, dialect: Dialect) -> str:
+    """Where the binary log of another server ends, as that server says."""
+    return await _value_at(upstream, dialect.log_end)
+
+
+async def _value_at(upstream: Login, expression: str) -> str:
     session = Session(upstream)
     try:
         async with Deadline(f"{upstream}: look at its log", _ASK_S):
-            return one_line(await session.row(f"SELECT {dialect.log_state} AS state"))
+            return one_line(await session.row(f"SELECT {expression} AS value"))
     finally:
         session.drop()
 

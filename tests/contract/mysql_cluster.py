@@ -108,6 +108,20 @@ class Server:
         return (self.directory / "server.log").read_text(errors="replace")
 
 
+async def votes(keeper: MysqlKeeper) -> bool:
+    """It streams, and counts as one that holds everything it acknowledged."""
+    state = await keeper.observe(2)
+    return state.streaming and state.whole
+
+
+async def until_it_votes(keeper: MysqlKeeper) -> None:
+    """A keeper that nobody runs yet has come to count."""
+    async with asyncio.TaskGroup() as beside:
+        run = beside.create_task(keeper.run())
+        await eventually(partial(votes, keeper), "the keeper to hold what its primary holds")
+        run.cancel()
+
+
 def ended(pid: int) -> bool:
     try:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
@@ -265,11 +279,16 @@ class Cluster:
         for voter in voters:
             if voter == WITNESS:
                 await self.keeper.follow(site, Epoch(epoch), LONG_S)
+                await eventually(self.keeper_votes, "the keeper to hold what its primary holds")
             else:
                 await self.databases[voter].follow(
                     site, Epoch(epoch), quarantine=False, deadline_s=LONG_S
                 )
         await primary.set_gate(opened=True, deadline_s=LONG_S)
+
+    async def keeper_votes(self) -> bool:
+        """It streams, and counts as one that holds everything it acknowledged."""
+        return await votes(self.keeper)
 
     async def aclose(self) -> None:
         for database in self.databases.values():
@@ -368,7 +387,10 @@ async def cluster(source: Path) -> AsyncIterator[Cluster]:
     try:
         made.provision(source)
         await made.start()
-        yield made
+        async with asyncio.TaskGroup() as beside:
+            keeper = beside.create_task(made.keeper.run())
+            yield made
+            keeper.cancel()
     finally:
         await made.aclose()
         made.stop()

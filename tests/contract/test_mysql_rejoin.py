@@ -21,6 +21,7 @@ from tests.contract.mysql_cluster import (
     keys_at,
     relay,
     template,
+    until_it_votes,
     write,
 )
 from tests.contract.mysql_flavour import FLAVOUR, mariadb_only
@@ -242,6 +243,7 @@ async def test_a_receiver_cut_inside_a_transaction_seals_at_the_one_before(
         await three.databases[DC1].admit(frozenset({WITNESS}), LONG_S)
         await keeper.follow(DC1, Epoch(2), LONG_S)
         await three.databases[DC1].set_gate(opened=True, deadline_s=LONG_S)
+        await until_it_votes(keeper)
         session = three.servers[DC1].session()
         await write(session, "before")
         whole = (await three.look(DC1)).position

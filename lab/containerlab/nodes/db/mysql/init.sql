@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS tricast.start (
     pending TINYINT NOT NULL,
     tail VARCHAR(1000) NOT NULL DEFAULT '',
     tail_epoch BIGINT NOT NULL DEFAULT 0,
-    diverged VARCHAR(500) NOT NULL DEFAULT ''
+    diverged VARCHAR(500) NOT NULL DEFAULT '',
+    level TINYINT NOT NULL DEFAULT 0
 ) ENGINE=InnoDB;
 
 -- Never replicated: the accounts that the gate has locked, so that it opens no others.
