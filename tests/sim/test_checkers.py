@@ -192,6 +192,18 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         acked(3, 1, by=frozenset(), confirmed_at=2.5),
         "after dc2 was promoted",
     ),
+    (
+        OneWriter,
+        [acked(1, 1), NEWER],
+        replace(acked(3, 1), by=frozenset({W, B}), told_at=((W, 2.2), (B, 2.4))),
+        "0.200 s after dc2 was promoted",
+    ),
+    (
+        OneWriter,
+        [acked(1, 1), NEWER],
+        replace(acked(3, 1), by=frozenset(), told_at=((W, 1.9),)),
+        "after dc2 was promoted",
+    ),
     (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
     (
         ReadsSeeWrites,
@@ -440,6 +452,15 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (
         OneWriter,
         [acked(1, 1), NEWER, acked(3, 1, confirmed_at=1.9), acked(4, 2, site=B, epoch=3)],
+        None,
+    ),
+    (
+        OneWriter,  # of the voters that one of five asks, one had said so before it sealed
+        [
+            acked(1, 1),
+            NEWER,
+            replace(acked(3, 1), by=frozenset({W, B}), told_at=((W, 1.9), (B, 2.4))),
+        ],
         None,
     ),
     (

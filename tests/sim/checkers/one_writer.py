@@ -24,10 +24,11 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class OneWriter(Checker):
     """Each epoch's acknowledgements come from one site, and from none once a newer one writes.
 
-    An acknowledgement counts from the moment its confirmation left the voter: what was on the wire
-    while the voter sealed may arrive later. It is not lost then, or `NothingLost` says so. Where an
-    operator has asserted that nobody else acknowledges, that is the operator's word, also when a
-    newer epoch was open by then; and what is acknowledged alone is lost if the others go on.
+    An acknowledgement counts from the moment the first of its confirmations left a voter: what was
+    on the wire while the voter sealed may arrive later. It is not lost then, or `NothingLost` says
+    so; and what a voter confirms under its seal, `PromisesKept` finds. Where an operator has said
+    that nobody else acknowledges, that is the operator's word, also when a newer epoch was open by
+    then; and what is acknowledged alone is lost if the others go on.
     """
 
     name: ClassVar[str] = "one writer"
@@ -72,10 +73,12 @@ class OneWriter(Checker):
         said_at = self.forced.get((name, event.epoch))
         if said_at is not None and (said_at >= newest.at or not event.by):
             return
-        if event.confirmed_at > newest.at:
+        told_at = [at for voter, at in event.told_at if voter in event.by]
+        confirmed_at = min(told_at, default=event.confirmed_at)
+        if confirmed_at > newest.at:
             self.broken(
                 event.at,
-                f"{event.site} acknowledged {what}, {event.confirmed_at - newest.at:.3f} s after "
+                f"{event.site} acknowledged {what}, {confirmed_at - newest.at:.3f} s after "
                 f"{newest.site} was promoted under epoch {newest.epoch}",
             )
 
