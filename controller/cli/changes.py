@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from controller.cli import status_view
-from controller.cli.status_view import request_line
+from controller.cli.status_view import request_line, weights_line
 from controller.web.printed_schema import Event
 from controller.web.schema import HistoryEntry, OpenChange, ServiceView, SiteView, Status
 
@@ -110,6 +110,7 @@ def _service(was: ServiceView, now: ServiceView) -> Iterator[Said]:
         said = f"paused: {now.paused}" if now.paused else "no longer paused"
         yield "pause", "", said, bool(now.paused)
     yield from _request(was, now)
+    yield from _weights(was, now)
     if was.guarantee != now.guarantee:
         bad = not now.guarantee.startswith("quorum") or "NEXT" in now.guarantee
         yield "guarantee", "", now.guarantee or "no guarantee is known", bad
@@ -129,6 +130,14 @@ def _request(was: ServiceView, now: ServiceView) -> Iterator[Said]:
         yield "request", "", f"request {after}", False
     elif was.request is not None and now.request is None:
         yield "request", "", f"request {was.request.number} ({was.request.kind}) is over", False
+
+
+def _weights(was: ServiceView, now: ServiceView) -> Iterator[Said]:
+    before, after = (None if s.weights is None else s.weights.order for s in (was, now))
+    if was.weights is None or now.weights is None or before == after:
+        return
+    said = "as configured again" if after is None else weights_line(now.weights)
+    yield "weights", "", f"weights {said}", False
 
 
 def _apps(site: SiteView) -> str:

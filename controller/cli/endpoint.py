@@ -154,8 +154,11 @@ REFUSALS: Final = {
 
 
 def tell(endpoint: Endpoint, path: str, body: BaseModel, kind: type[Record]) -> Record:
-    """The daemon's answer to `body` at `path`. Raises CliError with what it said against it."""
-    status, answer = _exchange(endpoint, path, body.model_dump_json())
+    """The daemon's answer to `body` at `path`. Raises CliError with what it said against it.
+
+    What is left at its default is not sent: an older daemon refuses a field that it does not know.
+    """
+    status, answer = _exchange(endpoint, path, body.model_dump_json(exclude_defaults=True))
     if status == http.client.OK:
         try:
             return kind.model_validate_json(answer)

@@ -30,6 +30,7 @@ from controller.cli.status import status
 from controller.cli.topology import topology
 from controller.cli.version import version
 from controller.cli.watch import watch
+from controller.cli.weights import weights
 from controller.cli.witness import witness
 from controller.config import ConfigError, SecretError
 
@@ -42,8 +43,8 @@ def tricast() -> None:
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Look ahead: plan. Move: switchover, failover, drain, undrain. Hold: pause, resume, ack.
-    Agree: approve, decline. The last survivor: force-single. Prepare: config, doctor, drill,
-    notify, render, completion. Daemons: run, witness, speaker.
+    Prefer: weights. Agree: approve, decline. The last survivor: force-single. Prepare: config,
+    doctor, drill, notify, render, completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.
@@ -70,6 +71,7 @@ for _verb in (
     drain,
     undrain,
     ack,
+    weights,
     requests,
     proposals,
     approve,

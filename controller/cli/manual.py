@@ -1,54 +1,33 @@
 """What `tricast VERB --help` says below the options: limits, examples, exit codes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import click
 
 from controller.cli.exit_codes import ExitCode
+from controller.cli.manual_page import (
+    ASKING,
+    CONFIG,
+    DONE,
+    ENDING,
+    FAILED,
+    NO_DAEMON,
+    ORDERING,
+    PLANNING,
+    REFUSED,
+    TELLING,
+    UNAVAILABLE,
+    UNKNOWN,
+    USAGE,
+    WAITING,
+    WRITING,
+    Manual,
+    codes,
+    page,
+)
 
-DONE, FAILED, UNKNOWN = ExitCode.DONE, ExitCode.FAILED, ExitCode.UNKNOWN
-REFUSED, WAITING, USAGE = ExitCode.REFUSED, ExitCode.WAITING, ExitCode.USAGE
-UNAVAILABLE, CONFIG = ExitCode.UNAVAILABLE, ExitCode.CONFIG
-
-MEANINGS: Final[Mapping[ExitCode, str]] = {
-    DONE: "done",
-    FAILED: "tried, and its effect is not there",
-    UNKNOWN: "tried, and nobody knows: look (tricast requests) before you try again",
-    REFUSED: "the answer was no, with the reasons; nothing was changed",
-    WAITING: "asked, and waits for another person's approval",
-    USAGE: "wrong option, or no such site or service",
-    UNAVAILABLE: "no daemon answers there",
-    CONFIG: "the cluster file or a secret cannot be used",
-}
-Codes = dict[ExitCode, str]
-
-
-def _codes(*codes: ExitCode) -> Codes:
-    return {code: MEANINGS[code] for code in codes}
-
-
-NO_DAEMON: Final = {FAILED: "what answers there is no tricast daemon of this format"}
-ASKING: Final = _codes(DONE, FAILED, REFUSED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
-TELLING: Final = _codes(*ExitCode)
-ENDING: Final = _codes(DONE, FAILED, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
-ORDERING: Final = _codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
-PLANNING: Final = ASKING | {
-    DONE: "it would be accepted",
-    REFUSED: "it would be refused, with the reasons; or you may not look",
-}
-WRITING: Final = _codes(DONE, FAILED, USAGE, CONFIG)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manual:
-    """What a verb does not do, how it is typed, and how it may end."""
-
-    limits: str
-    examples: tuple[str, ...]
-    codes: Codes
-
+SETTING: Final = ORDERING | {USAGE: "wrong option, service, site or weight, or no reason given"}
 
 MANUAL: Final[Mapping[str, Manual]] = {
     "run": Manual(
@@ -109,7 +88,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         limits="One attempt each, from the daemon of this node; it shows that a target takes "
         "notices, not that anybody reads them.",
         examples=("tricast notify test", "tricast notify test operators"),
-        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        codes=codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
         | {DONE: "each took it", FAILED: "one did not"},
     ),
     "audit show": Manual(
@@ -139,7 +118,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast audit export /mnt/worm/dc1-2026-11-21.audit",
             "tricast audit export --from 1200 --to 1300 /tmp/incident.audit",
         ),
-        codes=_codes(*ASKING, REFUSED)
+        codes=codes(*ASKING, REFUSED)
         | {
             FAILED: "written, but the log is broken; or not written",
             UNKNOWN: "written, but another version of tricast wrote the log, and has to verify it",
@@ -150,7 +129,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         "files that are closed now; a file is closed when it has audit.rotate_bytes. What is not "
         "on record stays on the disk.",
         examples=("tricast audit archive --out /mnt/worm/dc1",),
-        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        codes=codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
         | {
             FAILED: "a copy could not be written, or a file is broken: it was not removed",
             UNKNOWN: "a file is copied, and nobody knows whether it is removed: ask again",
@@ -232,6 +211,28 @@ MANUAL: Final[Mapping[str, Manual]] = {
         examples=("tricast ack --service wallet --reason 'looked at it: dc1 lost its power'",),
         codes=TELLING,
     ),
+    "weights show": Manual(
+        limits="It changes nothing. Who would go first is judged from what the sites have said a "
+        "moment ago; a drained site is no candidate.",
+        examples=("tricast weights show", "tricast weights show --service wallet --json"),
+        codes=ASKING,
+    ),
+    "weights set": Manual(
+        limits="It moves nothing, now or later: it orders the sites that could take over. With two "
+        "data sites there is one candidate at a time, so it matters from the third on. Sites that "
+        "are not named stay as they are. It stands through restarts until it is set again or "
+        "cleared; a daemon that starts without etcd has the configuration until etcd answers.",
+        examples=(
+            "tricast weights set --service wallet dc1=200 dc2=50 --reason 'dc2 has old disks'",
+            "tricast weights set --service wallet dc3=0 --reason 'last of all' --yes",
+        ),
+        codes=SETTING,
+    ),
+    "weights clear": Manual(
+        limits="It moves nothing. Every weight of the service that was set is given back at once.",
+        examples=("tricast weights clear --service wallet --reason 'new disks in dc2'",),
+        codes=SETTING,
+    ),
     "requests": Manual(
         limits="It changes nothing; those that are over are shown with --all, and for ever in "
         "tricast audit show.",
@@ -265,14 +266,14 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast doctor --config /etc/tricast/tricast.yml --site dc1",
             "tricast doctor --config /etc/tricast/tricast.yml --json",
         ),
-        codes=_codes(DONE, USAGE)
+        codes=codes(DONE, USAGE)
         | {FAILED: "something is bad", UNKNOWN: "nothing is bad, but something is unknown"},
     ),
     "drill plan": Manual(
         limits="It changes nothing. Ask on the node itself, as for a switchover. The canary is "
         "asked once, from here.",
         examples=("tricast drill plan --service wallet", "tricast drill plan --json"),
-        codes=_codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
+        codes=codes(DONE, FAILED, UNKNOWN, REFUSED, USAGE, UNAVAILABLE, CONFIG)
         | NO_DAEMON
         | {DONE: "a drill may begin now", REFUSED: "it must not begin now, with the reasons"},
     ),
@@ -286,7 +287,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast drill run --service wallet --reason 'spring drill'",
             "tricast drill run --service wallet --hold 600 --out /srv/drills --yes",
         ),
-        codes=_codes(*(code for code in ExitCode if code is not WAITING))
+        codes=codes(*(code for code in ExitCode if code is not WAITING))
         | {
             DONE: "passed: it went there and back, and every objective was met",
             FAILED: "it moved, and failed or was ended; the report says why",
@@ -306,7 +307,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         limits="It asks no daemon and reaches no server: that names resolve and passwords work is "
         "not looked at.",
         examples=("tricast config check /etc/tricast/tricast.yml --secrets --site dc1",),
-        codes=_codes(DONE, USAGE, CONFIG) | {CONFIG: "it cannot be used; every problem is listed"},
+        codes=codes(DONE, USAGE, CONFIG) | {CONFIG: "it cannot be used; every problem is listed"},
     ),
     "config show": Manual(
         limits="Without FILE it is what one daemon runs with, as it read it: each site is asked by "
@@ -323,7 +324,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         limits="It changes nothing. Secrets are not compared, only where they come from. A daemon "
         "takes no changed file by itself: it is restarted.",
         examples=("tricast config diff", "tricast config diff /tmp/tricast.yml --json"),
-        codes=_codes(DONE, FAILED, UNKNOWN, USAGE, UNAVAILABLE, CONFIG)
+        codes=codes(DONE, FAILED, UNKNOWN, USAGE, UNAVAILABLE, CONFIG)
         | {
             DONE: "no difference, and every site answered",
             FAILED: "a difference",
@@ -336,7 +337,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast config edit /etc/tricast/tricast.yml",
             "tricast config edit /etc/tricast/tricast.yml --secrets --site dc1",
         ),
-        codes=_codes(DONE, FAILED, REFUSED, USAGE, CONFIG)
+        codes=codes(DONE, FAILED, REFUSED, USAGE, CONFIG)
         | {
             DONE: "written, or nothing was changed",
             FAILED: "not written: the editor, or the disk",
@@ -358,17 +359,17 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast completion zsh > /usr/local/share/zsh/site-functions/_tricast",
             "tricast completion fish > ~/.config/fish/completions/tricast.fish",
         ),
-        codes=_codes(DONE, USAGE),
+        codes=codes(DONE, USAGE),
     ),
     "docs": Manual(
         limits="Only generated pages: rules.md, the diagrams and the schema of the API.",
         examples=("tricast docs --out docs",),
-        codes=_codes(DONE, FAILED, USAGE),
+        codes=codes(DONE, FAILED, USAGE),
     ),
     "version": Manual(
         limits="The version of this command; that of a daemon is in tricast status --json.",
         examples=("tricast version --json",),
-        codes=_codes(DONE, USAGE),
+        codes=codes(DONE, USAGE),
     ),
 }
 
@@ -388,10 +389,3 @@ def attach(root: click.Group) -> None:
     for words, command in verbs(root):
         if words in MANUAL:
             command.epilog = page(MANUAL[words])
-
-
-def page(manual: Manual) -> str:
-    """Limits as a paragraph; examples and exit codes line by line, as a backspace says to click."""
-    examples = "\n".join(f"  {example}" for example in manual.examples)
-    codes = "\n".join(f"  {code:>2}  {manual.codes[code]}" for code in sorted(manual.codes))
-    return f"{manual.limits}\n\n\b\nExamples:\n{examples}\n\n\b\nExit codes:\n{codes}"

@@ -17,6 +17,7 @@ from controller.web.schema import (
     SiteView,
     Status,
 )
+from controller.web.weights_schema import WeightsView
 
 GOOD, BAD, ODD, DIM = "green", "bold red", "yellow", "dim"
 OLD_HEARTBEAT_S = 3.0
@@ -183,7 +184,9 @@ def footer(service: ServiceView) -> Iterator[Text]:
 
 
 def _under_way(service: ServiceView) -> Iterator[Text]:
-    """What is different at a site for now: its routes, its databases that come back."""
+    """What is different for now: weights that were set, routes, databases that come back."""
+    if service.weights is not None and service.weights.order is not None:
+        yield _line("Weights", weights_line(service.weights), ODD)
     for site in service.sites:
         if site.more_specifics:
             said = f"{site.site} announces more-specifics: {', '.join(site.more_specifics)}"
@@ -201,6 +204,16 @@ def request_line(request: RequestView) -> str:
     why = f": {request.state_why or request.reason}" if request.state_why or request.reason else ""
     who = f"{request.asked_by} at {request.asked_at}"
     return f"{request.number}, {request.kind}{target}, asked by {who}, {request.state}{waits}{why}"
+
+
+def weights_line(weights: WeightsView) -> str:
+    """What an operator has set, who, and why."""
+    was_set = " ".join(f"{site.site}={site.weight}" for site in weights.sites if site.was_set)
+    order = weights.order
+    if order is None:
+        return was_set or "as configured"
+    agreed = f", approved by {', '.join(order.approved_by)}" if order.approved_by else ""
+    return f"{was_set} set by {order.by} at {order.at_site}, {order.at}{agreed}: {order.reason}"
 
 
 def rejoin_line(rejoin: RejoinView) -> str:

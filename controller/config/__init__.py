@@ -21,11 +21,12 @@ from controller.config.services import (
     Service,
     VoterConf,
 )
-from controller.config.sites import Bgp, Family, Neighbor, Site
+from controller.config.sites import WEIGHT_MAX, Bgp, Family, Neighbor, Site
 from controller.config.timings import PROFILES, Profile, Timings
 
 __all__ = [
     "PROFILES",
+    "WEIGHT_MAX",
     "AppServer",
     "Bgp",
     "Body",

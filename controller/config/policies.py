@@ -25,6 +25,7 @@ class Verb(StrEnum):
     ACK = "ack"
     DRAIN = "drain"
     UNDRAIN = "undrain"
+    WEIGHTS = "weights"
 
 
 OF_A_SITE: Final = frozenset({Verb.DRAIN, Verb.UNDRAIN})

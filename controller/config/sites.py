@@ -1,6 +1,7 @@
 """Sites, their BGP neighbors, and the stances their routes may take."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -20,6 +21,8 @@ from controller.config.scalars import (
 )
 from controller.config.secret import Secret, read_secret
 from controller.core.model import SiteKind
+
+WEIGHT_MAX: Final = 1000
 
 
 class Family(StrEnum):
@@ -63,7 +66,7 @@ class Site(Record):
     kind: SiteKind
     address: Address
     etcd: HttpUrl
-    weight: int = Field(default=100, ge=0, le=1000)
+    weight: int = Field(default=100, ge=0, le=WEIGHT_MAX)
     bgp: Bgp | None = None
 
 

@@ -2,6 +2,8 @@
 
     requests/<service>/<number>   a request for one service; numbers rise, one is open at a time
     requests/sites/<site>         the standing order to drain a site
+    weights/requests/...          the weights of a service, in a row of their own: the newest
+                                  that is done is in force
 
 Invariant: a closed request never opens again, and number n+1 is made only by one who has read that
 every lower one is closed, so of two operators one wins and the other is told whose is open. A
@@ -11,8 +13,8 @@ monotonic clock, from the moment it first saw the record; no wall clock decides.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -28,6 +30,7 @@ class Kind(StrEnum):
     ACK = "ack"  # the last role change was looked at: the next may be automatic
     FORCE_SINGLE = "force-single"  # the last survivor serves without any other voter
     DRAIN = "drain"  # a site gives up its roles and its routes
+    WEIGHTS = "weights"  # which of the eligible sites goes first; moves nothing
 
 
 class State(StrEnum):
@@ -86,6 +89,7 @@ class Request:
     lasts_s: float = FOREVER_S  # of a pause
     approvals_needed: int = 0
     approvals: tuple[Approval, ...] = ()
+    weights: Mapping[SiteName, int] = field(default_factory=dict, hash=False)
     state: State = State.OPEN
     state_by: str = ""
     state_why: str = ""

@@ -10,6 +10,7 @@ Large records are deflated; the store refuses values above 1.5 MiB, so we refuse
     history/<service>/<epoch>     a finished role change
     requests/<service>/<number>   what an operator asks (controller/core/requests.py)
     requests/sites/<site>         that a site be drained
+    weights/requests/...          in which order the sites of a service go, as requests
 """
 
 import json
@@ -43,6 +44,7 @@ SITES: Final = "sites/"
 HISTORY: Final = "history/"
 REQUESTS: Final = "requests/"
 DRAINS: Final = "requests/sites/"
+WEIGHTS: Final = "weights/"  # requests stand below it as they do beside it
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _EPOCH_KEY: Final = re.compile(r"services/([^/]+)/epoch")

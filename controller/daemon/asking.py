@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from controller.core.model import ServiceName, SiteName
 from controller.core.view import View
+from controller.core.wire import WEIGHTS
 from controller.daemon.desk import DaemonDesk
 from controller.daemon.endings import ENDINGS, Endings
 from controller.daemon.found import Drawers
@@ -15,7 +16,7 @@ from controller.daemon.site import Site
 from controller.daemon.verdicts import Verdicts
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.orders import Orders
-from controller.runtime.requests import RequestBook, RequestDesk
+from controller.runtime.requests import WEIGHTS_FROM, RequestBook, RequestDesk
 
 Views = Callable[[], Mapping[ServiceName, View | None]]
 
@@ -27,12 +28,14 @@ def desk_of(site: Site, loops: Sequence[ServiceLoop], wake: Callable[[], None]) 
         data_sites=cluster.data_sites,
         views=lambda: {loop.hands.service: loop.last_view for loop in loops},
     )
-    return build_desk(known, hands.desk, hands.orders, policies_of(cluster), wake)
+    policies = policies_of(cluster)
+    return build_desk(known, hands.desk, site.records.weights, hands.orders, policies, wake)
 
 
 def build_desk(
     known: Known,
     desk: RequestDesk,
+    weights: RequestBook,
     orders: Orders,
     policies: Policies,
     wake: Callable[[], None],
@@ -43,6 +46,7 @@ def build_desk(
     drawers = Drawers(
         known=known,
         desk=desk,
+        weights=replace(desk, prefix=f"{desk.prefix}{WEIGHTS}", book=weights, first=WEIGHTS_FROM),
         endings=Endings(desk=ends, orders=desk.book, known=known),
         here=Here(site=site, book=RequestBook(clock=clock), orders=orders, known=known, wake=wake),
     )

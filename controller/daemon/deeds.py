@@ -123,7 +123,13 @@ class AuditedDesk:
 
 
 def _facts(given: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value) for name, value in given.items() if name not in ASIDE}
+    return {name: _fact(value) for name, value in given.items() if name not in ASIDE}
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={found}" for key, found in value.items())
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +245,7 @@ class Deeds:
             return
         book = records.requests
         found = [seen.request for service in services for seen in book.of(service)]
+        found += [seen.request for service in services for seen in records.weights.of(service)]
         self._settled([*found, *(seen.request for seen in book.drains().values())])
         before, self._pauses = self._pauses, dict(records.pauses)
         if before is None:

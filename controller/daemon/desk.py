@@ -23,6 +23,7 @@ from controller.daemon.policy import Policies, loud_reason, with_glass_broken
 from controller.daemon.refusals import NO_MAJORITY, REFUSED, WRONG, refusals_told
 from controller.daemon.request_view import Telling
 from controller.daemon.verdicts import Verdicts
+from controller.daemon.weights import weighed, weighed_now
 from controller.ports import Clock
 from controller.runtime.requests import RequestBook, RequestDesk
 from controller.web.plan_schema import Foreseen
@@ -49,6 +50,11 @@ class DaemonDesk:
         """How requests are told."""
         return self.verdicts.telling
 
+    @property
+    def weights(self) -> RequestDesk:
+        """Where weights are set."""
+        return self.verdicts.drawers.weights
+
     async def ask(self, order: Ask, who: Asker) -> RequestView:
         """The request as it stands now; as it would stand when only a plan is wanted."""
         request = self._request(order, who)
@@ -63,6 +69,8 @@ class DaemonDesk:
             return self._seen(await self._serve_alone(request, order))
         if request.kind is Kind.DRAIN:
             return self._seen(await self._at_desk(self._order_drain(request)))
+        if request.kind is Kind.WEIGHTS:
+            return self._seen(await self._at_desk(self.weights.open(weighed_now(request))))
         return self._seen(await self._at_desk(self.desk.open(request)))
 
     def _under_policy(self, request: Request, order: Ask, who: Asker) -> Request:
@@ -78,6 +86,8 @@ class DaemonDesk:
     async def plan(self, order: Ask) -> Foreseen:
         """What asking would do now."""
         request, refused = self._drafted(order, NOBODY), ""
+        if request.kind is Kind.WEIGHTS:
+            raise NotAsked(WRONG, "weights move nothing: see them with tricast weights show")
         try:
             request = self._judged(request, order)
         except NotAsked as error:
@@ -168,6 +178,9 @@ class DaemonDesk:
                 request = self._failover(request, view, order)
             case Kind.FORCE_SINGLE:
                 request = self._force_single(request, view)
+            case Kind.WEIGHTS:
+                before = self.weights.book.weights(view.spec.name)
+                request = weighed(request, order, view, before)
             case Kind.PAUSE if not order.reason:
                 raise NotAsked(WRONG, "a pause needs a --reason, for whoever finds it")
             case _:

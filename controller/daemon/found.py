@@ -1,5 +1,5 @@
-"""Which request somebody means: the store's, a wish that a standing order ends, or one that only
-this daemon keeps.
+"""Which request somebody means: the store's, one for weights, a wish that a standing order ends, or
+one that only this daemon keeps.
 """
 
 from dataclasses import dataclass
@@ -50,10 +50,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawers:
-    """The three places."""
+    """The four places."""
 
     known: Known
     desk: RequestDesk
+    weights: RequestDesk  # with a book and a prefix of its own
     endings: Endings
     here: Here
 
@@ -81,6 +82,10 @@ class Drawers:
         """A wish that a standing order ends."""
         return Found(seen=seen, drawer=self.endings, verb=ENDS[seen.request.kind])
 
+    def weighing(self, seen: SeenRequest) -> Found:
+        """One for the weights of a service."""
+        return Found(seen=seen, drawer=self.weights, verb=Verb.WEIGHTS)
+
     def kept(self, seen: SeenRequest) -> Found:
         """One that only this daemon keeps."""
         return Found(seen=seen, drawer=self.here, verb=Verb.FORCE_SINGLE)
@@ -90,6 +95,9 @@ class Drawers:
         for seen in reversed(self.here.book.of(service)):
             if number == seen.request.number or (number == 0 and not closed(seen.request)):
                 return self.kept(seen)
+        for seen in reversed(self.weights.book.of(service)):
+            if number == seen.request.number or (number == 0 and not closed(seen.request)):
+                return self.weighing(seen)
         for seen in reversed(self.endings.book.of(service)):
             if number in (0, seen.request.number) and not closed(seen.request):
                 return self.ending(seen)

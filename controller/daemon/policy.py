@@ -20,6 +20,7 @@ from controller.notify.derive import LOUD
 from controller.web.source import Asker, NotAsked
 
 GLASS: Final = "break-glass"
+SAID: Final = {Verb.WEIGHTS: "change of the weights"}  # after "a"; else as it is called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ class Policies:
             short = {kind.value: count for kind, count in self.approvals.items()}
             own = PolicyConf(approvals=short.get(verb.value, 0))
         return Policy(
-            about=f"{verb} of {service or 'a site'}",
+            about=f"{SAID.get(verb, verb)} of {service or 'a site'}",
             conf=own,
             expires_s=self.expires_s if own.expires_s is None else own.expires_s,
             groups=self.groups,

@@ -23,6 +23,7 @@ from controller.daemon.rejoins import Rejoins
 from controller.daemon.request_view import request_view
 from controller.daemon.shedding import shed_views, shed_warnings
 from controller.daemon.verdicts import Verdicts
+from controller.daemon.weights import weights_view
 from controller.ports import Clock
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.progress import evidence
@@ -149,10 +150,18 @@ def requested(
         tell(seen)
         for name in services
         if service in (None, name)
-        for seen in reversed(book.of(name))
+        for seen in (*reversed(book.of(name)), *reversed(records.weights.of(name)))
     ]
     drains = book.drains().values() if service is None else ()
     return (*found, *(tell(seen) for seen in drains))
+
+
+def _candidates(view: View, sites: Iterable[SiteView]) -> frozenset[str]:
+    """Sites that could take over, as they have said a moment ago."""
+    fresh_s = view.spec.timings.report_fresh_s
+    holder = "" if view.record is None else view.record.holder
+    told = (site for site in sites if site.eligible and (site.report_age_s or 0.0) <= fresh_s)
+    return frozenset(site.site for site in told) - {holder}
 
 
 def drained(records: Records) -> tuple[RequestView, ...]:
@@ -234,9 +243,14 @@ class DaemonStatus:
     def _service(self, loop: ServiceLoop) -> ServiceView:
         view, decision = loop.last_view, loop.decision
         spec = loop.observer.spec
+        weights = self.records.weights.weights(spec.name)
         if view is None or decision is None:
             return ServiceView(name=spec.name, durability=spec.durability.value)
         record = view.record
+        sites = tuple(
+            self._with_rejoins(self._site(site, loop, view, decision), spec.name)
+            for site in self.site_kinds
+        )
         drill = drill_view(self.services.get(spec.name), self.records, view, self.clock.stamp())
         return ServiceView(
             name=spec.name,
@@ -262,12 +276,10 @@ class DaemonStatus:
             request=None
             if view.request is None or closed(view.request.request)
             else self._told(view.request),
-            sites=tuple(
-                self._with_rejoins(self._site(site, loop, view, decision), spec.name)
-                for site in self.site_kinds
-            ),
+            sites=sites,
             shed=shed_views(self.shedding, spec.name),
             drill=drill,
+            weights=weights_view(view, spec, weights, _candidates(view, sites)),
         )
 
     def _told(self, seen: SeenRequest) -> RequestView:

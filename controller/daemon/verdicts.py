@@ -39,6 +39,7 @@ from controller.web.source import Asker, NotAsked
 
 KEEP_S: Final = 1.0
 ENDED: Final = "what it was to end has ended meanwhile"
+WEIGHED: Final = "these weights are in force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,8 @@ class Verdicts:
         """What was carried out past a policy, of `service` and of whole sites."""
         here = (s for s in self.drawers.here.seen() if s.request.service == service)
         book = self.drawers.desk.book
-        return glass_warnings((*here, *book.of(service), *book.drains().values()))
+        found = glass_warnings((*here, *book.of(service), *book.drains().values()))
+        return (*found, *glass_warnings(self.drawers.weights.book.of(service)))
 
     # --- how a standing order ends -------------------------------------------------------------
 
@@ -159,6 +161,8 @@ class Verdicts:
         request, drawers = found.request, self.drawers
         if found.drawer is drawers.here:
             return await self._become(found, await drawers.here.give(request))
+        if found.drawer is drawers.weights:
+            return await self._moved(found, State.DONE, WEIGHED)
         if found.drawer is not drawers.endings:
             return found
         order = drawers.endings.order_of(request)
@@ -226,6 +230,8 @@ class Verdicts:
         drawers = self.drawers
         wishes = [drawers.kept(seen) for seen in drawers.here.seen()]
         wishes += [drawers.ending(seen) for seen in drawers.endings.all()]
+        weighed = (drawers.weights.book.newest(name) for name in drawers.known.views())
+        wishes += [drawers.weighing(seen) for seen in weighed if seen is not None]
         for found in (*self._unruled(), *wishes):
             with suppress(NotAllowed, NotAsked, PortError, BadRecord, OSError):
                 if found.pending and (why := self._void(found, strict=False)):

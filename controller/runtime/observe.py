@@ -19,6 +19,7 @@ from controller.core.model import (
     ServiceReport,
     SiteName,
 )
+from controller.core.requests import Request
 from controller.core.view import OtherSite, OwnSide, ServiceSpec, View
 from controller.ports import AnnouncerState, BackendState, Clock, Strays
 from controller.runtime.hearing import Hearing
@@ -154,7 +155,7 @@ class Observer:
         view = View(
             now=self.clock.monotonic(),
             me=self.me,
-            spec=self.spec,
+            spec=weighed(self.spec, self.records.weights.weights(service)),
             own=self._own_side(),
             record=record,
             record_seen_s=self.records.silent_s(),
@@ -255,6 +256,14 @@ class Observer:
         """
         kinds = {trouble.kind for trouble in troubles.troubles(view)}
         return lasted(self.troubles_since, kinds, view.now, self.hearing.stood_still)
+
+
+def weighed(spec: ServiceSpec, order: Request | None) -> ServiceSpec:
+    """With the weights that an operator has set, of the sites that there are."""
+    if order is None or not order.weights:
+        return spec
+    set_here = {site: order.weights[site] for site in spec.data_sites if site in order.weights}
+    return replace(spec, weights={**spec.weights, **set_here})
 
 
 def _assumed(stored: EpochRecord | None, order: Order | None) -> EpochRecord | None:

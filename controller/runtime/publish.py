@@ -90,6 +90,7 @@ def news(records: Records) -> Hashable:
         tuple((name, record.revision) for name, record in sorted(records.epochs.items())),
         tuple(sorted(records.pauses.items())),
         records.requests.revisions(),
+        records.weights.revisions(),
         tuple(
             (site, report.boot, tuple(digest(found) for found in report.services))
             for site, report in sorted(records.reports.items())

@@ -16,6 +16,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.wire import (
+    WEIGHTS,
     BadRecord,
     Change,
     change_of_key,
@@ -79,12 +80,14 @@ class Records:
     answered: Instant | None = None
     ok: bool = False
     requests: RequestBook = field(init=False)
+    weights: RequestBook = field(init=False)  # requests of their own row
     _epochs_known: dict[ServiceName, Known] = field(default_factory=dict)
     _reports_known: dict[SiteName, Known] = field(default_factory=dict)
     _changes_known: dict[str, tuple[int, Change]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.requests = RequestBook(clock=self.clock)
+        self.weights = RequestBook(clock=self.clock)
 
     async def refresh(self) -> bool:
         """Read again; whether the majority answered."""
@@ -99,6 +102,7 @@ class Records:
         seen_reports: set[SiteName] = set()
         marks = _Marks()
         requests: set[str] = set()
+        weights: set[str] = set()
         changes: dict[ServiceName, list[Change]] = {}
         for full, entry in snapshot.entries.items():
             key = full.removeprefix(self.prefix)
@@ -112,6 +116,8 @@ class Records:
                     self._take_report(site, key, entry.value, entry.revision)
                 elif self.requests.take(key, entry):
                     requests.add(key)
+                elif key.startswith(WEIGHTS):
+                    self._take_weights(key.removeprefix(WEIGHTS), entry, weights)
                 elif (change := change_of_key(key)) is not None:
                     changes.setdefault(change[0], []).append(self._change(key, entry))
                 else:
@@ -125,6 +131,7 @@ class Records:
             self._reports_known.pop(site, None)
         self.changes = {s: sorted(c, key=lambda x: x.epoch) for s, c in changes.items()}
         self.requests.keep_only(frozenset(requests))
+        self.weights.keep_only(frozenset(weights))
         self.pauses, self.recent, self.drills = marks.pauses, marks.recent, marks.drills
         self.problems = tuple(problems)
         return True
@@ -141,6 +148,13 @@ class Records:
             return
         self.reports[site] = decode_report(key, value)
         self._reports_known[site] = Known(revision, self.clock.monotonic())
+
+    def _take_weights(self, key: str, entry: Entry, found: set[str]) -> None:
+        try:
+            if self.weights.take(key, entry):
+                found.add(key)
+        except BadRecord as bad:
+            raise BadRecord(f"{WEIGHTS}{bad.key}", bad.field, bad.problem) from None
 
     def _change(self, key: str, entry: Entry) -> Change:
         """History is long and does not change: each record is decoded once."""

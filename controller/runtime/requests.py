@@ -23,6 +23,7 @@ from controller.core.wire import decode_request, encode_request, is_request_key,
 from controller.ports import Clock, Entry, Store
 
 KEPT = 50  # closed requests of one service; older ones are deleted
+WEIGHTS_FROM = 800_001  # far above the numbers of other requests of a service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,20 @@ class RequestBook:
             default=NO_EPOCH,
         )
 
+    def weights(self, service: ServiceName) -> Request | None:
+        """Who set the weights of `service` last, or gave them back to the configuration."""
+        return max(
+            (
+                known.request
+                for known in self._known.values()
+                if known.request.service == service
+                and known.request.kind is Kind.WEIGHTS
+                and known.request.state is State.DONE
+            ),
+            key=lambda request: request.number,
+            default=None,
+        )
+
     def drains(self) -> dict[SiteName, SeenRequest]:
         """The orders to drain, by site."""
         return {
@@ -115,11 +130,15 @@ class RequestDesk:
     clock: Clock
     book: RequestBook
     deadline_s: float
+    first: int = 1  # the number of the first request of a service
 
     async def open(self, request: Request) -> Request:
         """`request` stands in the store under the next number. Raises NotAllowed, PortError."""
         assert request.service is not None
-        found = numbered(request, self.book.newest(request.service))
+        newest = self.book.newest(request.service)
+        found = numbered(request, newest)
+        if newest is None:
+            found = replace(found, number=self.first)
         key = key_of_request(found)
         revision = await self._swap(key, found, 0)
         if revision is None:
@@ -167,7 +186,8 @@ class RequestDesk:
         )
 
     async def _prune(self, service: ServiceName) -> None:
+        in_force = self.book.weights(service)
         for seen in self.book.of(service)[:-KEPT]:
-            if seen.request.state in CLOSED:
+            if seen.request.state in CLOSED and seen.request is not in_force:
                 key = key_of_request(seen.request)
                 await self.store.delete(f"{self.prefix}{key}", self.deadline_s)

@@ -32,6 +32,7 @@ from controller.web.history_schema import (
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
+from controller.web.weights_schema import Weights, WeightsView
 
 
 class StoreView(Answer):
@@ -140,7 +141,7 @@ class RequestView(Answer):
     """What an operator asked, and how far it is."""
 
     number: int
-    kind: str  # switchover | failover | pause | ack | force-single | drain | resume | undrain
+    kind: str  # that of Ask, or of what ends an order: resume, undrain
     service: str = ""  # "" for a whole site's
     target: str = ""
     reason: str = ""
@@ -187,7 +188,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: str
+    kind: str  # switchover | failover | pause | ack | force-single | drain | weights
     service: str = ""
     target: str = ""
     reason: str = Field(default="", max_length=500)
@@ -197,6 +198,7 @@ class Ask(BaseModel):
     plan: str = ""  # as shown before; what is asked must still be the same
     dry: bool = False  # show what would be asked, and change nothing
     break_glass: bool = False  # at once, past the policy; needs a reason
+    weights: dict[str, int] = Field(default_factory=dict)  # by site; none: as configured
 
 
 class Verdict(BaseModel):
@@ -239,6 +241,7 @@ class ServiceView(Answer):
     sites: tuple[SiteView, ...] = ()
     shed: tuple[ShedView, ...] = ()  # what may be switched off under strain
     drill: DrillView | None = None
+    weights: WeightsView | None = None  # null from a witness
 
 
 class HistoryEntry(Answer):
@@ -383,7 +386,7 @@ def json_schema() -> str:
             AuditVerdict,
         ),
         *(Notifications, NotifyTest),
-        *(Topology, Event, Checkup),
+        *(Topology, Event, Checkup, Weights),
         *(DrillNoted, DrillPlan, DrillReport),
         *(Plan, RunningConfig, ConfigShown, ConfigDiff),
     )

@@ -77,6 +77,25 @@ async def test_a_plan_that_is_only_looked_at_is_noted_if_it_is_refused(
     assert last(auditor).outcome == "dc2 holds wallet already"
 
 
+async def test_weights_are_noted_as_they_were_typed_and_when_they_came_into_force(
+    office: Office, auditor: Auditor
+) -> None:
+    office.approvals[Kind.WEIGHTS] = 1
+    desk, deeds = AuditedDesk(desk=office.desk, auditor=auditor), Deeds(auditor=auditor)
+    order = Ask(kind="weights", weights={"dc1": 200, "dc2": 5}, reason="old disks")
+    await desk.ask(order, Asker(name="alice"))
+    found = last(auditor)
+    assert told(found) == (Event.ASKED, "alice", "weights", "wallet", 2)
+    assert (found.facts["weights"], found.facts["target"]) == ("dc1=200 dc2=5", "dc1=200 dc2=5")
+    assert found.facts["statement"] == "wallet: dc1 0 -> 200, dc2 0 -> 5"
+    await office.records.refresh()
+    deeds.looked(office.records, [WALLET])
+    await desk.approve(Verdict(number=800_001), Asker(name="bob"))
+    deeds.looked(office.records, [WALLET])
+    assert told(last(auditor))[:3] == (Event.SETTLED, "", "weights")
+    assert last(auditor).outcome == "request 800001 is done"
+
+
 async def test_approvals_declines_and_their_refusals_are_noted(
     office: Office, auditor: Auditor
 ) -> None:

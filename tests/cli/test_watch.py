@@ -15,6 +15,7 @@ from controller.cli.main import main
 from controller.cli.watch import CLIMBING_S, Watch, page
 from controller.web.printed_schema import Event
 from controller.web.schema import OpenChange, RequestView, ServiceView, Status, StepView
+from controller.web.weights_schema import SiteWeight, WeightsOrder, WeightsView
 from tests.cli.test_terminal import AS_FROM_A_TERMINAL, ROOT, TRICAST, terminal
 from tests.web.sample import DC1, DC2, STEADY, SWITCHED, TAKING_OVER, WALLET, Told, daemon
 
@@ -137,6 +138,18 @@ def test_the_store_and_drains() -> None:
         "store : etcd: answers again",
         "drain dc1: dc1 is drained no more",
     ]
+
+
+def test_weights_that_are_set_and_given_back() -> None:
+    order = WeightsOrder(number=800_001, by="ada", at_site="dc1", at="now", reason="old disks")
+    sites = (SiteWeight(site="dc2", weight=5, configured=90, was_set=True),)
+    before, after = (
+        status(weights=WeightsView()),
+        status(weights=WeightsView(sites=sites, order=order)),
+    )
+    assert told(before, after) == ["weights : weights dc2=5 set by ada at dc1, now: old disks"]
+    assert told(after, before) == ["weights : weights as configured again"]
+    assert told(status(), after) == told(after, status()) == []
 
 
 def test_a_daemon_that_is_away_is_said_once_and_what_changed_meanwhile(tmp_path: Path) -> None:

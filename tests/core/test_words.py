@@ -58,7 +58,7 @@ def words(kind: type[StrEnum]) -> list[str]:
         (Outcome, ["ok", "failed", "unknown"]),
         (Liveness, ["running", "starting", "down", "unknown"]),
         (Order, ["behind", "equal", "ahead", "diverged"]),
-        (Kind, ["switchover", "failover", "pause", "ack", "force-single", "drain"]),
+        (Kind, ["switchover", "failover", "pause", "ack", "force-single", "drain", "weights"]),
         (State, ["open", "running", "done", "failed", "refused", "lapsed", "withdrawn"]),
         (LogFormat, ["lsn", "mariadb_gtid", "mysql_gtid"]),
         (

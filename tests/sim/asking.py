@@ -19,7 +19,9 @@ from controller.core.requests import (
 )
 from controller.core.requests import SeenRequest as Seen
 from controller.core.view import View
+from controller.core.wire import WEIGHTS
 from controller.runtime.orders import Order
+from controller.runtime.requests import WEIGHTS_FROM
 from tests.sim import truth
 from tests.sim.daemon import ServiceLoop
 from tests.sim.linking import Linking
@@ -175,6 +177,20 @@ class Asking(Linking):
             if not closed(found.value):
                 ended = declined(found.value, by=OPERATOR, why="", at="")
                 self.store.put(key, lambda _: ended)
+
+    def weigh(self, service: str, **weights: int) -> None:
+        """An operator sets which of several sites goes first; none given: as configured."""
+        name, asked_at = self.service(service), self._reachable_site()
+        prefix = f"{WEIGHTS}requests/{name}/"
+        if asked_at is None:
+            return
+        number = WEIGHTS_FROM + sum(key.startswith(prefix) for key in self.store.contents)
+        order = Request(
+            number=number, kind=Kind.WEIGHTS, service=name, asked_by=OPERATOR, asked_at=asked_at,
+            at="", reason="asked in a simulation", state=State.DONE,
+            weights={self.site(site): weight for site, weight in weights.items()},
+        )  # fmt: skip
+        self.store.put(f"{prefix}{number}", lambda _: order)
 
     def force_single(self, site: str) -> None:
         """The last survivor is ordered to serve alone, where nothing less would do."""

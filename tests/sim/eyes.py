@@ -18,7 +18,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.view import OtherSite, OwnSide, View
-from controller.runtime.observe import Proofs
+from controller.runtime.observe import Proofs, weighed
 
 if TYPE_CHECKING:
     from tests.sim.daemon import ServiceLoop
@@ -142,7 +142,7 @@ class Eyes:
         view = View(
             now=now,
             me=self._site,
-            spec=loop.spec,
+            spec=weighed(loop.spec, knowledge.weights.weights(service)),
             own=self._own_side(now, lasted),
             record=record,
             record_seen_s=now - knowledge.answered,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, EpochRecord, Report, ServiceName, SiteName
 from controller.core.requests import Kind, Request, in_force
+from controller.core.wire import WEIGHTS
 from controller.runtime.requests import RequestBook
 from tests.sim.engine import Process
 from tests.sim.store import Contents, Stored
@@ -36,6 +37,7 @@ class Knowledge:
         self.ok = self.reading = False
         self._since: dict[str, tuple[int, float]] = {}  # key -> revision, first seen
         self.book = RequestBook(clock=self._process.clock)
+        self.weights = RequestBook(clock=self._process.clock)
         self._waiting: list[Callable[[], None]] = []
         self._hinted = False
         self._news: object = None
@@ -88,11 +90,12 @@ class Knowledge:
             if found is None or found[0] != stored.revision:
                 known[key] = (stored.revision, now)
                 if isinstance(stored.value, Request):
-                    self.book.took(key, stored.value, stored.revision)
+                    self._book(key).took(key, stored.value, stored.revision)
         if self.contents.keys() - contents.keys():
             for key in self.contents.keys() - contents.keys():
                 known.pop(key, None)
             self.book.keep_only(frozenset(k for k in contents if k.startswith("requests/")))
+            self.weights.keep_only(frozenset(k for k in contents if k.startswith(WEIGHTS)))
         self.contents = contents
 
     def glance(self, key: str, before: Contents, contents: Contents) -> None:
@@ -117,7 +120,10 @@ class Knowledge:
             self._news = self.news()
         self._since[key] = (revision, self._process.clock.now())
         if isinstance(value, Request):
-            self.book.took(key, value, revision)
+            self._book(key).took(key, value, revision)
+
+    def _book(self, key: str) -> RequestBook:
+        return self.weights if key.startswith(WEIGHTS) else self.book
 
     # --- watching ----------------------------------------------------------------------------
 

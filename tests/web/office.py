@@ -52,7 +52,7 @@ class Office(Told):
         self.views: dict[ServiceName, View | None] = {WALLET: view}
         known = Known(data_sites=(DC1, DC2), views=lambda: self.views)
         rules = policies or Policies(approvals=self.approvals)
-        self.desk = build_desk(known, desk, self.orders, rules, self._wake)
+        self.desk = build_desk(known, desk, self.records.weights, self.orders, rules, self._wake)
 
     def _wake(self) -> None:
         self.woken += 1
