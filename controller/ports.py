@@ -102,10 +102,12 @@ class Database(Protocol):
         which no commit waits for, when `quarantine`.
         """
 
-    async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
+    async def rejoin(
+        self, upstream: SiteName, epoch: Epoch, deadline_s: float, *, fresh: bool = False
+    ) -> str:
         """Its log is a prefix of the primary's: rewound if it had diverged; then it follows in
         quarantine. Returns what was thrown away ("" for nothing). Refused, with the reason, when
-        only an operator can mend it; then nothing was changed.
+        only an operator can mend it; then nothing was changed. `fresh`: as a copy made now.
         """
 
     async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:

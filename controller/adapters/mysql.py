@@ -130,14 +130,20 @@ class Mysql:
                 await self._note_diverged(str(error))
                 raise
 
-    async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
+    async def rejoin(
+        self, upstream: SiteName, epoch: Epoch, deadline_s: float, *, fresh: bool = False
+    ) -> str:
         """Follows in quarantine, as a copy if need be; answers which records were thrown away."""
         what = f"rejoin {upstream} of epoch {epoch}"
         async with self._deadline(what, deadline_s) as deadline:
             login = self._spec.towards(upstream, self._spec.rejoin)
+            if fresh and (await self.observe(deadline.left_s)).liveness is Liveness.DOWN:
+                await self.start(deadline.left_s)
             await self._closed_look()
             await self._replica.seal()
             try:
+                if fresh:
+                    raise Diverged("an operator wants it made anew")
                 return await self._rejoin_as_it_is(login, deadline)
             except Diverged as error:
                 primary = Primary(site=upstream, login=login, epoch=epoch)

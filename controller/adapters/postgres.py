@@ -195,30 +195,27 @@ class Postgres:
         await self._do(sql.use_pass(look.gate_dir, kind), deadline)
         await self._set({"primary_slot_name": slot, "primary_conninfo": wanted}, deadline)
 
-    async def rejoin(self, upstream: SiteName, epoch: Epoch, deadline_s: float) -> str:
+    async def rejoin(
+        self, upstream: SiteName, epoch: Epoch, deadline_s: float, *, fresh: bool = False
+    ) -> str:
         """Its log is a prefix of the primary's and it follows in quarantine; what was discarded."""
         deadline = within(deadline_s)
         state = await self._eyes.observe(deadline)
         if state.writable:
             raise Refused(f"{self._name} is writable: close it before it rejoins {upstream}")
-        if (
-            (state.upstream, state.quarantined, state.streaming) == (upstream, True, True)
-            and state.epoch == epoch
-            and not state.diverged
-        ):
+        there = (state.upstream, state.quarantined, state.streaming) == (upstream, True, True)
+        if there and state.epoch == epoch and not state.diverged and not fresh:
             return ""
-        answer = await self._agent.call(
-            "postgres-rejoin",
-            {
-                "database": self._spec.name,
-                "site": self._spec.site,
-                "epoch": str(epoch),
-                "host": self._spec.voters[upstream].address,
-                "port": str(self._spec.voters[upstream].port),
-                "user": self._spec.rejoin_user(self._spec.site),
-            },
-            left(deadline),
-        )
+        args = {
+            "database": self._spec.name,
+            "site": self._spec.site,
+            "epoch": str(epoch),
+            "host": self._spec.voters[upstream].address,
+            "port": str(self._spec.voters[upstream].port),
+            "user": self._spec.rejoin_user(self._spec.site),
+            **({"fresh": "1"} if fresh else {}),
+        }
+        answer = await self._agent.call("postgres-rejoin", args, left(deadline))
         self._eyes.forget_histories()
         self._eyes.half_rebuilt = self._eyes.forked = False
         return answer.get("discarded", "")

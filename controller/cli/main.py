@@ -22,6 +22,7 @@ from controller.cli.notify import notify
 from controller.cli.plan import plan
 from controller.cli.proposals import approve, decline, proposals, requests
 from controller.cli.render import render
+from controller.cli.repairs import reinit, rejoin
 from controller.cli.run import run
 from controller.cli.schema import schema
 from controller.cli.speaker import speaker
@@ -43,8 +44,8 @@ def tricast() -> None:
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Look ahead: plan. Move: switchover, failover, drain, undrain. Hold: pause, resume, ack.
-    Prefer: weights. Agree: approve, decline. The last survivor: force-single. Prepare: config,
-    doctor, drill, notify, render, completion. Daemons: run, witness, speaker.
+    Prefer: weights. Mend: rejoin, reinit. Agree: approve, decline. The last survivor: force-single.
+    Prepare: config, doctor, drill, notify, render, completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.
@@ -72,6 +73,8 @@ for _verb in (
     undrain,
     ack,
     weights,
+    rejoin,
+    reinit,
     requests,
     proposals,
     approve,

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from controller.cli.exit_codes import ExitCode
+from controller.cli.manual_mending import MENDING
 from controller.cli.manual_page import (
     ASKING,
     CONFIG,
@@ -26,8 +27,6 @@ from controller.cli.manual_page import (
     codes,
     page,
 )
-
-SETTING: Final = ORDERING | {USAGE: "wrong option, service, site or weight, or no reason given"}
 
 MANUAL: Final[Mapping[str, Manual]] = {
     "run": Manual(
@@ -211,28 +210,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         examples=("tricast ack --service wallet --reason 'looked at it: dc1 lost its power'",),
         codes=TELLING,
     ),
-    "weights show": Manual(
-        limits="It changes nothing. Who would go first is judged from what the sites have said a "
-        "moment ago; a drained site is no candidate.",
-        examples=("tricast weights show", "tricast weights show --service wallet --json"),
-        codes=ASKING,
-    ),
-    "weights set": Manual(
-        limits="It moves nothing, now or later: it orders the sites that could take over. With two "
-        "data sites there is one candidate at a time, so it matters from the third on. Sites that "
-        "are not named stay as they are. It stands through restarts until it is set again or "
-        "cleared; a daemon that starts without etcd has the configuration until etcd answers.",
-        examples=(
-            "tricast weights set --service wallet dc1=200 dc2=50 --reason 'dc2 has old disks'",
-            "tricast weights set --service wallet dc3=0 --reason 'last of all' --yes",
-        ),
-        codes=SETTING,
-    ),
-    "weights clear": Manual(
-        limits="It moves nothing. Every weight of the service that was set is given back at once.",
-        examples=("tricast weights clear --service wallet --reason 'new disks in dc2'",),
-        codes=SETTING,
-    ),
+    **MENDING,
     "requests": Manual(
         limits="It changes nothing; those that are over are shown with --all, and for ever in "
         "tricast audit show.",
@@ -256,7 +234,8 @@ MANUAL: Final[Mapping[str, Manual]] = {
         codes=TELLING,
     ),
     "decline": Manual(
-        limits="It does not stop what has begun: a hand-over ends by itself, done or taken back.",
+        limits="It does not stop what has begun: a hand-over ends by itself, done or taken back. A "
+        "rejoin or a reinit is given up, but a copy that has begun goes on.",
         examples=("tricast decline 7 --service wallet --reason 'not during the match'",),
         codes=ENDING,
     ),

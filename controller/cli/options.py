@@ -88,6 +88,15 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
     """Options of a verb that asks for a change, as one `Asked`: those of `asking`, --service,
     --reason, --yes, --wait, --timeout.
     """
+    return telling_for(60.0)(verb)
+
+
+def telling_for(seconds: float) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """As `telling`, of a verb for which one waits so long."""
+    return functools.partial(_telling, seconds)
+
+
+def _telling(seconds: float, verb: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(verb)
     def told(**given: Any) -> int:  # noqa: ANN401 - whatever click has read
@@ -100,7 +109,7 @@ def telling(verb: Callable[..., int]) -> Callable[..., int]:
         click.option(
             "--timeout",
             type=click.FloatRange(min=0.1, max=86_400),
-            default=60.0,
+            default=seconds,
             show_default=True,
             help="Seconds to wait; what was asked goes on without.",
         ),

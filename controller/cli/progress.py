@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -14,8 +14,9 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.options import Asked
 from controller.cli.output import print_json
+from controller.cli.status_view import REPAIRS, aim, voter_cell
 from controller.notify.derive import LOUD
-from controller.web.schema import Requests, RequestView, Status
+from controller.web.schema import Requests, RequestView, ServiceView, Status
 
 POLL_S: Final = 0.2
 CODES: Final = {
@@ -67,9 +68,7 @@ def past(request: RequestView) -> str:
 
 def told(request: RequestView) -> str:
     """One sentence."""
-    link = "to" if request.service else "of"
-    target = f" {link} {request.target}" if request.target else ""
-    what = f"request {request.number} ({request.kind}{target})"
+    what = f"request {request.number} ({request.kind}{aim(request)})"
     why = f": {request.state_why}" if request.state_why else ""
     waits = f", waits for {request.waits_for}" if request.waits_for else ""
     if request.approved_by:
@@ -107,6 +106,7 @@ def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Stat
     if not asked.wait or request.approvals_needed > len(request.approved_by):
         return finish(asked, request)
     while True:
+        stands = told(request)
         try:
             request, status = as_it_stands(asked.endpoint, request)
         except CliError as error:
@@ -114,13 +114,13 @@ def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Stat
                 raise
             teller.say(error.sentence)
         else:
-            teller.say(told_with_step(request, status))
+            teller.say(stands := told_with_step(request, status))
             if request.state in CODES or over(request, status):
                 return finish(asked, request)
         if time.monotonic() >= until:
             raise CliError(
                 ExitCode.UNKNOWN,
-                f"after {asked.timeout:g} s {told(request)}; it goes on: tricast requests",
+                f"after {asked.timeout:g} s {stands}; it goes on: tricast requests",
             )
         time.sleep(POLL_S)
 
@@ -142,8 +142,25 @@ def as_it_stands(endpoint: Endpoint, request: RequestView) -> tuple[RequestView,
 
 
 def told_with_step(request: RequestView, status: Status) -> str:
-    """One sentence, with the step of the role change that is under way."""
+    """One sentence, with the step of the role change that is under way, or how far copies are."""
     for service in status.services:
+        if service.name == request.service and request.kind in REPAIRS:
+            far = ", ".join(_far(service, request))
+            return f"{told(request)} [{far}]" if far else told(request)
         if service.name == request.service and service.open_change is not None:
             return f"{told(request)} [{service.open_change.ladder}: {service.open_change.step}]"
     return told(request)
+
+
+def _far(service: ServiceView, request: RequestView) -> Iterator[str]:
+    """Each copy that is meant, as far as it has come; a percent at a time."""
+    for site in service.sites:
+        for copy in site.databases if site.site == request.target else ():
+            if request.database not in ("", copy.name):
+                continue
+            if copy.rejoin is None:
+                yield f"{copy.name} {copy.liveness}, {voter_cell(service, site, copy).text}"
+            else:
+                done, total = copy.rejoin.done_bytes, copy.rejoin.total_bytes
+                share = f" {100 * done // total}%" if total and done is not None else ""
+                yield f"{copy.name} {copy.rejoin.phase}{share}"

@@ -20,6 +20,7 @@ from controller.web.schema import (
 from controller.web.weights_schema import WeightsView
 
 GOOD, BAD, ODD, DIM = "green", "bold red", "yellow", "dim"
+REPAIRS = frozenset({"rejoin", "reinit"})
 OLD_HEARTBEAT_S = 3.0
 OLD_REPORT_S = 15.0
 
@@ -199,11 +200,19 @@ def _under_way(service: ServiceView) -> Iterator[Text]:
 
 def request_line(request: RequestView) -> str:
     """What an operator asks, and how far it is."""
-    target = f" to {request.target}" if request.target else ""
     waits = f", waits for {request.waits_for}" if request.waits_for else ""
     why = f": {request.state_why or request.reason}" if request.state_why or request.reason else ""
     who = f"{request.asked_by} at {request.asked_at}"
-    return f"{request.number}, {request.kind}{target}, asked by {who}, {request.state}{waits}{why}"
+    what = f"{request.number}, {request.kind}{aim(request)}"
+    return f"{what}, asked by {who}, {request.state}{waits}{why}"
+
+
+def aim(request: RequestView) -> str:
+    """What a request is about, after its kind; "" for the service itself."""
+    if request.kind in REPAIRS:
+        return f" of {request.database or 'every database'} at {request.target}"
+    link = "to" if request.service else "of"
+    return f" {link} {request.target}" if request.target else ""
 
 
 def weights_line(weights: WeightsView) -> str:

@@ -26,6 +26,8 @@ class Verb(StrEnum):
     DRAIN = "drain"
     UNDRAIN = "undrain"
     WEIGHTS = "weights"
+    REJOIN = "rejoin"
+    REINIT = "reinit"
 
 
 OF_A_SITE: Final = frozenset({Verb.DRAIN, Verb.UNDRAIN})

@@ -2,11 +2,12 @@
 when it is over. Predicates are phrased positively, for the role table.
 """
 
-from controller.core import copies, guards, sequences, troubles
+from controller.core import copies, guards, repair, sequences, troubles
 from controller.core.intents import Intent, SettleRequest
 from controller.core.model import DatabaseName, EpochRecord, SiteName
 from controller.core.quorum import majority, voters_of
 from controller.core.requests import (
+    REPAIRS,
     Kind,
     Request,
     SeenRequest,
@@ -182,11 +183,15 @@ def assumed_recorded(view: View) -> bool:
 
 
 def settlement(view: View) -> SettleRequest | None:
-    """The open request's next state, where no rule says it by itself; told by the holder."""
+    """The open request's next state, where no rule says it by itself; told by the holder, or by
+    the site whose copies it is about.
+    """
     seen = view.request
-    if seen is None or closed(seen.request) or not view.store_ok or not guards.own_epoch(view):
+    if seen is None or view.record is None or closed(seen.request) or not view.store_ok:
         return None
-    assert view.record is not None
+    if not guards.own_epoch(view):
+        next_state = repair.moved(view)
+        return None if next_state is None else _told(seen, *next_state)
     if (ended := _ended(view, view.record, seen)) is None:
         return None
     return settle(seen, ended[0], ended[1])
@@ -194,8 +199,16 @@ def settlement(view: View) -> SettleRequest | None:
 
 def settle(seen: SeenRequest, state: State, why: str) -> SettleRequest:
     """The intent that moves `seen` to `state`."""
+    return _told(seen, state, why, seen.request.copied)
+
+
+def _told(seen: SeenRequest, state: State, why: str, copied: bool) -> SettleRequest:  # noqa: FBT001
     return SettleRequest(
-        number=seen.request.number, expected_revision=seen.revision, state=state, why=why
+        number=seen.request.number,
+        expected_revision=seen.revision,
+        state=state,
+        why=why,
+        copied=copied,
     )
 
 
@@ -211,6 +224,9 @@ def _ended(view: View, record: EpochRecord, seen: SeenRequest) -> tuple[State, s
             return _ack_ended(record, request)
         case Kind.PAUSE if approved(request):
             return _pause_moved(seen)
+        case kind if kind in REPAIRS and request.epoch != record.epoch:
+            state = State.FAILED if request.state is State.RUNNING else State.LAPSED
+            return state, f"{record.holder} raised epoch {record.epoch} meanwhile: {record.reason}"
         case _:
             return None
 

@@ -100,11 +100,14 @@ class SetGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejoin:
-    """Become a follower of the new primary in quarantine, rewound where needed."""
+    """Become a follower of the new primary in quarantine, rewound where needed; or a new copy of
+    it, whatever is there.
+    """
 
     database: DatabaseName
     upstream: SiteName
     epoch: Epoch
+    fresh: int = 0  # the request that wants a copy made anew; 0: none does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ class SettleRequest:
     expected_revision: int
     state: State
     why: str
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     FORCE_SINGLE = "force-single"  # the last survivor serves without any other voter
     DRAIN = "drain"  # a site gives up its roles and its routes
     WEIGHTS = "weights"  # which of the eligible sites goes first; moves nothing
+    REJOIN = "rejoin"  # a site's copies come back now, whatever rests after failures
+    REINIT = "reinit"  # a site's copy is thrown away and made anew from the holder's
 
 
 class State(StrEnum):
@@ -47,6 +49,7 @@ class State(StrEnum):
 
 CLOSED: Final = frozenset({State.DONE, State.FAILED, State.REFUSED, State.LAPSED, State.WITHDRAWN})
 STANDING: Final = frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, Kind.DRAIN})  # in force until ended
+REPAIRS: Final = frozenset({Kind.REJOIN, Kind.REINIT})  # given up at any time: nothing is half
 EXPIRES_S: Final = 120.0  # a request that could not begin for this long lapses
 DRAIN_NUMBER: Final = 1
 
@@ -76,6 +79,8 @@ class Request:
     at: str  # RFC 3339, for humans
     service: ServiceName | None = None  # None: a whole site's
     target: str = ""  # a site; "" for the best candidate, or for none
+    database: str = ""  # of a repair; "" for every one of the service
+    copied: bool = False  # the copy was made anew; it has to catch up and to vote
     reason: str = ""
     epoch: Epoch = NO_EPOCH  # what it was made in; a later epoch makes it void
     holder: str = ""
@@ -166,6 +171,7 @@ def plan_hash(request: Request) -> str:
         str(request.allow_data_loss),
         ",".join(request.excused),
         request.statement,
+        *((request.database,) if request.database else ()),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -174,6 +180,8 @@ def described(request: Request) -> str:
     """A sentence for whoever comes second."""
     link = "to" if request.service else "of"
     target = f" {link} {request.target}" if request.target else ""
+    if request.kind in REPAIRS:
+        target = f" of {request.database or 'every database'} at {request.target}"
     why = f", because: {request.reason}" if request.reason else ""
     return (
         f"{request.kind.value}{target} asked by {request.asked_by} at {request.asked_at} "
@@ -224,10 +232,10 @@ def with_approval(request: Request, approval: Approval) -> Request:
 
 def declined(request: Request, *, by: str, why: str, at: str) -> Request:
     """Ended by a person: withdrawn by who asked, refused by anybody else. Not while it runs,
-    unless it is a standing order, which anybody may end.
+    unless it is a standing order, which anybody may end, or a repair, which may be given up.
     """
     standing = request.kind in STANDING
-    if request.state is State.RUNNING and not standing:
+    if request.state is State.RUNNING and not standing and request.kind not in REPAIRS:
         raise NotAllowed(
             f"request {request.number} is running: {described(request)}; it completes, or is "
             "taken back by itself"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, guards
+from controller.core import copies, guards, repair
 from controller.core.intents import (
     Admit,
     AssumeAddresses,
@@ -110,18 +110,18 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
     return Promote(
         database=state.name,
         epoch=view.record.epoch,
-        voters=copies.wanted_admitted(view, replace(state, admitted=frozenset())),
+        voters=repair.wanted_admitted(view, replace(state, admitted=frozenset())),
     )
 
 
 def _admitted(view: View, state: DatabaseState) -> bool:
     return copies.promoted_here(view, state) and (
-        state.admitted == copies.wanted_admitted(view, state)
+        state.admitted == repair.wanted_admitted(view, state)
     )
 
 
 def _admit(view: View, state: DatabaseState) -> Intent:
-    return Admit(database=state.name, voters=copies.wanted_admitted(view, state))
+    return Admit(database=state.name, voters=repair.wanted_admitted(view, state))
 
 
 def _committing(view: View, state: DatabaseState) -> bool:
@@ -322,17 +322,30 @@ REJOIN: tuple[AnyStep, ...] = (
     Step(name="promised", goal=_epoch_promised, apply=_promise),
     Step(name="order_ended", goal=order_ended, apply=end_order, needs=("promised",)),
     Step(name="addressed", goal=_addresses_here, apply=_assume_addresses),
-    DatabaseStep(name="started", goal=_started, apply=_start_again, needs=("promised",)),
+    DatabaseStep(
+        name="as_wanted", goal=repair.as_wanted, apply=repair.make_anew, needs=("promised",)
+    ),
+    DatabaseStep(
+        name="started", goal=_started, apply=_start_again, needs=("promised", "as_wanted")
+    ),
     DatabaseStep(
         name="sealed",
         goal=copies.sealed_here,
         apply=_seal_for_holder,
-        needs=("promised", "started"),
+        needs=("promised", "as_wanted", "started"),
     ),
     DatabaseStep(
-        name="following", goal=copies.follows_in_any_way, apply=_rejoin, needs=("sealed",)
+        name="following",
+        goal=copies.follows_in_any_way,
+        apply=_rejoin,
+        needs=("as_wanted", "sealed"),
     ),
-    DatabaseStep(name="voting", goal=copies.follows_as_voter, apply=_vote, needs=("following",)),
+    DatabaseStep(
+        name="voting",
+        goal=copies.follows_as_voter,
+        apply=_vote,
+        needs=("as_wanted", "following"),
+    ),
     Step(name="forwarding", goal=_forwarding, apply=_wait),
     Step(name="yielded", goal=_yielded, apply=_wait),
 )

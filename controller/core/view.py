@@ -123,3 +123,5 @@ class View:
     busy: frozenset[str] = frozenset()  # lanes at work, or waiting after a failure
     resting: frozenset[str] = frozenset()  # those of them that only wait
     rejoining: frozenset[DatabaseName] = frozenset()  # a host agent rebuilds them, or soon will
+    failed: Mapping[str, str] = field(default_factory=dict)  # again and again, by lane: why
+    copied: int = 0  # the request for which this daemon has made a copy anew

@@ -79,6 +79,7 @@ class AuditedDesk:
     ) -> None:
         known = {
             "target": found.target,
+            "database": found.database,
             "plan": found.plan,
             "statement": found.statement,
             "passed over": found.broke_glass,
@@ -288,5 +289,6 @@ class Deeds:
                     "asked_by": request.asked_by,
                     "asked_at": request.asked_at,
                     "target": request.target,
+                    **({"database": request.database} if request.database else {}),
                 },
             )

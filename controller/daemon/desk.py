@@ -4,8 +4,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from controller.config import Verb
-from controller.core import alone, asked, handover
-from controller.core.model import FOREVER_S, ServiceName, SiteName
+from controller.core import alone, asked, handover, repair
+from controller.core.model import FOREVER_S, DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     Kind,
     Request,
@@ -147,6 +147,7 @@ class DaemonDesk:
             number=1,
             kind=kind,
             target=order.target,
+            database=order.database,
             reason=order.reason,
             asked_by=who.name,
             asked_at=who.at(self.site),
@@ -181,6 +182,8 @@ class DaemonDesk:
             case Kind.WEIGHTS:
                 before = self.weights.book.weights(view.spec.name)
                 request = weighed(request, order, view, before)
+            case Kind.REJOIN | Kind.REINIT:
+                request = self._repair(request, view)
             case Kind.PAUSE if not order.reason:
                 raise NotAsked(WRONG, "a pause needs a --reason, for whoever finds it")
             case _:
@@ -262,6 +265,27 @@ class DaemonDesk:
             state=State.RUNNING,
             statement=alone.statement(view),
             excused=alone.absent(view),
+        )
+
+    def _repair(self, request: Request, view: View) -> Request:
+        self._at_most_one(request)
+        self.known.data_site(request.target)
+        names, name = view.spec.databases, request.database
+        anew = request.kind is Kind.REINIT
+        if not names or (name not in names if name or anew else False):
+            said = f"there are {', '.join(names)}" if names else "it has none"
+            raise NotAsked(WRONG, f"{request.service} has no database {name!r}; {said}")
+        if anew and not request.reason.strip():
+            raise NotAsked(WRONG, "a reinit needs a --reason: a copy is thrown away")
+        meant = (DatabaseName(name),) if name else names
+        if against := repair.refusals(view, request.kind, SiteName(request.target), meant):
+            raise NotAsked(REFUSED, f"no {request.kind} at {request.target}: {'; '.join(against)}")
+        if not anew:
+            return request
+        return replace(
+            request,
+            statement=f"The copy of {name} at {request.target} is thrown away, and made anew from "
+            f"{request.holder}'s; until it votes again, the others acknowledge without it.",
         )
 
     async def _serve_alone(self, request: Request, order: Ask) -> Request:

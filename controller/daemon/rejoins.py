@@ -18,6 +18,7 @@ from controller.ports import Clock, PortError, Store, Work
 from controller.runtime import beat
 from controller.runtime.loop import ServiceLoop
 from controller.runtime.records import Records
+from controller.runtime.restraint import ELSEWHERE
 from controller.web.answer import FORMAT, Answer
 from controller.web.schema import RejoinView
 
@@ -27,7 +28,6 @@ LOOK_S: Final = 1.5
 LEASE_S: Final = 10.0
 CAUGHT_UP_BYTES: Final = 1 << 20
 AT_WORK: Final = "at work"  # a host agent that does not tell more
-ELSEWHERE: Final = "another call of the agent is working"  # a daemon before this one asked for it
 
 Key = tuple[ServiceName, DatabaseName]
 

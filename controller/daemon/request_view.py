@@ -46,6 +46,7 @@ def unseen_view(request: Request) -> RequestView:
         approvals_needed=request.approvals_needed,
         approved_by=tuple(sorted(approvers(request))),
         broke_glass="" if glass is None else glass.plan,
+        database=request.database,
     )
 
 
@@ -119,6 +120,8 @@ def _loud(request: Request) -> str:
     """What was done to whom, and the reason, which tells who and past what."""
     link = "to" if request.service else "of"
     target = f" {link} {request.target}" if request.target else ""
+    if request.database:
+        target = f" of {request.database} at {request.target}"
     ended = request.state_why.startswith(LOUD)
     what = f"the end of {request.kind.value}" if ended else request.kind.value
     why = request.state_why if ended else request.reason

@@ -84,9 +84,12 @@ def _rejoin(request: Request, server: Server, told: Course) -> dict[str, str]:
     # A mark left by a call that was cut short: the directory is beyond a rewind.
     broken = mark.exists() or not (server.data_dir / "PG_VERSION").exists()
     system = check_source(source, epoch)
-    if broken:
+    if broken or request.args.get("fresh"):
+        if not broken:
+            refuse_writable(server)
         pg_server.stop(server, at_once=True)
-        discarded, method = "all of it: the data directory was unusable", copy_afresh(source)
+        why = "the data directory was unusable" if broken else "an operator wants it made anew"
+        discarded, method = f"all of it: {why}", copy_afresh(source)
     else:
         check_same_system(server, system)
         told.phase("stop")
@@ -117,6 +120,14 @@ def check_same_system(server: Server, system: str) -> None:
         raise Refused(f"{server.name} has system identifier {mine}, the new primary {system}")
 
 
+def refuse_writable(server: Server) -> None:
+    """A server that runs is no primary."""
+    if pg_server.postmaster(server) is None:
+        return
+    if pg_closed.control(server).get("Database cluster state") == "in production":
+        raise Refused(f"{server.name} is writable; close it first")
+
+
 def stop_where_it_is(server: Server) -> None:
     """Down, with a control file that pg_rewind accepts.
 
@@ -125,8 +136,7 @@ def stop_where_it_is(server: Server) -> None:
     """
     clean = ("shut down", "shut down in recovery")
     if pg_server.postmaster(server) is not None:
-        if pg_closed.control(server).get("Database cluster state") == "in production":
-            raise Refused(f"{server.name} is writable; close it first")
+        refuse_writable(server)
     else:
         if pg_closed.control(server).get("Database cluster state") in clean:
             return

@@ -122,6 +122,7 @@ class Hands:
     strays: Strays | None = None
     fences: Mapping[str, Fence] = field(default_factory=dict)  # by what they close, for humans
     fenced: Epoch = Epoch(0)
+    copied: int = 0  # the last request for which a copy was made anew
     remembered: Epoch = Epoch(0)  # the last change that is marked for the flap window
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
     tried: Epoch = Epoch(0)  # the last one it tried to raise, whatever became of the answer
@@ -138,7 +139,7 @@ class Hands:
         except (PortError, NotAllowed) as error:
             return Result(outcome=Outcome.FAILED, detail=str(error))
 
-    async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912 - one case an intent
+    async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912, PLR0915 - one case an intent
         limits = self.deadlines
         match intent:
             case RaiseEpoch():
@@ -152,7 +153,8 @@ class Hands:
             case HoldTraffic():
                 await self.balancer.hold(self.backend, limits.step_s)
             case SettleRequest(number=number, expected_revision=seen, state=state, why=why):
-                await self.desk.settle(self.service, number, seen, state, why)
+                copied = intent.copied
+                await self.desk.settle(self.service, number, seen, state, why, copied=copied)
             case AskSwitchover():
                 return await self._ask_switchover(intent)
             case EndAlone():
@@ -185,9 +187,12 @@ class Hands:
                 await self.databases[name].admit(voters, limits.step_s)
             case SetGate(database=name, opened=opened):
                 await self.databases[name].set_gate(opened=opened, deadline_s=limits.step_s)
-            case Rejoin(database=name, upstream=upstream, epoch=epoch):
+            case Rejoin(database=name, upstream=upstream, epoch=epoch, fresh=fresh):
                 await self._fence_replication()
-                detail = await self.databases[name].rejoin(upstream, epoch, limits.rejoin_s)
+                detail = await self.databases[name].rejoin(
+                    upstream, epoch, limits.rejoin_s, fresh=bool(fresh)
+                )
+                self.copied = fresh or self.copied
                 return Result(outcome=Outcome.OK, detail=detail)
             case Follow(database=name, upstream=upstream, epoch=epoch, quarantine=quarantine):
                 await self._fence_replication()

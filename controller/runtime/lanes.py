@@ -66,6 +66,14 @@ class Lanes:
         """The last failure of each lane that has not succeeded, or been left alone, since."""
         return self._restraint.failures(self._clock.monotonic())
 
+    def failed_for_good(self) -> dict[str, str]:
+        """The last failure of each lane that has failed again and again."""
+        return self._restraint.failed_for_good()
+
+    def try_again(self, keys: frozenset[str]) -> None:
+        """Lanes that rest after failures rest no more."""
+        self._restraint.try_again(keys)
+
     def start(self, intent: Intent) -> bool:
         """`intent` is at work, unless it was done just now and what it brings about takes time."""
         key = lane(intent)

@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from controller.core import repair
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, SetGate, lane, name
 from controller.core.model import FOREVER_S, NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
@@ -62,6 +63,7 @@ class ServiceLoop:
     decision: Decision | None = None
     last_view: View | None = None
     newest: Epoch = NO_EPOCH
+    repaired: int = 0  # the last request for which what rested was tried again
     turns: int = 0
     turn_s: float = 0.0
     turned_at: Instant = Instant(float("-inf"))
@@ -109,8 +111,15 @@ class ServiceLoop:
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
         self.observer.fenced = self.hands.fenced
+        self.observer.copied = self.hands.copied
         self._give_up_what_is_old()
-        view = self.observer.view(self.lanes.busy(), self.lanes.resting(), self.lanes.rejoining())
+        view = self.observer.view(
+            self.lanes.busy(),
+            self.lanes.resting(),
+            self.lanes.rejoining(),
+            self.lanes.failed_for_good(),
+        )
+        self._try_again(view)
         decision = decide(view)
         self._note(view, decision)
         for intent in decision.intents:
@@ -131,6 +140,14 @@ class ServiceLoop:
         if record is not None and record.epoch > self.newest:
             self.newest = record.epoch
             self.lanes.new_epoch(record.epoch)
+
+    def _try_again(self, view: View) -> None:
+        """What rests after failures is tried at once when an operator asks for it; once each."""
+        number, lanes = repair.tried_again(view)
+        if number > self.repaired:
+            self.repaired = number
+            self.lanes.try_again(lanes)
+            self.wake.set()
 
     def _reading_matters(self) -> bool:
         """Somebody is late, or something is under way: what the store says must be fresh."""

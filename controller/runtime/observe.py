@@ -89,6 +89,7 @@ class Observer:
     lease_until: Instant = Instant(float("-inf"))
     raised: Epoch = Epoch(0)
     fenced: Epoch = Epoch(0)
+    copied: int = 0
     held_since: Instant | None = None
 
     async def read_store(self, patience_s: float, *, max_age_s: float) -> None:
@@ -144,6 +145,7 @@ class Observer:
         busy: frozenset[str],
         resting: frozenset[str],
         rejoining: frozenset[DatabaseName],
+        failed: Mapping[str, str],
     ) -> View:
         """What is known now."""
         unseen = self._unseen()
@@ -173,6 +175,8 @@ class Observer:
             busy=busy | unseen,
             resting=resting - unseen,
             rejoining=rejoining,
+            failed=failed,
+            copied=self.copied,
         )
         return replace(view, own=replace(view.own, trouble_s=self._troubles(view)))
 

@@ -170,7 +170,14 @@ class RequestDesk:
         return changed
 
     async def settle(
-        self, service: ServiceName, number: int, revision: int, state: State, why: str
+        self,
+        service: ServiceName,
+        number: int,
+        revision: int,
+        state: State,
+        why: str,
+        *,
+        copied: bool = False,
     ) -> None:
         """The request is in `state`, told by this site."""
         seen = self.book.newest(service)
@@ -178,7 +185,7 @@ class RequestDesk:
             raise NotAllowed(f"request {number} of {service} was changed meanwhile")
         by = f"tricast at {self.site}"
         after = moved(seen.request, state, by=by, why=why, at=self.clock.stamp())
-        await self.change(seen, after)
+        await self.change(seen, replace(after, copied=copied))
 
     async def _swap(self, key: str, request: Request, expected: int) -> int | None:
         return await self.store.swap(

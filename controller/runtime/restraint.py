@@ -12,6 +12,8 @@ FIRST_REST_S = 0.05
 FREE_REPEATS = 2
 LONGEST_PAUSE_S = 0.5
 FRESH_S = 2.0  # asked for again after longer than this, it is a new matter
+TRIES = 8  # so often without success in between, and nobody waits for it any more
+ELSEWHERE = "another call of the agent is working"  # a daemon before this one asked for it
 FORGET_S = 10.0  # a failure that nobody has asked to repeat for this long is no news any more
 
 
@@ -48,6 +50,19 @@ class Restraint:
     def failures(self, now: Instant) -> dict[str, str]:
         """The last failure of each lane that has not succeeded, or been left alone, since."""
         return {key: r.detail for key, r in self._rests.items() if now - r.until < FORGET_S}
+
+    def failed_for_good(self) -> dict[str, str]:
+        """The last failure of each lane that has failed again and again; none where somebody is
+        still at work.
+        """
+        found = self._rests.items()
+        return {k: r.detail for k, r in found if r.failures >= TRIES and ELSEWHERE not in r.detail}
+
+    def try_again(self, keys: frozenset[str]) -> None:
+        """Nothing of these lanes has to rest for what was before."""
+        for key in keys:
+            self._rests.pop(key, None)
+            self._repeats.pop(key, None)
 
     def wakes_at(self, now: Instant) -> Instant | None:
         """When the next lane has rested enough; None when none rests."""

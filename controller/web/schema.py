@@ -163,6 +163,7 @@ class RequestView(Answer):
     approvers: tuple[str, ...] = ()  # groups that may approve; none: whoever may ask
     lapses_in_s: float | None = None  # while it waits for approvals
     broke_glass: str = ""  # the policy that was passed over
+    database: str = ""  # of rejoin and reinit; "" for every one of the service
 
 
 class RequestAnswer(Answer):
@@ -199,6 +200,7 @@ class Ask(BaseModel):
     dry: bool = False  # show what would be asked, and change nothing
     break_glass: bool = False  # at once, past the policy; needs a reason
     weights: dict[str, int] = Field(default_factory=dict)  # by site; none: as configured
+    database: str = Field(default="", max_length=100)  # of rejoin and reinit
 
 
 class Verdict(BaseModel):

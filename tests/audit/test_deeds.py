@@ -112,6 +112,21 @@ async def test_approvals_declines_and_their_refusals_are_noted(
     assert (last(auditor).reason, last(auditor).outcome) == ("not now", "request 1 is refused")
 
 
+async def test_whose_copy_is_made_anew_is_noted_with_who_agreed(
+    office: Office, auditor: Auditor
+) -> None:
+    office.approvals[Kind.REINIT] = 1
+    desk = AuditedDesk(desk=office.desk, auditor=auditor)
+    order = Ask(kind="reinit", target="dc1", database="ledger", reason="bad sectors")
+    asked = await desk.ask(order, Asker(name="alice"))
+    assert asked.waits_for == "the approval of another person"
+    await desk.approve(Verdict(number=1), Asker(name="bob"))
+    found = last(auditor)
+    assert told(found) == (Event.APPROVED, "bob", "approve reinit", "wallet", 2)
+    assert (found.facts["database"], found.facts["target"]) == ("ledger", "dc1")
+    assert found.facts["statement"].startswith("The copy of ledger at dc1 is thrown away")
+
+
 async def test_what_nobody_knows_the_end_of_is_noted_as_unknown(
     office: Office, auditor: Auditor
 ) -> None:

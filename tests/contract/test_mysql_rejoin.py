@@ -315,3 +315,32 @@ async def test_a_server_started_behind_the_agents_back_is_not_believed(three: Cl
         await three.databases[DC1].promote(Epoch(3), LONG_S)
     await three.databases[DC1].start(deadline_s=LONG_S)
     assert (await three.look(DC1)).position is not None
+
+
+@pytest.mark.parametrize("falls", [False, True], ids=["it runs", "it has fallen"])
+async def test_a_copy_that_is_well_is_made_anew_when_it_is_asked_for(
+    three: Cluster, falls: bool
+) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2")
+    session.drop()
+    await three.databases[DC1].canary("acknowledged", LONG_S)
+    server = three.servers[DC2]
+    planted = server.data_dir / "planted"
+    planted.write_text("of the old copy\n")
+    with pytest.raises(Refused, match="is writable"):
+        await three.databases[DC1].rejoin(DC2, Epoch(2), LONG_S, fresh=True)
+    await three.databases[DC1].admit(frozenset({WITNESS}), LONG_S)
+    if falls:
+        server.kill()
+    told = await three.databases[DC2].rejoin(DC1, Epoch(2), LONG_S, fresh=True)
+    assert told.startswith("an operator wants it made anew; it is now a copy of that server")
+    state = await three.look(DC2)
+    assert (state.upstream, state.quarantined, state.epoch) == (DC1, True, 2)
+    assert not planted.exists()
+    assert (server.state_dir / "discarded/1").is_dir()
+    await three.databases[DC1].admit(frozenset({DC2, WITNESS}), LONG_S)
+    await three.databases[DC2].follow(DC1, Epoch(2), quarantine=False, deadline_s=LONG_S)
+    await eventually(lambda: caught_up(three), "dc2 to catch up")
+    assert keys_at(server) == {"k1", "k2"}

@@ -332,3 +332,31 @@ async def test_the_sites_change_places_again_and_again() -> None:
             await comes_back(standby, primary, epoch)
         assert acked <= await primary.keys()
         assert (await primary.state()).problems == ()
+
+
+async def test_a_copy_that_is_well_is_made_anew_when_it_is_asked_for() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        acked = await w.dc1.write_many("before", 5)
+        planted = w.dc2.server.data_dir / "planted"
+        planted.write_text("of the old copy\n")
+        with pytest.raises(Refused, match="is writable"):
+            await w.dc1.database.rejoin(DC2, Epoch(2), 60, fresh=True)
+        await w.dc1.database.admit(frozenset({WITNESS}), 5)
+        told = await w.dc2.database.rejoin(DC1, Epoch(2), 60, fresh=True)
+        assert told == "all of it: an operator wants it made anew"
+        await w.streaming(w.dc2)
+        state = await w.dc2.state()
+        assert (state.upstream, state.quarantined, state.epoch) == (DC1, True, 2)
+        assert (planted.exists(), (aside(w.dc2.server.data_dir) / "planted").exists()) == (
+            False,
+            True,
+        )
+        await w.dc1.database.admit(frozenset({DC2, WITNESS}), 5)
+        await w.dc2.database.follow(DC1, Epoch(2), quarantine=False, deadline_s=10)
+        acked |= await w.dc1.write_many("after", 5)
+
+        async def holds_all() -> bool:
+            return acked <= await w.dc2.keys() and not (await w.dc2.state()).quarantined
+
+        await until("the new copy votes", holds_all)

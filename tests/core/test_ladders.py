@@ -52,9 +52,10 @@ from tests.core.turned import (
     spec,
     state,
     voter,
+    witness_report,
 )
 from tests.core.views import DC1, DC2, HERE, LEDGER, WITNESS, dc2_view
-from tests.core.wishes import wish
+from tests.core.wishes import asked, wish
 
 LADDERS = {"TAKE_OVER": TAKE_OVER, "STEP_DOWN": STEP_DOWN, "REJOIN": REJOIN}
 JOURNAL = DatabaseName("journal")
@@ -73,6 +74,13 @@ def rung(ladder: str, name: str, view: View) -> tuple[bool, Intent | None]:
         case DatabaseStep() as step:
             first = view.own.databases[0]
             return step.goal(view, first), step.apply(view, first)
+
+
+def anew(view: View) -> View:
+    """The copy here is to be made anew; the witness's keeper follows dc1."""
+    followers = tuple(follower(site) for site in (DC2, WITNESS))
+    view = other(copy(view, DC1, followers=followers), WITNESS, report=witness_report())
+    return asked(view, Kind.REINIT, target=DC2, database=LEDGER, state=State.RUNNING)
 
 
 def seal(view: View) -> View:
@@ -298,6 +306,14 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         False,
         Rejoin(database=LEDGER, upstream=DC1, epoch=THREE),
     ),
+    (
+        "REJOIN",
+        "as_wanted",
+        anew(banned(dc2_view())),
+        False,
+        Rejoin(database=LEDGER, upstream=DC1, epoch=Epoch(2), fresh=4),
+    ),
+    ("REJOIN", "as_wanted", anew(dc2_view()), False, WAITING),
     ("REJOIN", "started", dc2_view(), True, StartDatabase(database=LEDGER)),
     (
         "REJOIN",
@@ -426,10 +442,11 @@ def test_the_ladders_are_these() -> None:
         ("promised", ()),
         ("order_ended", ("promised",)),
         ("addressed", ()),
-        ("started", ("promised",)),
-        ("sealed", ("promised", "started")),
-        ("following", ("sealed",)),
-        ("voting", ("following",)),
+        ("as_wanted", ("promised",)),
+        ("started", ("promised", "as_wanted")),
+        ("sealed", ("promised", "as_wanted", "started")),
+        ("following", ("as_wanted", "sealed")),
+        ("voting", ("as_wanted", "following")),
         ("forwarding", ()),
         ("yielded", ()),
     ]

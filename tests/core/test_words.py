@@ -58,7 +58,13 @@ def words(kind: type[StrEnum]) -> list[str]:
         (Outcome, ["ok", "failed", "unknown"]),
         (Liveness, ["running", "starting", "down", "unknown"]),
         (Order, ["behind", "equal", "ahead", "diverged"]),
-        (Kind, ["switchover", "failover", "pause", "ack", "force-single", "drain", "weights"]),
+        (
+            Kind,
+            [
+                *("switchover", "failover", "pause", "ack", "force-single", "drain"),
+                *("weights", "rejoin", "reinit"),
+            ],
+        ),
         (State, ["open", "running", "done", "failed", "refused", "lapsed", "withdrawn"]),
         (LogFormat, ["lsn", "mariadb_gtid", "mysql_gtid"]),
         (

@@ -13,9 +13,10 @@ from controller.core.intents import (
     EndAlone,
     HoldTraffic,
     RaiseEpoch,
+    Rejoin,
     SettleRequest,
 )
-from controller.core.model import Epoch, Instant, Outcome
+from controller.core.model import Epoch, Instant, Outcome, SiteName
 from controller.core.requests import Kind, State
 from controller.core.wire import encode_epoch, epoch_key
 from controller.ports import Addresses, Announcer, Database, Firewall
@@ -35,13 +36,21 @@ from tests.runtime.clock import HandClock
 
 @dataclass
 class Server:
-    """A database that only remembers whether it commits alone."""
+    """A database that only remembers whether it commits alone, and how it was rejoined."""
 
     alone: list[bool] = field(default_factory=list)
+    rejoined: list[bool] = field(default_factory=list)
 
     async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:
         del deadline_s
         self.alone.append(alone)
+
+    async def rejoin(
+        self, upstream: SiteName, epoch: Epoch, deadline_s: float, *, fresh: bool = False
+    ) -> str:
+        del upstream, epoch, deadline_s
+        self.rejoined.append(fresh)
+        return ""
 
 
 @dataclass
@@ -227,3 +236,12 @@ def test_an_assumed_epoch_stands_until_the_store_has_one_as_high() -> None:
     assert _assumed(RECORD, order) is assumed
     newer = replace(RECORD, epoch=Epoch(22))
     assert _assumed(newer, order) is newer
+
+
+async def test_a_copy_that_was_made_anew_is_remembered_for_its_request(world: World) -> None:
+    world.hands.records.epochs.clear()
+    anew = Rejoin(database=LEDGER, upstream=DC2, epoch=Epoch(2), fresh=7)
+    assert (await world.hands.carry_out(anew)).outcome is Outcome.OK
+    again = replace(anew, fresh=0)
+    assert (await world.hands.carry_out(again)).outcome is Outcome.OK
+    assert (world.server.rejoined, world.hands.copied) == ([True, False], 7)

@@ -6,7 +6,7 @@ from controller.core.intents import Follow, Intent, Rejoin, SealDatabase, lane
 from controller.core.model import DatabaseName, Epoch, Outcome, SiteName
 from controller.runtime.act import OK, Result
 from controller.runtime.lanes import Done, Lanes
-from controller.runtime.restraint import FIRST_REST_S, FORGET_S
+from controller.runtime.restraint import ELSEWHERE, FIRST_REST_S, FORGET_S, TRIES
 from tests.runtime.clock import HandClock
 
 SEAL = SealDatabase(database=DatabaseName("ledger"), epoch=Epoch(3))
@@ -52,6 +52,25 @@ async def test_a_lane_rests_longer_after_each_failure_and_then_is_free() -> None
     assert lanes.failures() == {lane(SEAL): "no route"}
     clock.now += FORGET_S + 1
     assert lanes.failures() == {}
+
+
+async def test_what_fails_again_and_again_is_told_until_it_is_to_be_tried_again() -> None:
+    clock = HandClock()
+    failed = Result(outcome=Outcome.FAILED, detail="no space")
+    lanes, _ = await run_once([failed] * (TRIES - 1), clock)
+    assert lanes.failed_for_good() == {}
+    lanes, _ = await run_once([failed] * TRIES, clock)
+    assert lanes.failed_for_good() == {lane(SEAL): "no space"}
+    lanes.try_again(frozenset({"routes"}))
+    assert lanes.resting() == {lane(SEAL)}
+    lanes.try_again(frozenset({lane(SEAL)}))
+    assert (lanes.resting(), lanes.failed_for_good()) == (frozenset(), {})
+
+
+async def test_a_host_agent_that_still_works_for_the_daemon_before_is_no_failure() -> None:
+    busy = Result(outcome=Outcome.FAILED, detail=f"host agent: {ELSEWHERE} on ledger")
+    lanes, _ = await run_once([busy] * TRIES, HandClock())
+    assert lanes.failed_for_good() == {}
 
 
 async def test_what_succeeds_without_effect_is_asked_for_ever_more_seldom() -> None:

@@ -58,7 +58,7 @@ class Site:
             records=self.records, promises=cast("Any", SimpleNamespace(of=lambda _: 0)),
             orders=cast("Any", SimpleNamespace(of=lambda _: None)),
         )  # fmt: skip
-        return observer.view(frozenset(), frozenset(), frozenset())
+        return observer.view(frozenset(), frozenset(), frozenset(), {})
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ def start(server: Server) -> Steps:
         raise TimedOut(f"{server.name} at {server.site} is not up")
 
 
-def rejoin(server: Server, upstream: SiteName, epoch: int) -> Steps:
-    """Its log is a prefix of the primary's and it follows in quarantine."""
+def rejoin(server: Server, upstream: SiteName, epoch: int, *, fresh: bool = False) -> Steps:
+    """Its log is a prefix of the primary's, or a copy made now, and it follows in quarantine."""
     engine, world = server.engine, server.world
     yield engine.draw(0.02, 0.15)
     primary = world.servers[server.name][upstream]
@@ -69,7 +69,7 @@ def rejoin(server: Server, upstream: SiteName, epoch: int) -> Steps:
         server.unfollow()
         server.close()
     yield engine.draw(0.05, 0.2)
-    if not afresh and server.must_be_copied(primary):
+    if not afresh and (fresh or server.must_be_copied(primary)):
         yield engine.draw(0.5, 2.0)  # it is fetched beside the data
         _check_source(server, primary, epoch)
         server.become_copy_of(primary)

@@ -1,9 +1,10 @@
 """What operators do: pause, and ask."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from controller.core import alone, asked
+from controller.core import alone, asked, repair
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     Approval,
@@ -84,6 +85,21 @@ class Asking(Linking):
         self.withdraw(service)
 
     # --- requests ----------------------------------------------------------------------------
+
+    def repair(self, kind: str, site: str, database: str) -> None:
+        """A site is to try again now with a copy, or to make it anew, if nothing stands against
+        it as far as the daemon knows that is asked.
+        """
+        at = self._reachable_site()
+        for loop, view in self._askable(at or ""):
+            name, what = self.database(database), Kind(kind)
+            if name not in loop.spec.databases or view.record is None:
+                continue
+            if repair.refusals(view, what, self.site(site), (name,)):
+                continue
+            made = replace(self._request(what, loop, view, site), database=database)
+            with suppress(NotAllowed):
+                self._put_request(_planned(numbered(made, self._newest(loop.spec.name))))
 
     def request(self, kind: str, service: str, target: str = "", approvals: int = 0) -> None:
         """An operator asks; refused while another request is open, or while no daemon answers."""

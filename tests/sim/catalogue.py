@@ -129,6 +129,12 @@ def _proposal(dice: random.Random, shape: Shape) -> Arguments:
     return (kind.value, *_service(dice, shape), *_data_site(dice, shape), 1)
 
 
+def _repair(dice: random.Random, shape: Shape) -> Arguments:
+    kind = dice.choice((Kind.REJOIN, Kind.REINIT, Kind.REINIT, Kind.REINIT))
+    database, site = _database_at(dice, shape)
+    return (kind.value, site, database)
+
+
 def _of_service(args: Arguments) -> Arguments:
     return args[1:2]
 
@@ -253,6 +259,7 @@ CATALOGUE: tuple[Breakage, ...] = (
     Breakage("request", _proposal, "approve", _of_service, weight=3),
     Breakage("request", _proposal, "decline", _of_service, weight=1),
     Breakage("drain", _data_site, "undrain", weight=2),
+    Breakage("repair", _repair, weight=6, needs=_has_databases),
     Breakage("force_single", _data_site, weight=1, needs=_has_databases),
     Breakage("force_failover", _data_site, weight=1, needs=_has_databases),
     Breakage("withdraw", _service, weight=1),

@@ -8,6 +8,7 @@ when an age crosses a limit that a rule knows, and now and then; each a little l
 from typing import TYPE_CHECKING
 
 from bgp.permit import Wish
+from controller.core import repair
 from controller.core.decide import Decision, decide
 from controller.core.intents import Follow, Intent, Rejoin, SetGate, lane
 from controller.core.model import DatabaseName, Epoch, Instant, Outcome, SiteName
@@ -18,10 +19,11 @@ from controller.runtime.patience import while_leased_s
 from controller.runtime.publish import service_report
 from controller.runtime.restraint import Restraint
 from tests.sim import truth
-from tests.sim.engine import Steps, Task
+from tests.sim.engine import Steps
 from tests.sim.eyes import Eyes
 from tests.sim.hands import LIMIT_S, LIMITS, Hands
 from tests.sim.log import CANARY
+from tests.sim.running import Run
 
 if TYPE_CHECKING:
     from tests.sim.controller import Controller
@@ -34,17 +36,6 @@ REST_S = 4.0
 CLIMB_S = 0.5
 LONGEST_REST_S = 4.0
 NAMES = {rule.number: rule for rule in RULES}
-
-
-class Run:
-    """One intent at work."""
-
-    __slots__ = ("began", "detail", "intent", "number", "outcome", "over", "rule", "task")
-
-    def __init__(self, intent: Intent, rule: int, number: int, began: float) -> None:
-        self.intent, self.rule, self.number, self.began = intent, rule, number, began
-        self.outcome, self.detail, self.over = Outcome.OK, "", False
-        self.task: Task | None = None
 
 
 class ServiceLoop:
@@ -64,8 +55,8 @@ class ServiceLoop:
     def forget(self) -> None:
         """A daemon that has just started remembers nothing but its promises."""
         self.raised = self.tried = self.fenced = self.newest = self.remembered = 0
-        self.lease_until = float("-inf")
-        self.moved_at = self.raise_began_s = float("-inf")
+        self.copied = self.repaired = 0
+        self.lease_until = self.moved_at = self.raise_began_s = float("-inf")
         self.unfinished = False  # a rung of the ladder is not reached
         self._stood: tuple[bool, ...] = ()
         self.decision: Decision | None = None
@@ -135,6 +126,7 @@ class ServiceLoop:
         resting = self.restraint.resting(now)
         busy = frozenset(self.running.keys() | resting)
         view = self.eyes.view(busy, frozenset(resting - self.running.keys()))
+        self._try_again(view)
         decision = decide(view)
         self._note(view, decision)
         life = self.process.life
@@ -200,6 +192,14 @@ class ServiceLoop:
         for run in list(self.running.values()):
             if isinstance(run.intent, Follow) and run.intent.epoch < epoch:
                 self._end(run, Outcome.UNKNOWN, "given up for a newer epoch", given_up=True)
+
+    def _try_again(self, view: View) -> None:
+        """What rests after failures is tried at once when an operator asks for it; once each."""
+        number, lanes = repair.tried_again(view)
+        if number > self.repaired:
+            self.repaired = number
+            self.restraint.try_again(lanes)
+            self._again = True
 
     def rejoining(self) -> frozenset[DatabaseName]:
         """Databases that a host agent is at work on, to make them follow somebody."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from controller.core.model import DatabaseName, Epoch, EpochRecord, ServiceName, SiteName
+from controller.core.model import Epoch, EpochRecord, ServiceName, SiteName
 from tests.sim.asking import Asking
 from tests.sim.engine import Process
 from tests.sim.keeper import Keeper
@@ -278,18 +278,25 @@ class Damage(Asking):
     def _put_record_right(self, service: ServiceName) -> None:
         record, floor = self.record_of(service), self._floor(service)
         if floor and (record is None or record.epoch < floor):
-            spec = self.specs[service]
-            writable = [
-                site
-                for site in self.data_sites
-                if any(self._primary_of_ours(service, name, site) for name in spec.databases)
-            ]
-            self.write_record_by_hand(service, (*writable, spec.initial_holder)[0])
+            self.write_record_by_hand(service, self._to_name(service))
 
-    def _primary_of_ours(self, service: ServiceName, name: DatabaseName, site: SiteName) -> bool:
-        """It is writable, and no status says that it was promoted by hand."""
-        server = self.servers[name][site]
-        return server.writable and server.durable.epoch <= self.promise_of(site, service)
+    def _to_name(self, service: ServiceName) -> SiteName:
+        """Whose databases are writable, or else the usual one; no status says that it has a
+        database that was promoted by hand.
+        """
+        spec = self.specs[service]
+        sound = [site for site in self.data_sites if self._sound(service, site)]
+        writable = [
+            site for site in sound if any(self.servers[n][site].writable for n in spec.databases)
+        ]
+        usual = [site for site in sound if site == spec.initial_holder]
+        return (*writable, *usual, *sound, spec.initial_holder)[0]
+
+    def _sound(self, service: ServiceName, site: SiteName) -> bool:
+        """No database there is of an epoch that its site never promised."""
+        promise = self.promise_of(site, service)
+        names = self.specs[service].databases
+        return all(self.servers[name][site].durable.epoch <= promise for name in names)
 
     def _above_all(self, service: ServiceName) -> int:
         """Above every promise and the epoch of every database, as a status shows them."""

@@ -160,6 +160,8 @@ class Eyes:
             busy=busy | self.unseen() if self._late else busy,
             resting=resting - self.unseen() if self._late else resting,
             rejoining=loop.rejoining(),
+            failed=loop.restraint.failed_for_good(),
+            copied=loop.copied,
         )
         lasted.update(self._troubles(view))
         return view

@@ -17,7 +17,7 @@ from controller.runtime.orders import Order
 from tests.sim import truth
 from tests.sim.client import Client
 from tests.sim.controller import Controller
-from tests.sim.daemon import Run, ServiceLoop
+from tests.sim.daemon import ServiceLoop
 from tests.sim.engine import Clock, Engine, Process
 from tests.sim.keeper import Keeper
 from tests.sim.log import History, Log, root
@@ -25,6 +25,7 @@ from tests.sim.mysql import build_server
 from tests.sim.network import Network
 from tests.sim.replication import Disk
 from tests.sim.routes import Balancer, Table
+from tests.sim.running import Run
 from tests.sim.senses import Senses
 from tests.sim.server import Server
 from tests.sim.shape import SHAPES, Shape

@@ -105,9 +105,9 @@ class Hands:
             case ask.CommitAlone(database=name, alone=alone):
                 server = self._server(name)
                 yield from self.sql(name, draw(0.003, 0.01), lambda: server.commit_alone(alone))
-            case ask.Rejoin(database=name, upstream=upstream, epoch=epoch):
+            case ask.Rejoin(database=name):
                 self._fence_replication(name)
-                yield from self._rejoin(self._server(name), upstream, epoch)
+                yield from self._rejoin(self._server(name), intent)
             case ask.Follow(database=name, upstream=upstream, epoch=epoch, quarantine=alone):
                 self._fence_replication(name)
                 server = self._server(name)
@@ -329,14 +329,18 @@ class Hands:
             raise Refused(f"the keeper at {source} does not go back to {server.log.end}")
         server.fetch(copy.durable)
 
-    def _rejoin(self, server: Server, upstream: SiteName, epoch: int) -> Steps:
+    def _rejoin(self, server: Server, intent: ask.Rejoin) -> Steps:
+        upstream, epoch, fresh = intent.upstream, intent.epoch, bool(intent.fresh)
         if server.writable:
             raise Refused(f"{server.name} at {self._site} is writable: close it first")
         following = (server.upstream, server.quarantined) == (upstream, True)
-        if server.up and following and server.stream is not None and server.log.epoch == epoch:
+        there = server.up and following and server.stream is not None
+        if there and server.log.epoch == epoch and not fresh:
             yield 0.003
             return
-        yield from self._agent(agent.alone(server, agent.rejoin(server, upstream, epoch)))
+        work = agent.rejoin(server, upstream, epoch, fresh=fresh)
+        yield from self._agent(agent.alone(server, work))
+        self._loop.copied = intent.fresh or self._loop.copied
 
     def _fence_others(self, epoch: Epoch) -> Steps:
         """Every other site's databases were asked to close; who was not reached is said."""

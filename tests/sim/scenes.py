@@ -61,6 +61,16 @@ SCENES: tuple[Scene, ...] = (
         (Fault("request", (Kind.FAILOVER.value, "wallet", "dc2"), BEGINS_S),),
     ),
     Scene(
+        "a copy is made anew",
+        "postgres",
+        (Fault("repair", (Kind.REINIT.value, "dc2", "ledger"), BEGINS_S),),
+    ),
+    Scene(
+        "a MySQL copy is made anew",
+        "mysql",
+        (Fault("repair", (Kind.REINIT.value, "dc2", "ledger"), BEGINS_S),),
+    ),
+    Scene(
         "a lease is lost",
         "lease",
         (Fault("cut_site", ("dc1",), BEGINS_S, mend=Mend("heal_site", ("dc1",), 5.0)),),

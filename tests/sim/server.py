@@ -272,8 +272,12 @@ class Server(Committer):
         return False
 
     def become_copy_of(self, other: "Server") -> None:
-        """Not asked of a server that is rewound."""
-        raise Refused(f"{self.name} at {self.site} is no copy of {other.site}")
+        """The other's files, copied beside, take the place of its own."""
+        before = self.log
+        self.crash()
+        self.replace(other.durable)
+        self.diverged = ""
+        self._tell_cut(before, f"a copy of {other.site}", saved=True)
 
     def make_prefix_of(self, other: "Server") -> str:
         """The log is a beginning of the other's: rewound. What was thrown away."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.core.intents import RaiseEpoch
+from controller.core.intents import RaiseEpoch, Rejoin
 from tests.sim import truth
 from tests.sim.engine import Process
 from tests.sim.shape import SHAPES
@@ -171,3 +171,53 @@ def test_a_move_is_remembered_for_the_flap_window_whatever_becomes_of_the_answer
     world.run(6.0)
     assert world.final().services[0].epoch == 3
     assert raised == [3]
+
+
+def ended(world: World) -> list[tuple[str, str]]:
+    return [(e.state, e.why) for e in world.truth.events if isinstance(e, truth.RequestEnded)]
+
+
+def made_anew(world: World) -> list[truth.IntentEnded]:
+    found = [e for e in world.truth.events if isinstance(e, truth.IntentEnded)]
+    return [e for e in found if isinstance(e.intent, Rejoin) and e.intent.fresh]
+
+
+@pytest.mark.parametrize("shape", ["postgres", "mysql"])
+def test_a_copy_is_made_anew_and_votes_again(shape: str) -> None:
+    world = World(6, SHAPES[shape])
+    world.run(6.0)
+    world.repair("reinit", "dc1", "ledger")
+    world.repair("rejoin", "dc1", "ledger")
+    assert not ended(world), "not at the holder: nothing was asked"
+    before = len(told_ok(world))
+    world.repair("reinit", "dc2", "ledger")
+    world.run(14.0)
+    assert ended(world) == [("done", "ledger votes at dc2")]
+    assert [e.site for e in made_anew(world)] == ["dc2"]
+    assert len(told_ok(world)) > before + 15, "the witness's keeper acknowledges meanwhile"
+    check(world, "dc1", 2)
+
+
+@pytest.mark.parametrize("moment", [0.3, 0.8, 1.5, 3.0])
+def test_a_copy_is_made_anew_although_the_daemon_falls_meanwhile(moment: float) -> None:
+    world = World(7)
+    world.run(6.0)
+    world.repair("reinit", "dc2", "ledger")
+    world.run(moment)
+    world.crash("controller", "dc2")
+    world.run(25.0)
+    assert ended(world) == [("done", "ledger votes at dc2")]
+    assert made_anew(world)
+    check(world, "dc1", 2)
+
+
+def test_no_copy_is_given_up_that_commits_need() -> None:
+    world = World(8)
+    world.run(6.0)
+    world.repair("reinit", "dc2", "ledger")
+    world.power_off("witness")
+    world.run(10.0)
+    assert [state for state, _ in ended(world)] in (["refused"], ["failed"])
+    world.heal_everything()
+    world.run(15.0)
+    check(world, "dc1", 2)
