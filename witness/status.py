@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.model import ServiceName, SiteName
 from controller.daemon.audit import audit_view
+from controller.daemon.fences import fence_views
 from controller.daemon.history import recorded
 from controller.daemon.status import (
     drained,
@@ -59,6 +60,7 @@ class WitnessStatus:
             store=store_view(records, self._witness.leader),
             services=tuple(self._service(service) for service in self._witness.teller.services),
             drains=drained(records),
+            fences=fence_views(records),
             history=recorded(records, self._book, None, HISTORY_SHOWN),
             audit=audit_view(self._witness.deeds.auditor),
             configuration=None if self._witness.running is None else self._witness.running.view(),

@@ -37,7 +37,11 @@ def settled(before: Status | None, after: Status) -> Status:
     services = tuple(s if s.sites else old.get(s.name, s) for s in after.services)
     kept: dict[str, object] = {"services": services}
     if not after.store.ok:
-        kept |= {"drains": before.drains, "history": after.history or before.history}
+        kept |= {
+            "drains": before.drains,
+            "fences": before.fences,
+            "history": after.history or before.history,
+        }
     return after.model_copy(update=kept)
 
 
@@ -47,6 +51,7 @@ def events(before: Status, after: Status) -> Iterator[Event]:
         said = "answers again" if after.store.ok else after.store.detail or "no majority answers"
         yield Event(at=after.now, kind="store", sentence=f"etcd: {said}", bad=not after.store.ok)
     yield from _drains(before, after)
+    yield from _fences(before, after)
     old = {service.name: service for service in before.services}
     for service in after.services:
         known = old.get(service.name)
@@ -70,6 +75,23 @@ def _drains(before: Status, after: Status) -> Iterator[Event]:
     for site in sorted(was ^ now):
         said = f"{site} is {'drained' if site in now else 'drained no more'}"
         yield Event(at=after.now, kind="drain", site=site, sentence=said)
+
+
+def _fences(before: Status, after: Status) -> Iterator[Event]:
+    """Who is kept out, and each try to close the databases there."""
+    was, now = ({f.site: f for f in status.fences if f.in_force} for status in (before, after))
+    for site, fence in now.items():
+        old = was.get(site)
+        if old is None:
+            said = status_view.fence_line(fence)
+            yield Event(at=after.now, kind="fence", site=site, sentence=said, bad=True)
+        for closing in fence.closings:
+            if old is None or closing not in old.closings:
+                said = status_view.closing_line(fence, closing)
+                bad = bool(closing.failed)
+                yield Event(at=after.now, kind="fence", site=site, sentence=said, bad=bad)
+    for site in was.keys() - now.keys():
+        yield Event(at=after.now, kind="fence", site=site, sentence=f"{site} is fenced no more")
 
 
 def _moves(before: Status, after: Status) -> Iterator[Event]:

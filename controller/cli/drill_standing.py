@@ -52,6 +52,7 @@ def found_standing(
         not_eligible_because=() if other is None else other.not_eligible_because,
         request="" if service.request is None else request_line(service.request),
         drains=tuple(order.target for order in status.drains),
+        fences=tuple(found.site for found in status.fences if found.in_force),
         change="" if service.open_change is None else service.open_change.ladder,
         paused=service.paused,
         settled=service.drill is None or service.drill.settled,

@@ -12,7 +12,7 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
-from controller.cli.status_view import request_line
+from controller.cli.status_view import fence_lines, request_line
 from controller.web.schema import Explanation, OpenChange, ServiceExplanation, SiteExplanation
 
 
@@ -53,6 +53,7 @@ def explain_lines(found: Explanation) -> Iterator[Text]:
     for service in found.services:
         yield from _service_lines(service)
         yield Text("")
+    yield from fence_lines(found.fences)
     if not found.store.ok:
         yield Text(f"Store: {found.store.detail or 'no majority answers'}", style="bold red")
     yield Text(f"{found.now} as seen by {found.site}", style="dim")

@@ -15,6 +15,7 @@ from controller.cli.drill import drill
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.explain import explain
+from controller.cli.fencing import fence, unfence
 from controller.cli.history import history
 from controller.cli.manual import attach
 from controller.cli.moves import failover, force_single, switchover
@@ -43,9 +44,10 @@ def tricast() -> None:
     """One service on one address when a datacenter dies.
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
-    Look ahead: plan. Move: switchover, failover, drain, undrain. Hold: pause, resume, ack.
-    Prefer: weights. Mend: rejoin, reinit. Agree: approve, decline. The last survivor: force-single.
-    Prepare: config, doctor, drill, notify, render, completion. Daemons: run, witness, speaker.
+    Look ahead: plan. Move: switchover, failover, drain, undrain. Keep out: fence, unfence.
+    Hold: pause, resume, ack. Prefer: weights. Mend: rejoin, reinit. Agree: approve, decline.
+    The last survivor: force-single. Prepare: config, doctor, drill, notify, render, completion.
+    Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.
@@ -71,6 +73,8 @@ for _verb in (
     resume,
     drain,
     undrain,
+    fence,
+    unfence,
     ack,
     weights,
     rejoin,

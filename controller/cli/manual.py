@@ -7,6 +7,7 @@ import click
 
 from controller.cli.exit_codes import ExitCode
 from controller.cli.manual_mending import MENDING
+from controller.cli.manual_orders import ORDERS
 from controller.cli.manual_page import (
     ASKING,
     CONFIG,
@@ -184,32 +185,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         examples=("tricast force-single dc2 --service wallet --reason 'dc1 and witness burnt'",),
         codes=ORDERING,
     ),
-    "pause": Manual(
-        limits="It stops nothing that serves. While it stands nobody takes over, not even from a "
-        "dead holder: commits wait. A site that is cut off isolates itself all the same.",
-        examples=("tricast pause --service wallet --reason 'disk work in dc1' --for 3600",),
-        codes=TELLING,
-    ),
-    "resume": Manual(
-        limits="If the holder is still dead, the other site takes over at once.",
-        examples=("tricast resume --service wallet",),
-        codes=ENDING,
-    ),
-    "drain": Manual(
-        limits="It stops no database and no host. Nothing goes back by itself: tricast undrain.",
-        examples=("tricast drain dc1 --reason 'new kernel'",),
-        codes=TELLING,
-    ),
-    "undrain": Manual(
-        limits="It moves no service back: tricast switchover does.",
-        examples=("tricast undrain dc1",),
-        codes=ENDING,
-    ),
-    "ack": Manual(
-        limits="It moves nothing. A move that an operator asked for needs none.",
-        examples=("tricast ack --service wallet --reason 'looked at it: dc1 lost its power'",),
-        codes=TELLING,
-    ),
+    **ORDERS,
     **MENDING,
     "requests": Manual(
         limits="It changes nothing; those that are over are shown with --all, and for ever in "

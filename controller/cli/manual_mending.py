@@ -1,35 +1,11 @@
-"""The manual of the verbs that prefer a site, or mend its copies."""
+"""The manuals of the verbs that mend a site's copies."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from controller.cli.manual_page import ASKING, DONE, FAILED, ORDERING, TELLING, USAGE, Manual
-
-SETTING: Final = ORDERING | {USAGE: "wrong option, service, site or weight, or no reason given"}
+from controller.cli.manual_page import DONE, FAILED, TELLING, Manual
 
 MENDING: Final[Mapping[str, Manual]] = {
-    "weights show": Manual(
-        limits="It changes nothing. Who would go first is judged from what the sites have said a "
-        "moment ago; a drained site is no candidate.",
-        examples=("tricast weights show", "tricast weights show --service wallet --json"),
-        codes=ASKING,
-    ),
-    "weights set": Manual(
-        limits="It moves nothing, now or later: it orders the sites that could take over. With two "
-        "data sites there is one candidate at a time, so it matters from the third on. Sites that "
-        "are not named stay as they are. It stands through restarts until it is set again or "
-        "cleared; a daemon that starts without etcd has the configuration until etcd answers.",
-        examples=(
-            "tricast weights set --service wallet dc1=200 dc2=50 --reason 'dc2 has old disks'",
-            "tricast weights set --service wallet dc3=0 --reason 'last of all' --yes",
-        ),
-        codes=SETTING,
-    ),
-    "weights clear": Manual(
-        limits="It moves nothing. Every weight of the service that was set is given back at once.",
-        examples=("tricast weights clear --service wallet --reason 'new disks in dc2'",),
-        codes=SETTING,
-    ),
     "rejoin": Manual(
         limits="It asks for nothing that the site would not do by itself: what fails again is "
         "told, and tried again later. A log keeper of a witness site mends itself. For a copy "

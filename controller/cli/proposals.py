@@ -151,7 +151,7 @@ def _approvals(request: RequestView) -> str:
 @options.telling
 @click.argument("number", type=click.IntRange(min=0))
 @click.option("--plan", default="", help="The plan you looked at (default: as it is now).")
-@click.option("--site", type=SITE, default="", help="Of a drain: the site.")
+@click.option("--site", type=SITE, default="", help="Of a drain or a fence: the site.")
 def approve(
     asked: Asked,
     *,
@@ -174,7 +174,7 @@ def approve(
 @click.command()
 @options.telling
 @click.argument("number", type=click.IntRange(min=0))
-@click.option("--site", type=SITE, default="", help="Of a drain: the site.")
+@click.option("--site", type=SITE, default="", help="Of a drain or a fence: the site.")
 def decline(
     asked: Asked,
     *,

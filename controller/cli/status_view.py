@@ -7,6 +7,7 @@ from rich.text import Text
 from controller.cli.table import Cell, Column, Table
 from controller.notify.derive import LOUD
 from controller.web.drill_schema import DrillView
+from controller.web.fence_schema import ClosingView, FenceView
 from controller.web.schema import (
     DatabaseView,
     OpenChange,
@@ -46,6 +47,7 @@ def status_lines(status: Status, width: int, only: str | None = None) -> Iterato
             yield from service_table(status, service).lines(width)
             yield from footer(service)
             yield Text("")
+    yield from fence_lines(status.fences)
     yield from _store_lines(status)
 
 
@@ -273,6 +275,31 @@ def _change(change: OpenChange) -> str:
     done = sum(step.done for step in change.steps)
     steps = f", {done} of {len(change.steps)} steps done" if change.steps else ""
     return f"{change.ladder}: at {change.step} for {age(change.since_s)}{steps}"
+
+
+def fence_lines(fences: tuple[FenceView, ...]) -> Iterator[Text]:
+    """Who is kept out, by whom, since when and why; and how the closing went."""
+    for fence in fences:
+        yield _line("FENCED", fence_line(fence), BAD if fence.in_force else ODD)
+        for closing in fence.closings:
+            yield _line("FENCED", closing_line(fence, closing), BAD if closing.failed else "")
+
+
+def fence_line(fence: FenceView) -> str:
+    """One sentence."""
+    if not fence.in_force:
+        return f"{fence.site} is unfenced; {', '.join(fence.told_by)} still keeps it out"
+    why = f"by {fence.by} since {fence.at}: {fence.reason}"
+    tried = "" if fence.closings else "; no other site has tried to close its databases yet"
+    return f"{fence.site} is kept out, {why}{tried}; tricast unfence {fence.site} ends it"
+
+
+def closing_line(fence: FenceView, closing: ClosingView) -> str:
+    """One sentence."""
+    if not closing.failed:
+        return f"{fence.site}: {closing.by} closed its databases of {closing.service}"
+    failed = "; ".join(closing.failed)
+    return f"{fence.site}: {closing.by} could not close all of {closing.service}: {failed}"
 
 
 def _store_lines(status: Status) -> Iterator[Text]:

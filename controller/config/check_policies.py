@@ -7,7 +7,7 @@ from controller.config.findings import Findings
 from controller.config.policies import OF_A_SITE, UNIX, PolicyConf, Verb
 from controller.config.problem import Path, did_you_mean
 
-WAYS_ROUND = (Verb.FAILOVER, Verb.DRAIN)  # they move a service as well
+WAYS_ROUND = (Verb.FAILOVER, Verb.DRAIN, Verb.FENCE)  # they move a service as well
 
 
 def check_policies(cluster: Cluster, findings: Findings) -> None:

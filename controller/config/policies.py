@@ -25,12 +25,14 @@ class Verb(StrEnum):
     ACK = "ack"
     DRAIN = "drain"
     UNDRAIN = "undrain"
+    FENCE = "fence"
+    UNFENCE = "unfence"
     WEIGHTS = "weights"
     REJOIN = "rejoin"
     REINIT = "reinit"
 
 
-OF_A_SITE: Final = frozenset({Verb.DRAIN, Verb.UNDRAIN})
+OF_A_SITE: Final = frozenset({Verb.DRAIN, Verb.UNDRAIN, Verb.FENCE, Verb.UNFENCE})
 
 
 def _member(text: str) -> str:

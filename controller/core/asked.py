@@ -2,7 +2,7 @@
 when it is over. Predicates are phrased positively, for the role table.
 """
 
-from controller.core import copies, guards, repair, sequences, troubles
+from controller.core import copies, fenced, guards, repair, sequences, troubles
 from controller.core.intents import Intent, SettleRequest
 from controller.core.model import DatabaseName, EpochRecord, SiteName
 from controller.core.quorum import majority, voters_of
@@ -76,6 +76,8 @@ def refuse_failover(view: View) -> Intent | None:
 def takeover_refusals(view: View, request: Request) -> tuple[str, ...]:
     """Why this site could not take over as `request` asks."""
     found = list(troubles.copy_reasons(view))
+    if fenced.fenced_here(view):
+        found.append(f"{fenced.said(view, view.me)}; unfence it first: tricast unfence {view.me}")
     if not view.store_ok:
         found.append("the store's majority does not answer: no epoch can be raised")
     waited = not guards.lease_durability(view) or guards.lease_waited_out(view)

@@ -3,6 +3,7 @@
 Phrased positively, as the goals of rungs.
 """
 
+from controller.core import fenced
 from controller.core.model import DatabaseName, DatabaseState, Epoch, SiteName
 from controller.core.quorum import holds_nothing, is_sealed, own_voter, voters_of
 from controller.core.view import OtherSite, View
@@ -52,12 +53,15 @@ def wanted_admitted(view: View, state: DatabaseState) -> frozenset[SiteName]:
 
     A log keeper that has promised this epoch: what it holds beyond the fork it drops by itself,
     or it was part of the proof. A data site only after it has shown, in quarantine, that it
-    streams records of this very epoch; it stays admitted until it is known to be something else.
+    streams records of this very epoch; it stays admitted until it is known to be something else,
+    or is fenced.
     """
     assert view.record is not None
     epoch = view.record.epoch
     wanted: set[SiteName] = set()
     for site, other in view.others.items():
+        if fenced.fenced(view, site):
+            continue
         voter = voters_of(view, state.name).get(site)
         if voter is None:
             if site in state.admitted:

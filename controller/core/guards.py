@@ -4,7 +4,7 @@ Phrased positively, so that the journal can say which held. None looks at a wall
 """
 
 from bgp.policy import Stance
-from controller.core import copies
+from controller.core import copies, fenced
 from controller.core.model import (
     FOREVER_S,
     DatabaseName,
@@ -194,8 +194,10 @@ def holder_silent(view: View) -> bool:
 
 
 def holder_controller_gone(view: View) -> bool:
-    """Its data path answers, but its controller has been silent beyond its grace to everybody."""
-    return controller_silent_for(view, view.spec.timings.controller_grace_s)
+    """Its data path answers, but its controller is silent beyond its grace: none if fenced."""
+    timings, out = view.spec.timings, fenced.holder_fenced(view)
+    limit = timings.suspect_after_s if out else timings.controller_grace_s
+    return controller_silent_for(view, limit)
 
 
 def controller_silent_for(view: View, limit: float) -> bool:
@@ -226,9 +228,10 @@ def lease_waited_out(view: View) -> bool:
 
 
 def outside_flap_window(view: View) -> bool:
-    """The last role change is long enough ago for another automatic one, or acknowledged."""
+    """The last role change is long ago or acknowledged, or an operator keeps the holder out."""
     looked_at = view.record is not None and view.acknowledged >= view.record.epoch
-    return looked_at or view.changed_s > view.spec.timings.flap_window_s
+    out = fenced.holder_fenced(view)
+    return looked_at or out or view.changed_s > view.spec.timings.flap_window_s
 
 
 def admitted_by_holder(view: View, database: DatabaseName) -> bool:

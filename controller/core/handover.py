@@ -8,7 +8,7 @@ forbids: a voter that has sealed for a newer epoch would not acknowledge.
 
 from collections.abc import Iterable
 
-from controller.core import asked, copies, guards
+from controller.core import asked, copies, fenced, guards
 from controller.core.intents import AskSwitchover, Intent, RaiseEpoch, SetGate
 from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, SiteName
@@ -84,6 +84,8 @@ def candidate_reasons(view: View, site: SiteName) -> tuple[str, ...]:
 def _presence_reasons(view: View, site: SiteName, other: OtherSite) -> Iterable[str]:
     timings = view.spec.timings
     drain = view.drains.get(site)
+    if fenced.fenced(view, site):
+        yield f"{fenced.said(view, site)}; unfence it first: tricast unfence {site}"
     if in_force(drain):
         yield f"{site} is drained; undrain it first: tricast undrain {site}"
     if other.seen.control_s > timings.suspect_after_s:

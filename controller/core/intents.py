@@ -188,9 +188,12 @@ class Announce:
 class FenceOthers:
     """Close the databases of the other data sites over their host agents, once, as far as they
     are reached. No safety rests on it: it shortens stale reads and cleans up.
+
+    With `orders` only of those sites, which an operator keeps out.
     """
 
     epoch: Epoch
+    orders: tuple[tuple[SiteName, int], ...] = ()  # site, and number of the operator's order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,16 @@ class DatabaseReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """One try of a site to close the databases of a fenced one."""
+
+    site: SiteName  # the fenced one
+    order: int  # number of the operator's order
+    at: str = ""  # RFC 3339, for humans
+    failed: tuple[str, ...] = ()  # what could not be closed, and why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceReport:
     """What a site tells the others about itself and one service."""
 
@@ -186,6 +196,8 @@ class ServiceReport:
     sessions_down: int = 0  # providers that do not hear its routes, and may keep old ones
     more_specifics: tuple[str, ...] = ()  # halves of its prefixes that a neighbor was told of
     warnings: tuple[str, ...] = ()
+    fenced: tuple[SiteName, ...] = ()  # sites that this daemon takes for kept out
+    closings: tuple[Closing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

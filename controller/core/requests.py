@@ -2,6 +2,7 @@
 
     requests/<service>/<number>   a request for one service; numbers rise, one is open at a time
     requests/sites/<site>         the standing order to drain a site
+    fences/<site>                 the standing order to keep a site out
     weights/requests/...          the weights of a service, in a row of their own: the newest
                                   that is done is in force
 
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     ACK = "ack"  # the last role change was looked at: the next may be automatic
     FORCE_SINGLE = "force-single"  # the last survivor serves without any other voter
     DRAIN = "drain"  # a site gives up its roles and its routes
+    FENCE = "fence"  # a site is kept out, at once, whatever its daemon does
     WEIGHTS = "weights"  # which of the eligible sites goes first; moves nothing
     REJOIN = "rejoin"  # a site's copies come back now, whatever rests after failures
     REINIT = "reinit"  # a site's copy is thrown away and made anew from the holder's
@@ -48,7 +50,8 @@ class State(StrEnum):
 
 
 CLOSED: Final = frozenset({State.DONE, State.FAILED, State.REFUSED, State.LAPSED, State.WITHDRAWN})
-STANDING: Final = frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, Kind.DRAIN})  # in force until ended
+OF_A_SITE: Final = frozenset({Kind.DRAIN, Kind.FENCE})
+STANDING: Final = frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, *OF_A_SITE})  # in force until ended
 REPAIRS: Final = frozenset({Kind.REJOIN, Kind.REINIT})  # given up at any time: nothing is half
 EXPIRES_S: Final = 120.0  # a request that could not begin for this long lapses
 DRAIN_NUMBER: Final = 1

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, guards, repair
+from controller.core import copies, fenced, guards, repair
 from controller.core.intents import (
     Admit,
     AssumeAddresses,
@@ -253,9 +253,14 @@ def _hidden(view: View, state: DatabaseState) -> bool:
     return at_work and state.liveness is not Liveness.RUNNING
 
 
+def _may_rejoin(view: View, state: DatabaseState) -> bool:
+    """There is a primary to follow, and no operator keeps this site out."""
+    return holder_promoted(view, state.name) and not fenced.fenced_here(view)
+
+
 def _rewind(view: View, state: DatabaseState) -> Intent | None:
     assert view.record is not None
-    if not holder_promoted(view, state.name):
+    if not _may_rejoin(view, state):
         return None
     return Rejoin(database=state.name, upstream=view.record.holder, epoch=view.record.epoch)
 
@@ -267,7 +272,7 @@ def _seal_for_holder(view: View, state: DatabaseState) -> Intent:
 
 def _rejoin(view: View, state: DatabaseState) -> Intent | None:
     assert view.record is not None
-    if not holder_promoted(view, state.name):
+    if not _may_rejoin(view, state):
         return None
     holder, epoch = view.record.holder, view.record.epoch
     if state.epoch == epoch and not state.diverged:

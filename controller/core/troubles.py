@@ -5,7 +5,7 @@ A trouble is borne for its patience before the holder asks to be relieved.
 
 from dataclasses import dataclass
 
-from controller.core import guards, terms
+from controller.core import fenced, guards, terms
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
 from controller.core.quorum import promoted_by_hand, prove
 from controller.core.requests import in_force
@@ -51,6 +51,9 @@ def epoch_used_up(view: View) -> bool:
 def troubles(view: View) -> tuple[Trouble, ...]:
     """What keeps this holder from serving; empty when nothing does."""
     found: list[Trouble] = []
+    if guards.own_epoch(view) and fenced.fenced_here(view):
+        said = fenced.said(view, view.me)
+        found.append(Trouble(kind="fenced", text=said, patience_s=0.0))
     for state in view.own.databases:
         if state.liveness is Liveness.DOWN:
             text = f"database {state.name} here is down"
@@ -179,10 +182,13 @@ def relief_expected(view: View) -> bool:
 
 def ineligible_reasons(view: View) -> tuple[str, ...]:
     """What stands against a takeover by this site: an operator's order, or its data."""
+    found: list[str] = []
+    if fenced.fenced_here(view):
+        found.append(fenced.said(view, view.me))
     drain = view.drains.get(view.me)
     if drain is not None and in_force(drain):
-        return (f"{view.me} is drained by {drain.request.asked_by}", *copy_reasons(view))
-    return copy_reasons(view)
+        found.append(f"{view.me} is drained by {drain.request.asked_by}")
+    return (*found, *copy_reasons(view))
 
 
 def copy_reasons(view: View) -> tuple[str, ...]:

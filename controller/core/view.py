@@ -8,6 +8,7 @@ from controller.core.health import FailingLink
 from controller.core.model import (
     FOREVER_S,
     NO_EPOCH,
+    Closing,
     DatabaseName,
     DatabaseState,
     Durability,
@@ -66,6 +67,7 @@ class OwnSide:
     databases: tuple[DatabaseState, ...] = ()
     promised: Epoch = NO_EPOCH
     fenced: Epoch = NO_EPOCH  # the others were fenced, or it was tried, for this epoch
+    closings: tuple[Closing, ...] = ()  # of fenced sites, tried from here
     commit_age_s: Mapping[DatabaseName, float] = field(default_factory=dict)
     trouble_s: Mapping[str, float] = field(default_factory=dict)  # how long each kind has lasted
     front_ok: bool = True  # haproxy answers on its runtime socket
@@ -116,6 +118,7 @@ class View:
     request: SeenRequest | None = None  # the newest one for this service
     acknowledged: Epoch = NO_EPOCH  # the newest role change that an operator has looked at
     drains: Mapping[SiteName, SeenRequest] = field(default_factory=dict)  # by the site drained
+    fences: Mapping[SiteName, SeenRequest] = field(default_factory=dict)  # by the site kept out
     alone: Request | None = None  # this site's own order to serve without any other voter
     stored: EpochRecord | None = None  # what the store says, where `record` was assumed by force
     changed_s: float = FOREVER_S  # since the last role change of this service, as recorded

@@ -10,6 +10,7 @@ Large records are deflated; the store refuses values above 1.5 MiB, so we refuse
     history/<service>/<epoch>     a finished role change
     requests/<service>/<number>   what an operator asks (controller/core/requests.py)
     requests/sites/<site>         that a site be drained
+    fences/<site>                 that a site be kept out
     weights/requests/...          in which order the sites of a service go, as requests
 """
 
@@ -30,7 +31,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.position import Position, compare
-from controller.core.requests import Request
+from controller.core.requests import Kind, Request
 
 FORMAT: Final = 1
 EPOCH_MAX: Final = 2**32 - 1  # an epoch is also a timeline of PostgreSQL
@@ -44,6 +45,7 @@ SITES: Final = "sites/"
 HISTORY: Final = "history/"
 REQUESTS: Final = "requests/"
 DRAINS: Final = "requests/sites/"
+FENCES: Final = "fences/"
 WEIGHTS: Final = "weights/"  # requests stand below it as they do beside it
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
@@ -117,6 +119,11 @@ def request_key(service: ServiceName, number: int) -> str:
 def drain_key(site: SiteName) -> str:
     """Where the standing order to drain `site` stands."""
     return f"{DRAINS}{site}"
+
+
+def fence_key(site: SiteName) -> str:
+    """Where the standing order to keep `site` out stands."""
+    return f"{FENCES}{site}"
 
 
 def service_of_epoch_key(key: str) -> ServiceName | None:
@@ -196,14 +203,16 @@ def decode_request(key: str, value: bytes) -> Request:
 def key_of_request(request: Request) -> str:
     """Where `request` stands."""
     if request.service is None:
-        return drain_key(SiteName(request.target))
+        key = fence_key if request.kind is Kind.FENCE else drain_key
+        return key(SiteName(request.target))
     return request_key(request.service, request.number)
 
 
 def is_request_key(key: str) -> bool:
-    """Whether an operator's request, or a drain, stands there."""
-    if key.startswith(DRAINS):
-        return _NAME.fullmatch(key.removeprefix(DRAINS)) is not None
+    """Whether an operator's request, a drain or a fence stands there."""
+    for orders in (DRAINS, FENCES):
+        if key.startswith(orders):
+            return _NAME.fullmatch(key.removeprefix(orders)) is not None
     found = _REQUEST_KEY.fullmatch(key)
     return found is not None and _NAME.fullmatch(found[1]) is not None
 

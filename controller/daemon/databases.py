@@ -41,7 +41,10 @@ def build_fences(cluster: Cluster, site: SiteName, service: Service) -> dict[str
         for conf in service.databases if other != site else ():
             verb = "postgres-close" if conf.kind is DatabaseKind.POSTGRES else "mysql-close"
             fences[f"{conf.name} at {other}"] = Fence(
-                agent=agent(cluster, _host(conf, other)), verb=verb, args={"database": conf.name}
+                agent=agent(cluster, _host(conf, other)),
+                verb=verb,
+                args={"database": conf.name},
+                site=other,
             )
     return fences
 

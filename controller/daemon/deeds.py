@@ -63,7 +63,7 @@ class AuditedDesk:
         event, verb = Event.DECLINED, f"decline {found.kind}"
         if verdict.break_glass:
             event, verb = Event.BROKE_GLASS, f"end {found.kind}"
-        elif found.kind in (Verb.RESUME, Verb.UNDRAIN) and found.state == State.OPEN:
+        elif found.kind in (Verb.RESUME, Verb.UNDRAIN, Verb.UNFENCE) and found.state == State.OPEN:
             event, verb = Event.ASKED, found.kind
         self._note(event, who, verb, verdict.reason, facts, found)
         return found
@@ -247,7 +247,7 @@ class Deeds:
         book = records.requests
         found = [seen.request for service in services for seen in book.of(service)]
         found += [seen.request for service in services for seen in records.weights.of(service)]
-        self._settled([*found, *(seen.request for seen in book.drains().values())])
+        self._settled([*found, *(seen.request for seen in book.orders())])
         before, self._pauses = self._pauses, dict(records.pauses)
         if before is None:
             return

@@ -4,9 +4,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from controller.config import Verb
-from controller.core import alone, asked, handover, repair
+from controller.core import alone, asked, fencing, handover, repair
 from controller.core.model import FOREVER_S, DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
+    OF_A_SITE,
     Kind,
     Request,
     SeenRequest,
@@ -18,6 +19,7 @@ from controller.core.requests import (
 )
 from controller.core.view import View
 from controller.daemon import plan
+from controller.daemon.found import ORDERED
 from controller.daemon.known import Known
 from controller.daemon.policy import Policies, loud_reason, with_glass_broken
 from controller.daemon.refusals import NO_MAJORITY, REFUSED, WRONG, refusals_told
@@ -67,8 +69,9 @@ class DaemonDesk:
             return self.telling.unseen(request)
         if request.kind is Kind.FORCE_SINGLE:
             return self._seen(await self._serve_alone(request, order))
-        if request.kind is Kind.DRAIN:
-            return self._seen(await self._at_desk(self._order_drain(request)))
+        if request.kind in OF_A_SITE:
+            before = self._orders(request.kind).get(SiteName(request.target))
+            return self._seen(await self._at_desk(self.desk.order(request, before)))
         if request.kind is Kind.WEIGHTS:
             return self._seen(await self._at_desk(self.weights.open(weighed_now(request))))
         return self._seen(await self._at_desk(self.desk.open(request)))
@@ -155,7 +158,7 @@ class DaemonDesk:
             not_before_s=order.not_before_s,
             lasts_s=FOREVER_S if order.lasts_s is None else order.lasts_s,
         )
-        if kind is not Kind.DRAIN:
+        if kind not in OF_A_SITE:
             view, record = self.known.service(order.service)
             request = replace(
                 request,
@@ -169,8 +172,10 @@ class DaemonDesk:
 
     def _judged(self, request: Request, order: Ask) -> Request:
         """`request`, if nothing is known to stand against it. Raises NotAsked."""
-        if request.kind is Kind.DRAIN:
-            return self._drain(request)
+        if request.kind is Kind.FENCE:
+            self._may_be_fenced(request)
+        if request.kind in OF_A_SITE:
+            return self._of_a_site(request)
         view, _ = self.known.service(order.service)
         match request.kind:
             case Kind.SWITCHOVER:
@@ -190,11 +195,40 @@ class DaemonDesk:
                 pass
         return replace(request, plan=plan_hash(request))
 
-    def _drain(self, request: Request) -> Request:
-        self.known.data_site(request.target)
-        before = self.book.drains().get(SiteName(request.target))
+    def _orders(self, kind: Kind) -> dict[SiteName, SeenRequest]:
+        return self.book.fences() if kind is Kind.FENCE else self.book.drains()
+
+    def _may_be_fenced(self, request: Request) -> None:
+        """It is a data site without which every service can be held. Raises NotAsked."""
+        site, views = SiteName(request.target), self.known.all()
+        if any(site in view.spec.witnesses for view in views):
+            raise NotAsked(
+                WRONG,
+                f"{site} is a witness: it holds no service, so there is nothing to fence; to take "
+                f"its vote away stop tricast-witness there (systemctl stop tricast-witness)",
+            )
+        self.known.data_site(site)
+        if not request.reason.strip():
+            raise NotAsked(WRONG, "a fence needs a --reason, for whoever finds it")
+        before = self.book.fences().get(site)
         if before is not None and not closed(before.request):
-            what = "is drained" if approved(before.request) else "is to be drained"
+            return  # that it is fenced already is what is said
+        found = [
+            f"{view.spec.name}: {why}" for view in views for why in fencing.refusals(view, site)
+        ]
+        if found:
+            raise NotAsked(
+                REFUSED,
+                f"{site} is not fenced: {'; '.join(found)}. Mend what is named (tricast explain "
+                "shows it), then fence again; there is no --force",
+            )
+
+    def _of_a_site(self, request: Request) -> Request:
+        self.known.data_site(request.target)
+        before = self._orders(request.kind).get(SiteName(request.target))
+        if before is not None and not closed(before.request):
+            done = ORDERED[request.kind]
+            what = f"is {done}" if approved(before.request) else f"is to be {done}"
             said = f"{request.target} {what} already: {described(before.request)}"
             raise NotAsked(REFUSED, said)
         if request.approvals_needed:  # an approval is for the world as it is now
@@ -297,10 +331,6 @@ class DaemonDesk:
         if request.approvals_needed:
             return await self._at_desk(here.propose(request))
         return await here.give(request)
-
-    async def _order_drain(self, request: Request) -> Request:
-        before = self.book.drains().get(SiteName(request.target))
-        return await self.desk.order(request, before)
 
     def _at_most_one(self, request: Request) -> None:
         assert request.service is not None

@@ -1,4 +1,4 @@
-"""Wishes that a standing order (a pause, a drain) ends, where a policy wants that approved.
+"""Wishes that a standing order (a pause, a drain, a fence) ends, where that is to be approved.
 
 A wish bears the number of its order and stands beside it in the store, below `endings/`: the order
 itself stays as it is until the wish has its approvals.
@@ -9,13 +9,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.core.model import ServiceName, SiteName
-from controller.core.requests import Kind, Request, SeenRequest, closed, described, plan_hash
+from controller.core.requests import (
+    OF_A_SITE,
+    Kind,
+    Request,
+    SeenRequest,
+    closed,
+    described,
+    plan_hash,
+)
 from controller.core.wire import BadRecord, decode_request, key_of_request
 from controller.daemon.known import Known
 from controller.ports import PortError
 from controller.runtime.requests import KEPT, RequestBook, RequestDesk
 
 ENDINGS: Final = "endings/"
+ENDED: Final = frozenset({Kind.PAUSE, *OF_A_SITE})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,9 +83,9 @@ class Endings:
         return None if found is None or closed(found.request) else found
 
     def all(self) -> tuple[SeenRequest, ...]:
-        """Every wish, the newest of a service first, drains last."""
+        """Every wish, the newest of a service first, those of sites last."""
         services = (reversed(self.book.of(name)) for name in self.known.views())
-        return (*(seen for each in services for seen in each), *self.book.drains().values())
+        return (*(seen for each in services for seen in each), *self.book.orders())
 
     async def read(self) -> None:
         """What the store holds is known; as before where it does not answer."""
@@ -87,7 +96,7 @@ class Endings:
             for full, entry in snapshot.entries.items():
                 key = full.removeprefix(self.desk.prefix)
                 with suppress(BadRecord):
-                    ends = decode_request(key, entry.value).kind in (Kind.PAUSE, Kind.DRAIN)
+                    ends = decode_request(key, entry.value).kind in ENDED
                     if ends and self.book.take(key, entry):
                         keys.add(key)
             self.book.keep_only(frozenset(keys))
@@ -101,7 +110,8 @@ class Endings:
 def again(book: RequestBook, request: Request) -> SeenRequest | None:
     """What `book` has under the number of `request`."""
     if request.service is None:
-        found = book.drains().get(SiteName(request.target))
+        orders = book.fences() if request.kind is Kind.FENCE else book.drains()
+        found = orders.get(SiteName(request.target))
         return found if found is not None and found.request.number == request.number else None
     same = (seen for seen in book.of(request.service) if seen.request.number == request.number)
     return next(same, None)

@@ -3,11 +3,19 @@ one that only this daemon keeps.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from controller.config import Verb
-from controller.core.model import ServiceName, SiteName
-from controller.core.requests import Kind, Request, SeenRequest, State, approved, closed
+from controller.core.model import ServiceName
+from controller.core.requests import (
+    OF_A_SITE,
+    Kind,
+    Request,
+    SeenRequest,
+    State,
+    approved,
+    closed,
+)
 from controller.daemon.endings import Endings
 from controller.daemon.here import Here
 from controller.daemon.known import Known
@@ -16,6 +24,8 @@ from controller.daemon.request_view import ENDS
 from controller.runtime.requests import RequestBook, RequestDesk
 from controller.web.schema import Verdict
 from controller.web.source import NotAsked
+
+ORDERED: Final = {Kind.DRAIN: "drained", Kind.FENCE: "fenced"}
 
 
 class Drawer(Protocol):
@@ -60,8 +70,8 @@ class Drawers:
 
     def find(self, verdict: Verdict) -> Found:
         """What `verdict` is about. Raises NotAsked."""
-        if verdict.kind == Kind.DRAIN.value or verdict.target:
-            return self._drain(verdict)
+        if verdict.kind in OF_A_SITE or verdict.target:
+            return self._of_a_site(verdict)
         view, _ = self.known.service(verdict.service)
         service = ServiceName(view.spec.name)
         if not verdict.kind and (wish := self._wish(service, verdict.number)) is not None:
@@ -103,18 +113,25 @@ class Drawers:
                 return self.ending(seen)
         return None
 
-    def _drain(self, verdict: Verdict) -> Found:
-        site = SiteName(verdict.target)
-        wish, order = self.endings.book.drains().get(site), self.desk.book.drains().get(site)
-        if order is None or (closed(order.request) and (verdict.kind or not verdict.number)):
-            raise NotAsked(REFUSED, f"{verdict.target} is not drained")
-        if verdict.number not in (0, order.request.number):
+    def _of_a_site(self, verdict: Verdict) -> Found:
+        """The order of the kind that is named; else what has that number, or is open, or newest."""
+        site, kinds = verdict.target, {k: v for k, v in ORDERED.items() if verdict.kind in ("", k)}
+        found = [
+            seen
+            for seen in self.desk.book.orders()
+            if seen.request.target == site and seen.request.kind in kinds
+        ]
+        over = all(closed(seen.request) for seen in found)
+        if not found or (over and (verdict.kind or not verdict.number)):
+            raise NotAsked(REFUSED, f"{site} is not {' or '.join(kinds.values())}")
+        same = [seen for seen in found if verdict.number in (0, seen.request.number)]
+        if not same:
+            newest = found[-1].request.number
             raise NotAsked(
-                REFUSED,
-                f"{verdict.target} has no request {verdict.number}; the newest is "
-                f"{order.request.number}",
+                REFUSED, f"{site} has no request {verdict.number}; the newest is {newest}"
             )
-        same = wish is not None and wish.request.number == order.request.number
-        if wish is not None and same and not closed(wish.request) and not verdict.kind:
+        order = next((seen for seen in reversed(same) if not closed(seen.request)), same[-1])
+        wish = self.endings.of(order.request)
+        if wish is not None and not closed(wish.request) and not verdict.kind:
             return self.ending(wish)
         return self.stored(order)

@@ -91,6 +91,7 @@ class Watched:
             store_ok=status.store.ok,
             store_detail=status.store.detail,
             heard=heard(status, self.silent_s),
+            fenced=fenced(status),
             services=tuple(serving(each, status.site, self.fresh_s) for each in status.services),
             requests=tuple(asked_of(each) for each in asked),
             moves=tuple(moved(each) for each in status.history),
@@ -107,6 +108,13 @@ def heard(status: Status, silent_s: float) -> dict[str, bool]:
         if site.site != status.site
     }
     return {site: age <= silent_s for site, age in ages.items() if age is not None}
+
+
+def fenced(status: Status) -> dict[str, str] | None:
+    """Who keeps which site out, and why; not known while the store has not answered."""
+    if not status.store.ok:
+        return None
+    return {each.site: f"by {each.by}: {each.reason}" for each in status.fences if each.in_force}
 
 
 def serving(service: ServiceView, me: str, fresh_s: float) -> Serving:

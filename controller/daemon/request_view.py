@@ -19,7 +19,7 @@ from controller.daemon.policy import Policies, broken_glass, of_groups
 from controller.notify.derive import LOUD
 from controller.web.schema import RequestView
 
-ENDS: Final = {Kind.PAUSE: Verb.RESUME, Kind.DRAIN: Verb.UNDRAIN}
+ENDS: Final = {Kind.PAUSE: Verb.RESUME, Kind.DRAIN: Verb.UNDRAIN, Kind.FENCE: Verb.UNFENCE}
 WARNED_S: Final = 86_400.0  # after it was over, as counted here
 
 

@@ -18,6 +18,7 @@ from controller.core.requests import SeenRequest, approved, closed
 from controller.core.view import View
 from controller.daemon.config_file import RunningFile
 from controller.daemon.drills import drill_view
+from controller.daemon.fences import fence_views
 from controller.daemon.history import recorded
 from controller.daemon.rejoins import Rejoins
 from controller.daemon.request_view import request_view
@@ -144,7 +145,7 @@ def requested(
     service: str | None,
     tell: Callable[[SeenRequest], RequestView] = request_view,
 ) -> tuple[RequestView, ...]:
-    """What operators have asked, newest first; of every service, and drains, when None."""
+    """What operators have asked, newest first; of every service, and sites, when None."""
     book = records.requests
     found = [
         tell(seen)
@@ -152,8 +153,8 @@ def requested(
         if service in (None, name)
         for seen in (*reversed(book.of(name)), *reversed(records.weights.of(name)))
     ]
-    drains = book.drains().values() if service is None else ()
-    return (*found, *(tell(seen) for seen in drains))
+    orders = book.orders() if service is None else ()
+    return (*found, *(tell(seen) for seen in orders))
 
 
 def _candidates(view: View, sites: Iterable[SiteView]) -> frozenset[str]:
@@ -203,6 +204,7 @@ class DaemonStatus:
             store=store_view(self.records, self.leader()),
             services=tuple(self._service(loop) for loop in self.loops),
             drains=drained(self.records),
+            fences=fence_views(self.records),
             history=recorded(self.records, self.book, None, HISTORY_SHOWN),
             audit=self.audit(),
             notifications=self.notifications(),

@@ -109,7 +109,7 @@ class Verdicts:
         """What was carried out past a policy, of `service` and of whole sites."""
         here = (s for s in self.drawers.here.seen() if s.request.service == service)
         book = self.drawers.desk.book
-        found = glass_warnings((*here, *book.of(service), *book.drains().values()))
+        found = glass_warnings((*here, *book.of(service), *book.orders()))
         return (*found, *glass_warnings(self.drawers.weights.book.of(service)))
 
     # --- how a standing order ends -------------------------------------------------------------
@@ -244,7 +244,7 @@ class Verdicts:
         drawers = self.drawers
         newest = (drawers.desk.book.newest(name) for name in drawers.known.views())
         pauses = (seen for seen in newest if seen and seen.request.kind is Kind.PAUSE)
-        return [drawers.stored(seen) for seen in (*pauses, *drawers.desk.book.drains().values())]
+        return [drawers.stored(seen) for seen in (*pauses, *drawers.desk.book.orders())]
 
     async def _look(self) -> None:
         """The wishes are known as they stand, where a policy can have made any."""

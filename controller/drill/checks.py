@@ -22,6 +22,7 @@ class Standing:
     not_eligible_because: tuple[str, ...] = ()
     request: str = ""  # the one that is open
     drains: tuple[str, ...] = ()
+    fences: tuple[str, ...] = ()
     change: str = ""  # the role change that is under way
     paused: str = ""
     settled: bool = True  # the last role change is outside the flap window, or acknowledged
@@ -81,7 +82,8 @@ def _target(seen: Standing) -> str:
 def _requests(seen: Standing) -> str:
     drained = [f"{site} is drained: tricast undrain {site}" for site in seen.drains]
     asked = (f"request {seen.request} is open",) if seen.request else ()
-    return "; ".join((*asked, *drained))
+    fenced = [f"{site} is fenced: tricast unfence {site}" for site in seen.fences]
+    return "; ".join((*asked, *drained, *fenced))
 
 
 def _change(seen: Standing) -> str:

@@ -17,7 +17,7 @@ TOLD_MAX: Final = 1000
 SEAL_S: Final = 5.0
 PLANNED: Final = frozenset({"handover", "bootstrap"})
 MOVES: Final = frozenset({"switchover", "failover"})
-ENDS: Final = frozenset({"resume", "undrain"})
+ENDS: Final = frozenset({"resume", "undrain", "unfence"})
 LOUD: Final = "BREAK-GLASS"  # with which a reason begins that tells who passed over what
 
 
@@ -274,6 +274,16 @@ def _conditions(situation: Situation, lag_bytes: int) -> Iterator[_Condition]:
             what=f"{site} is not heard by {situation.me}",
             over=f"{site} is heard by {situation.me} again",
             facts={"lost": site},
+        )
+    for site in situation.data_sites:
+        why = "" if situation.fenced is None else situation.fenced.get(site, "")
+        yield _Condition(
+            kind=EventKind.SITE_FENCED,
+            subject=site,
+            holds=None if situation.fenced is None else bool(why),
+            what=f"{site} is fenced {why}",
+            over=f"{site} is no longer fenced",
+            facts={"fenced": site},
         )
     alarms = situation.audit_alarms
     yield _Condition(

@@ -40,6 +40,8 @@ class EventKind(StrEnum):
     SITE_REJOINED = "site_rejoined"
     SITE_LOST = "site_lost"
     SITE_BACK = "site_back"
+    SITE_FENCED = "site_fenced"
+    SITE_UNFENCED = "site_unfenced"
     STORE_LOST = "store_lost"
     STORE_BACK = "store_back"
     AUDIT_TROUBLE = "audit_trouble"
@@ -140,6 +142,13 @@ TRAITS: Final[Mapping[EventKind, Trait]] = {
         next_step="look at the private network between the sites",
     ),
     EventKind.SITE_REJOINED: Trait(severity=Severity.INFO, teller=Teller.OWN, next_step=_NOTHING),
+    EventKind.SITE_FENCED: Trait(
+        severity=Severity.CRITICAL,
+        teller=Teller.FIRST,
+        end=EventKind.SITE_UNFENCED,
+        next_step="it is kept out until somebody types: tricast unfence SITE",
+    ),
+    EventKind.SITE_UNFENCED: Trait(severity=Severity.INFO, teller=Teller.FIRST, next_step=_NOTHING),
     EventKind.SITE_LOST: Trait(
         severity=Severity.CRITICAL,
         teller=Teller.FIRST,

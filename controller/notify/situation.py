@@ -78,6 +78,7 @@ class Situation:
     store_ok: bool
     store_detail: str = ""
     heard: Mapping[str, bool] = field(default_factory=dict)  # other sites; none: not heard yet
+    fenced: Mapping[str, str] | None = None  # who keeps it out, and why; None: not known
     services: tuple[Serving, ...] = ()
     requests: tuple[Asked, ...] = ()
     moves: tuple[Moved, ...] = ()

@@ -32,6 +32,7 @@ from controller.core.intents import (
     StartDatabase,
 )
 from controller.core.model import (
+    Closing,
     DatabaseName,
     Epoch,
     EpochRecord,
@@ -83,6 +84,7 @@ class Fence:
     agent: HostAgent
     verb: str
     args: Mapping[str, str]
+    site: SiteName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ class Hands:
     strays: Strays | None = None
     fences: Mapping[str, Fence] = field(default_factory=dict)  # by what they close, for humans
     fenced: Epoch = Epoch(0)
+    closings: dict[SiteName, Closing] = field(default_factory=dict)  # of sites kept out, by site
     copied: int = 0  # the last request for which a copy was made anew
     remembered: Epoch = Epoch(0)  # the last change that is marked for the flap window
     raised: Epoch = Epoch(0)  # the last epoch this daemon raised here
@@ -163,8 +166,8 @@ class Hands:
                 await self.databases[name].commit_alone(alone=alone, deadline_s=limits.step_s)
             case Announce(stance=stance, epoch=epoch):
                 await self.routes.announce(self.service, stance, epoch)
-            case FenceOthers(epoch=epoch):
-                return await self._fence_others(epoch)
+            case FenceOthers(epoch=epoch, orders=orders):
+                return await (self._close_fenced(orders) if orders else self._fence_others(epoch))
             case ForwardStrays(site=site):
                 assert self.strays is not None
                 await self.strays.send(self.service_addresses, site)
@@ -297,18 +300,39 @@ class Hands:
     async def _fence_others(self, epoch: Epoch) -> Result:
         """Every other site's databases were asked to close; who was not reached is said."""
         self.fenced = epoch
-        failures: list[str] = []
+        failures = await self._closed(frozenset(fence.site for fence in self.fences.values()))
+        return Result(outcome=Outcome.OK, detail="; ".join(why for _, why in failures))
+
+    async def _close_fenced(self, orders: tuple[tuple[SiteName, int], ...]) -> Result:
+        """The databases of sites that an operator keeps out were asked to close, and nothing is
+        fetched from there; how that went is kept, to be told.
+        """
+        failures = await self._closed(frozenset(site for site, _ in orders))
+        for site, number in orders:
+            self.closings[site] = Closing(
+                site=site,
+                order=number,
+                at=self.clock.stamp(),
+                failed=tuple(why for where, why in failures if where == site),
+            )
+        await self._fence_replication()
+        return Result(outcome=Outcome.OK, detail="; ".join(why for _, why in failures))
+
+    async def _closed(self, sites: frozenset[SiteName]) -> list[tuple[SiteName, str]]:
+        """What of `sites` could not be closed from here, and why."""
+        failures: list[tuple[SiteName, str]] = []
 
         async def close(what: str, fence: Fence) -> None:
             try:
                 await fence.agent.call(fence.verb, fence.args, self.deadlines.fence_s)
             except PortError as error:
-                failures.append(f"{what}: {error}")
+                failures.append((fence.site, f"{what}: {error}"))
 
         async with asyncio.TaskGroup() as tasks:
             for what, fence in self.fences.items():
-                tasks.create_task(close(what, fence))
-        return Result(outcome=Outcome.OK, detail="; ".join(failures))
+                if fence.site in sites:
+                    tasks.create_task(close(what, fence))
+        return failures
 
     @asynccontextmanager
     async def _reaching(self, source: SiteName) -> AsyncIterator[None]:

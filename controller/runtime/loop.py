@@ -111,6 +111,7 @@ class ServiceLoop:
         self.observer.lease_until = self.hands.lease_until
         self.observer.raised = self.hands.raised
         self.observer.fenced = self.hands.fenced
+        self.observer.closings = tuple(self.hands.closings.values())
         self.observer.copied = self.hands.copied
         self._give_up_what_is_old()
         view = self.observer.view(

@@ -10,6 +10,7 @@ from controller.core.health import FailingLink, Verdict
 from controller.core.intents import ADDRESS_LANE, ROUTES_LANE, TRAFFIC_LANE
 from controller.core.model import (
     FOREVER_S,
+    Closing,
     DatabaseName,
     DatabaseState,
     Epoch,
@@ -89,6 +90,7 @@ class Observer:
     lease_until: Instant = Instant(float("-inf"))
     raised: Epoch = Epoch(0)
     fenced: Epoch = Epoch(0)
+    closings: tuple[Closing, ...] = ()
     copied: int = 0
     held_since: Instant | None = None
 
@@ -168,6 +170,7 @@ class Observer:
             request=requests.newest(service),
             acknowledged=requests.acknowledged(service),
             drains=requests.drains(),
+            fences=requests.fences(),
             alone=None if order is None else order.request,
             stored=stored,
             changed_s=0.0 if service in self.records.recent else FOREVER_S,
@@ -199,6 +202,7 @@ class Observer:
             databases=tuple(self.looks.databases[name].value for name in self.spec.databases),
             promised=promised,
             fenced=self.fenced,
+            closings=self.closings,
             commit_age_s={
                 name: now - at
                 for name, (epoch, at) in self.proofs.commits.items()

@@ -11,7 +11,7 @@ from operator import attrgetter
 
 import structlog
 
-from controller.core import guards, outlook, terms, troubles
+from controller.core import fenced, guards, outlook, terms, troubles
 from controller.core.decide import Decision
 from controller.core.model import (
     DatabaseReport,
@@ -57,6 +57,8 @@ def service_report(view: View, decision: Decision, *, warned: bool = True) -> Se
         sessions_down=view.own.sessions_total - view.own.sessions_up,
         more_specifics=view.own.more_specifics,
         warnings=outlook.warnings(view)[:20] if warned else (),
+        fenced=fenced.fenced_sites(view),
+        closings=view.own.closings,
     )
 
 
@@ -75,6 +77,8 @@ def digest(report: ServiceReport) -> Hashable:
         report.quiet,
         report.lands_at,
         report.sessions_down,
+        report.fenced,
+        report.closings,
         tuple(found.state.position for found in report.databases) if report.moving else (),
         tuple(_state_digest(found.state) for found in report.databases),
         tuple(_voter_digest(found.voter) for found in report.databases),

@@ -100,10 +100,22 @@ class RequestBook:
 
     def drains(self) -> dict[SiteName, SeenRequest]:
         """The orders to drain, by site."""
+        return self._of_sites(Kind.DRAIN)
+
+    def fences(self) -> dict[SiteName, SeenRequest]:
+        """The orders to keep out, by site."""
+        return self._of_sites(Kind.FENCE)
+
+    def orders(self) -> tuple[SeenRequest, ...]:
+        """Every order of a site, by site; of two for one site the newer is the last."""
+        found = [*self.drains().values(), *self.fences().values()]
+        return tuple(sorted(found, key=lambda seen: (seen.request.target, seen.request.number)))
+
+    def _of_sites(self, kind: Kind) -> dict[SiteName, SeenRequest]:
         return {
             SiteName(known.request.target): self._seen(known)
             for known in self._known.values()
-            if known.request.service is None
+            if known.request.kind is kind
         }
 
     def revisions(self) -> tuple[tuple[str, int], ...]:
@@ -151,8 +163,13 @@ class RequestDesk:
         return found
 
     async def order(self, request: Request, before: SeenRequest | None) -> Request:
-        """The standing order `request` of a site replaces a closed one. Raises as `open`."""
-        found = replace(request, number=1 if before is None else before.request.number + 1)
+        """The standing order `request` of a site replaces a closed one. Raises as `open`.
+
+        Orders of one site are numbered together, so that a number names one of them.
+        """
+        orders = (seen.request for seen in self.book.orders())
+        numbers = (order.number for order in orders if order.target == request.target)
+        found = replace(request, number=1 + max(numbers, default=0))
         key = key_of_request(found)
         revision = await self._swap(key, found, 0 if before is None else before.revision)
         if revision is None:

@@ -23,12 +23,8 @@ from controller.web.audit_schema import (
 from controller.web.config_schema import ConfigDiff, ConfigShown, ConfigView, RunningConfig
 from controller.web.doctor_schema import Checkup
 from controller.web.drill_schema import DrillNote, DrillNoted, DrillPlan, DrillReport, DrillView
-from controller.web.history_schema import (
-    HistoryLoss,
-    HistoryOrder,
-    HistoryOutside,
-    HistorySite,
-)
+from controller.web.fence_schema import FenceView
+from controller.web.history_schema import HistoryLoss, HistoryOrder, HistoryOutside, HistorySite
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
@@ -141,7 +137,7 @@ class RequestView(Answer):
     """What an operator asked, and how far it is."""
 
     number: int
-    kind: str  # that of Ask, or of what ends an order: resume, undrain
+    kind: str  # that of Ask, or of what ends an order: resume, undrain, unfence
     service: str = ""  # "" for a whole site's
     target: str = ""
     reason: str = ""
@@ -211,7 +207,7 @@ class Verdict(BaseModel):
     number: int = Field(default=0, ge=0)  # 0: the newest
     kind: str = ""  # when given, the request has to be of that kind
     service: str = ""
-    target: str = ""  # of a drain: the site
+    target: str = ""  # of a drain or a fence: the site
     plan: str = ""  # of an approval
     reason: str = Field(default="", max_length=500)
     break_glass: bool = False  # of an end of a standing order, as in Ask
@@ -282,6 +278,7 @@ class Status(Answer):
     store: StoreView
     services: tuple[ServiceView, ...] = ()
     drains: tuple[RequestView, ...] = ()  # orders in force
+    fences: tuple[FenceView, ...] = ()  # in force, or not over everywhere
     history: tuple[HistoryEntry, ...] = ()  # the last 20, newest first
     audit: AuditView | None = None
     notifications: NotificationsView | None = None
@@ -325,6 +322,7 @@ class Explanation(Answer):
     now: str
     store: StoreView
     services: tuple[ServiceExplanation, ...] = ()
+    fences: tuple[FenceView, ...] = ()
 
 
 class History(Answer):
@@ -344,6 +342,7 @@ def explain(status: Status) -> Explanation:
         now=status.now,
         store=status.store,
         services=tuple(_explain_service(service) for service in status.services),
+        fences=status.fences,
     )
 
 

@@ -70,6 +70,21 @@ async def _undrain(hands: Hands, phrase: Phrase) -> None:
     await hands.end_order(f"drain {phrase.text('DC')}")
 
 
+async def _fence(hands: Hands, phrase: Phrase) -> None:
+    """What was said against it is remembered."""
+    site, hands.objection = phrase.text("DC"), ""
+    try:
+        await hands.tricast("fence", site, "--yes", "--no-wait", *REASON)
+    except LabError as error:
+        hands.objection = str(error)
+    else:
+        hands.standing[f"fence {site}"] = ("unfence", site)
+
+
+async def _unfence(hands: Hands, phrase: Phrase) -> None:
+    await hands.end_order(f"fence {phrase.text('DC')}")
+
+
 async def _allow_move(hands: Hands, phrase: Phrase) -> None:
     await hands.tricast("ack", "--service", phrase.text("SERVICE"), *REASON)
 
@@ -206,6 +221,8 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "force_single": _force_single,
     "drain": _drain,
     "undrain": _undrain,
+    "fence": _fence,
+    "unfence": _unfence,
     "allow_move": _allow_move,
     "approve": _verdict("approve"),
     "approve_own": _verdict("approve", by="root"),

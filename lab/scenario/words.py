@@ -216,6 +216,8 @@ PEOPLE: Final = (
         "drain", "drain DC", "an operator takes every role and then its routes away from the site"
     ),
     _act("undrain", "undrain DC", "it may have them again"),
+    _act("fence", "fence DC", "an operator keeps the site out, at once and from outside"),
+    _act("unfence", "unfence DC", "it may come back"),
     _act("allow_move", "allow another move of SERVICE", "the last move is acknowledged: no flap"),
     _act("approve", "approve newest request of SERVICE", "another operator agrees to its plan"),
     _act(
@@ -343,7 +345,7 @@ CONDITIONS: Final = (
     _condition(
         "objected",
         "operator is refused because TEXT",
-        "what was said to the last approval, decline or withdrawal",
+        "what was said to the last approval, decline, withdrawal or fence",
     ),
     _condition("audit_whole", "audit log of SITE is whole", "`tricast audit verify` says so"),
     _condition(

@@ -84,6 +84,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "approve_other": _GIVEN,
     "decline": _GIVEN,
     "withdraw": "a move is not asked without being meant",
+    "fence": "where it is refused there is nothing to end; the scenarios of it show both",
+    "unfence": "nothing is fenced",
     "allow_move": "the flap window is taken away at every quiet point",
     "crash_after": "the daemon that dies so is not the supervisor's; tests/lab lets it die so",
     "second": "it shows something only while the first one runs",

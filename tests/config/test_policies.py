@@ -53,7 +53,7 @@ GROUPS = "groups: {dba: [ada, grace], lead: [ada]}"
             "approvals: {drain: 1}, policies: {drain: {approvals: 1}}",
             "requests.approvals.drain = 1: stands in requests.policies.drain too: leave one",
         ),
-        ("policies: {fence: {approvals: 1}}", "requests.policies.fence = 'fence': must be one of"),
+        ("policies: {shout: {approvals: 1}}", "requests.policies.shout = 'shout': must be one of"),
         ("policies: {switchover: {approvals: 10}}", "approvals = 10: must be at most 9"),
         ("policies: {switchover: {aprovals: 1}}", 'did you mean "approvals"?'),
         (
@@ -137,15 +137,16 @@ def warned(requests: str, service: str = "") -> list[str]:
 
 
 def test_a_way_round_a_switchover_s_policy_is_a_warning() -> None:
-    found = warned("approvals: {switchover: 1, drain: 1}")
+    found = warned("approvals: {switchover: 1, drain: 1, fence: 1}")
     assert found == [
         f"switchover of {name} needs 1 approval(s) and failover fewer, which moves it too: see "
         "requests.policies.failover"
         for name in ("wallet", "lobby")
     ]
-    assert warned("approvals: {switchover: 1, failover: 1, drain: 2}") == []
+    assert warned("approvals: {switchover: 1, failover: 1, drain: 2, fence: 1}") == []
     own = "    policies: {switchover: {approvals: 1}, failover: {approvals: 1}}\n"
     assert warned("expires_s: 120", own) == [
-        "switchover of wallet needs 1 approval(s) and drain fewer, which moves it too: see "
-        "requests.policies.drain"
+        f"switchover of wallet needs 1 approval(s) and {verb} fewer, which moves it too: see "
+        f"requests.policies.{verb}"
+        for verb in ("drain", "fence")
     ]

@@ -61,7 +61,7 @@ def words(kind: type[StrEnum]) -> list[str]:
         (
             Kind,
             [
-                *("switchover", "failover", "pause", "ack", "force-single", "drain"),
+                *("switchover", "failover", "pause", "ack", "force-single", "drain", "fence"),
                 *("weights", "rejoin", "reinit"),
             ],
         ),
@@ -117,6 +117,7 @@ def test_keys_of_the_store_are_pinned() -> None:
     assert wire.change_key(service, Epoch(7)) == "history/wallet/7"
     assert wire.request_key(service, 3) == "requests/wallet/3"
     assert wire.drain_key(site) == "requests/sites/dc1"
+    assert wire.fence_key(site) == "fences/dc1"
     assert wire.service_of_epoch_key(wire.epoch_key(service)) == service
     assert wire.change_of_key(wire.change_key(service, Epoch(7))) == (service, 7)
 
@@ -200,6 +201,8 @@ DEFAULTS: dict[type, dict[str, Any]] = {
         "held": False,
         "quiet": False,
         "moving": False,
+        "fenced": (),
+        "closings": (),
     },
 }
 
@@ -212,7 +215,7 @@ def test_what_is_not_known_or_not_written_means_the_careful_thing(kind: Any) -> 
 
 
 def test_some_orders_stand_until_they_are_ended() -> None:
-    assert frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, Kind.DRAIN}) == STANDING
+    assert frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, Kind.DRAIN, Kind.FENCE}) == STANDING
     assert frozenset(State) - {State.OPEN, State.RUNNING} == CLOSED
     assert DRAIN_NUMBER == 1
 

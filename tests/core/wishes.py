@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from controller.core.model import Epoch, SiteName
-from controller.core.requests import Kind, Request, SeenRequest, State
+from controller.core.requests import OF_A_SITE, Kind, Request, SeenRequest, State
 from controller.core.view import View
 from tests.core.views import WALLET
 
 
 def wish(kind: Kind, **changes: Any) -> Request:
     """Ann asked at dc1, in epoch 2."""
-    service = None if kind is Kind.DRAIN else WALLET
+    service = None if kind in OF_A_SITE else WALLET
     base = Request(
         number=4,
         kind=kind,
@@ -42,3 +42,9 @@ def drained(view: View, site: SiteName, *, age_s: float = 1.0) -> View:
     """Somebody drains `site`."""
     order = wish(Kind.DRAIN, target=site, reason="new kernel", epoch=Epoch(0), state=State.OPEN)
     return replace(view, drains={site: seen(order, age_s=age_s)})
+
+
+def fenced(view: View, site: SiteName, **changes: Any) -> View:
+    """Somebody keeps `site` out."""
+    order = wish(Kind.FENCE, target=site, reason="flooded", epoch=Epoch(0), **changes)
+    return replace(view, fences={**view.fences, site: seen(order)})

@@ -23,6 +23,7 @@ MOVED = Moved(
 QUIET = Situation(
     cluster="tricast", me="dc1", at="t0", now_s=0.0, data_sites=("dc1", "dc2"), store_ok=True,
     heard={"dc2": True, "witness": True}, services=(WALLET,), moves=(MOVED,), audit_alarms=(),
+    fenced={},
 )  # fmt: skip
 WISH = Asked(
     number=3, kind="switchover", state="open", asked_by="alice", service="wallet", target="dc2",

@@ -23,6 +23,11 @@ CONDITIONS: list[tuple[Situation, EventKind, EventKind | None]] = [
         EventKind.SITE_BACK,
     ),
     (replace(QUIET, audit_alarms=("broken",)), EventKind.AUDIT_TROUBLE, EventKind.AUDIT_WELL),
+    (
+        replace(QUIET, fenced={"dc1": "by ann: flood"}),
+        EventKind.SITE_FENCED,
+        EventKind.SITE_UNFENCED,
+    ),
     (serving(QUIET, paused="work"), EventKind.PAUSE_SET, EventKind.PAUSE_ENDED),
     (serving(QUIET, isolated=True), EventKind.SITE_ISOLATED, EventKind.SITE_REJOINED),
     (serving(QUIET, refused=("behind",)), EventKind.TAKEOVER_REFUSED, None),

@@ -3,15 +3,17 @@ missing is fetched from wherever it is.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
-from controller.core.intents import CatchUp, SealDatabase
+from controller.core.intents import CatchUp, FenceOthers, SealDatabase
 from controller.core.model import DatabaseName, Epoch, Outcome, SiteName
 from controller.core.position import Position
-from controller.ports import Database, Firewall, Flow, Refused
+from controller.ports import Database, Firewall, Flow, HostAgent, Refused, Unreachable
+from controller.runtime.act import Fence as Outside
 from tests.core.views import DC1, DC2, END, LEDGER, WITNESS
 from tests.runtime.test_act_requests import World, world
 
@@ -87,3 +89,44 @@ async def test_who_gives_nothing_stays_out_of_reach(world: World, fence: Fence) 
     await world.hands.carry_out(CatchUp(database=JOURNAL, source=WITNESS, target=END))
     assert fence.blocked == {TO_DC2}
     assert DC1 not in world.hands.sources
+
+
+@dataclass
+class Agent:
+    """A host agent that closes, or cannot be reached."""
+
+    asked: list[str] = field(default_factory=list)
+    reached: bool = True
+
+    async def call(self, verb: str, args: Mapping[str, str], deadline_s: float) -> object:
+        del args, deadline_s
+        self.asked.append(verb)
+        if not self.reached:
+            raise Unreachable("no route")
+        return {}
+
+
+async def test_a_site_that_is_kept_out_is_closed_and_how_that_went_is_kept(
+    world: World, fence: Fence
+) -> None:
+    there, elsewhere = Agent(), Agent()
+    world.hands.fences = {
+        f"ledger at {site}": Outside(
+            agent=cast("HostAgent", agent), verb="postgres-close", args={}, site=site
+        )
+        for site, agent in ((DC2, there), (SiteName("dc3"), elsewhere))
+    }
+    done = await world.hands.carry_out(FenceOthers(epoch=Epoch(2), orders=((DC2, 4),)))
+    assert (done.outcome, done.detail) == (Outcome.OK, "")
+    assert (there.asked, elsewhere.asked) == (["postgres-close"], [])
+    assert world.hands.closings[DC2].order == 4
+    assert world.hands.closings[DC2].failed == ()
+    assert world.hands.fenced == 0
+    assert fence.blocked == {TO_DC2}
+    there.reached = False
+    await world.hands.carry_out(FenceOthers(epoch=Epoch(2), orders=((DC2, 5),)))
+    assert world.hands.closings[DC2].order == 5
+    assert world.hands.closings[DC2].failed == ("ledger at dc2: no route",)
+    done = await world.hands.carry_out(FenceOthers(epoch=Epoch(2)))
+    assert (world.hands.fenced, done.detail) == (2, "ledger at dc2: no route")
+    assert elsewhere.asked == ["postgres-close"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from controller.core import alone, asked, repair
+from controller.core import alone, asked, fencing, repair
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     Approval,
@@ -187,6 +187,35 @@ class Asking(Linking):
     def undrain(self, site: str) -> None:
         """It may have roles again."""
         key = f"requests/sites/{site}"
+        found = self.store.contents.get(key)
+        if self._reachable_site() is not None and found is not None:
+            assert isinstance(found.value, Request)
+            if not closed(found.value):
+                ended = declined(found.value, by=OPERATOR, why="", at="")
+                self.store.put(key, lambda _: ended)
+
+    def fence(self, site: str) -> None:
+        """A site is kept out, unless a daemon that is asked finds something against it."""
+        key, asked_at = f"fences/{site}", self._reachable_site()
+        found = self.store.contents.get(key)
+        before = None if found is None else found.value
+        assert before is None or isinstance(before, Request)
+        if asked_at is None or (before is not None and not closed(before)):
+            return
+        views = [view for _, view in self._askable(asked_at)]
+        against = [why for view in views for why in fencing.refusals(view, self.site(site))]
+        self.objection = "; ".join(against)
+        if against or not views:
+            return
+        order = Request(
+            number=1 if before is None else before.number + 1, kind=Kind.FENCE, asked_by=OPERATOR,
+            asked_at=asked_at, at="", target=site, reason="asked in a simulation",
+        )  # fmt: skip
+        self.store.put(key, lambda _: order)
+
+    def unfence(self, site: str) -> None:
+        """It may come back."""
+        key = f"fences/{site}"
         found = self.store.contents.get(key)
         if self._reachable_site() is not None and found is not None:
             assert isinstance(found.value, Request)

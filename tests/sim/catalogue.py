@@ -259,6 +259,7 @@ CATALOGUE: tuple[Breakage, ...] = (
     Breakage("request", _proposal, "approve", _of_service, weight=3),
     Breakage("request", _proposal, "decline", _of_service, weight=1),
     Breakage("drain", _data_site, "undrain", weight=2),
+    Breakage("fence", _data_site, "unfence", weight=2),
     Breakage("repair", _repair, weight=6, needs=_has_databases),
     Breakage("force_single", _data_site, weight=1, needs=_has_databases),
     Breakage("force_failover", _data_site, weight=1, needs=_has_databases),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from controller.core import troubles
 from controller.core.model import (
     FOREVER_S,
+    Closing,
     DatabaseName,
     DatabaseState,
     Epoch,
@@ -40,6 +41,7 @@ class Eyes:
     def forget(self) -> None:
         """A daemon that has just started has seen nothing."""
         self.proofs = Proofs()
+        self.closings: dict[SiteName, Closing] = {}  # of sites kept out, tried from here
         self.states: dict[DatabaseName, DatabaseState] = {}
         self._due: dict[DatabaseName, float] = {}
         self._late: set[DatabaseName] = set()
@@ -153,6 +155,7 @@ class Eyes:
             request=knowledge.book.newest(service),
             acknowledged=knowledge.book.acknowledged(service),
             drains=knowledge.book.drains(),
+            fences=knowledge.book.fences(),
             alone=None if order is None else order.request,
             stored=stored,
             changed_s=0.0 if knowledge.recent(service) else FOREVER_S,
@@ -177,6 +180,7 @@ class Eyes:
             databases=tuple(self.states[name] for name in loop.spec.databases),
             promised=Epoch(promised),
             fenced=Epoch(loop.fenced),
+            closings=tuple(self.closings.values()),
             commit_age_s={
                 name: now - at
                 for name, (epoch, at) in self.proofs.commits.items()

@@ -253,6 +253,8 @@ class Faults(Damage):
             table.local_pref = False
             for site in list(table.stuck):
                 self.unstick_routes(site)
+        for site in self.data_sites:
+            self.unfence(site)
         self.review()
         self.tell(truth.AllHealed(self.now))
         self.engine.after(OPERATOR_S, self._operator_looks)
@@ -291,10 +293,12 @@ class Faults(Damage):
 
     def _operator_looks(self) -> None:
         """Whoever looks after the service does by hand what the runbook leaves to them: a record
-        below a promise is put right, a drain is taken back while nothing is writable, what is left
-        is opened where no majority can prove it.
+        below a promise is put right, a fence is taken back, a drain while nothing is writable,
+        what is left is opened where no majority can prove it.
         """
         self.put_records_right()
+        for site in self.data_sites:
+            self.unfence(site)
         for spec in self.specs.values():
             copies = [
                 self.servers[name][site] for name in spec.databases for site in spec.data_sites

@@ -12,7 +12,14 @@ from bgp.permit import Wish
 from bgp.policy import Stance
 from controller.core import intents as ask
 from controller.core.intents import Intent
-from controller.core.model import DatabaseKind, DatabaseName, Epoch, EpochRecord, SiteName
+from controller.core.model import (
+    Closing,
+    DatabaseKind,
+    DatabaseName,
+    Epoch,
+    EpochRecord,
+    SiteName,
+)
 from controller.core.position import Position, holds
 from controller.core.wire import decode_epoch, encode_epoch
 from controller.ports import PortError, Refused, TimedOut, Unreachable
@@ -71,8 +78,8 @@ class Hands:
                 self._world.balancers[self._site].hold(self._loop.spec.name)
             case ask.Announce(stance=stance, epoch=epoch):
                 yield from self._announce(stance, epoch)
-            case ask.FenceOthers(epoch=epoch):
-                yield from self._fence_others(epoch)
+            case ask.FenceOthers(epoch=epoch, orders=orders):
+                yield from self._fence_others(epoch, orders)
             case ask.AssumeAddresses():
                 yield draw(0.001, 0.01)
                 self._world.addresses[self._site] = True
@@ -342,14 +349,18 @@ class Hands:
         yield from self._agent(agent.alone(server, work))
         self._loop.copied = intent.fresh or self._loop.copied
 
-    def _fence_others(self, epoch: Epoch) -> Steps:
-        """Every other site's databases were asked to close; who was not reached is said."""
-        self._loop.fenced = epoch
+    def _fence_others(self, epoch: Epoch, orders: tuple[tuple[SiteName, int], ...]) -> Steps:
+        """The databases of every other site, or of those an operator keeps out, were asked to
+        close; who was not reached is said.
+        """
         world = self._world
+        sites = {site for site, _ in orders} or set(world.data_sites)
+        if not orders:
+            self._loop.fenced = epoch
         yield self._engine.draw(0.02, 0.3)
         for other in world.data_sites:
             reached = world.network.path(self._site, other, Traffic.AGENT) and world.power[other]
-            if other != self._site and reached:
+            if other != self._site and reached and other in sites:
                 for name in self._loop.spec.databases:
                     server = world.servers[name][other]
                     if not server.is_closed():
@@ -357,6 +368,10 @@ class Hands:
                             agent.if_it_can(agent.alone(server, agent.close(server)))
                         )
         yield 0.05
+        for site, number in orders:
+            self._loop.eyes.closings[site] = Closing(site=site, order=number)
+        for name in self._loop.spec.databases if orders else ():
+            self._fence_replication(name)
 
 
 def _started(server: Server) -> Steps:

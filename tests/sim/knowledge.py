@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.core.model import FOREVER_S, EpochRecord, Report, ServiceName, SiteName
 from controller.core.requests import Kind, Request, in_force
-from controller.core.wire import WEIGHTS
+from controller.core.wire import WEIGHTS, is_request_key
 from controller.runtime.requests import RequestBook
 from tests.sim.engine import Process
 from tests.sim.store import Contents, Stored
@@ -94,7 +94,7 @@ class Knowledge:
         if self.contents.keys() - contents.keys():
             for key in self.contents.keys() - contents.keys():
                 known.pop(key, None)
-            self.book.keep_only(frozenset(k for k in contents if k.startswith("requests/")))
+            self.book.keep_only(frozenset(k for k in contents if is_request_key(k)))
             self.weights.keep_only(frozenset(k for k in contents if k.startswith(WEIGHTS)))
         self.contents = contents
 

@@ -38,6 +38,7 @@ class Acts:
     newest: dict[str, EpochRecord] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
+    fenced: set[str] = field(default_factory=set)
     misconfigured: set[str] = field(default_factory=set)
     audits: Audits = field(init=False)
 
@@ -70,6 +71,9 @@ class Acts:
         for site in self.drained:
             self.world.undrain(site)
         self.drained.clear()
+        for site in self.fenced:
+            self.world.unfence(site)
+        self.fenced.clear()
         for site in list(self.misconfigured):
             self.configure(site, right=True)
         self.world.without_payments.clear()

@@ -123,6 +123,16 @@ def _undrain(acts: Acts, phrase: Phrase) -> None:
     acts.world.undrain(phrase.text("DC"))
 
 
+def _fence(acts: Acts, phrase: Phrase) -> None:
+    acts.fenced.add(phrase.text("DC"))
+    acts.world.fence(phrase.text("DC"))
+
+
+def _unfence(acts: Acts, phrase: Phrase) -> None:
+    acts.fenced.discard(phrase.text("DC"))
+    acts.world.unfence(phrase.text("DC"))
+
+
 def _at_database(do: str) -> Act:
     def act(acts: Acts, phrase: Phrase) -> None:
         getattr(acts.world, do)(phrase.text("DATABASE"), phrase.text("DC"))
@@ -156,6 +166,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "correct": _correct,
     "drain": _drain,
     "undrain": _undrain,
+    "fence": _fence,
+    "unfence": _unfence,
     "cancel": _at_database("cancel_waits"),
     "empty": _empty,
 }
