@@ -117,7 +117,8 @@ def mute(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
 
 def outdated(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     """A voter reaches the store no more once it has sealed for who takes over from a lost site, and
-    follows; then the new holder is lost too, and whoever is back reads the voter's old word.
+    follows; then the new holder is lost too, and whoever is back reads the voter's old word. Or a
+    database there falls, and the same holder reads it, for its next epoch.
     """
     first, second = (str(site) for site in dice.sample(shape.data_names, 2))
     voter = str(dice.choice(shape.witness_names))
@@ -127,6 +128,10 @@ def outdated(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
         "cut_site", (first,), round(at, 3), mend=Mend("heal_site", (first,), round(back, 3))
     )
     muted = [replace(fault, on=moment) for fault in _mute(voter, shape, at, 8.0)]
+    if dice.random() < 0.4:
+        opened = Moment(second, "SetGate", 1, after=True)
+        fallen = (dice.choice(databases(shape)), second)
+        return [lost, *muted, Fault("crash", fallen, round(at, 3), on=opened)]
     return [lost, *muted, _lost(dice, shape, second, at + back + dice.random(), 4.0)]
 
 
