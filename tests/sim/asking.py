@@ -212,6 +212,7 @@ class Asking(Linking):
             asked_at=asked_at, at="", target=site, reason="asked in a simulation",
         )  # fmt: skip
         self.store.put(key, lambda _: order)
+        self.tell(truth.SiteFenced(self.now, self.site(site), stands=True))
 
     def unfence(self, site: str) -> None:
         """It may come back."""
@@ -222,6 +223,7 @@ class Asking(Linking):
             if not closed(found.value):
                 ended = declined(found.value, by=OPERATOR, why="", at="")
                 self.store.put(key, lambda _: ended)
+                self.tell(truth.SiteFenced(self.now, self.site(site), stands=False))
 
     def weigh(self, service: str, **weights: int) -> None:
         """An operator sets which of several sites goes first; none given: as configured."""

@@ -46,6 +46,7 @@ STIRRING = frozenset(
         truth.AllHealed,
         truth.EpochChanged,
         truth.RequestMade,
+        truth.SiteFenced,
         truth.Promoted,
         truth.Closed,
         truth.GateSet,

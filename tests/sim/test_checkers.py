@@ -51,6 +51,7 @@ from tests.sim.truth import (
     Promoted,
     RouteSeen,
     Sealed,
+    SiteFenced,
     Truth,
 )
 
@@ -224,6 +225,18 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         "known since 1.000 s",
     ),
     (MovesNeeded, [changed(1, 3, A)], replace(changed(2, 4, B), witnessed_s=9.0), "has heard"),
+    (
+        FlapWindowOfAnHour,
+        [changed(1, 3, A), SiteFenced(50, A, stands=True), SiteFenced(51, A, stands=False)],
+        replace(changed(60, 4, B), rule=323),
+        "59.0 s after the last move",
+    ),
+    (
+        FlapWindowOfAnHour,
+        [changed(1, 3, A), SiteFenced(50, B, stands=True)],
+        replace(changed(60, 4, B), rule=323),
+        "59.0 s after the last move",
+    ),
     (
         FlapWindowOfAnHour,
         [FaultBegan(0.5, "cut_site", ("dc1",)), changed(1, 3, A)],
@@ -544,6 +557,16 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (MovesNeeded, [changed(1, 3, A), replace(changed(60, 4, B), rule=323)], None),
+    (
+        FlapWindowOfAnHour,
+        [
+            changed(1, 3, A),
+            SiteFenced(59, A, stands=True),
+            SiteFenced(59.5, A, stands=False),
+            replace(changed(60, 4, B), rule=323),
+        ],
+        None,
+    ),
     (
         MovesNeeded,
         [

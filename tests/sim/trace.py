@@ -62,6 +62,7 @@ LINES: dict[type[Event], Line] = {
     truth.PauseSet: lambda e: f"PAUSED: {e.reason}",
     truth.PauseCleared: lambda e: "pause over",
     truth.RequestMade: lambda e: f"REQUEST {e.request}: {e.kind} {e.target}",
+    truth.SiteFenced: lambda e: "FENCED" if e.stands else "unfenced",
     truth.RequestEnded: lambda e: f"request {e.request} {e.state}: {e.why}",
     truth.FaultBegan: lambda e: f"*** {_call(e)}",
     truth.FaultEnded: lambda e: f"*** mended: {_call(e)}",

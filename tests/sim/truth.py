@@ -350,6 +350,14 @@ class RequestMade(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SiteFenced(Event):
+    """The order to keep a site out is in the store, or is ended."""
+
+    site: SiteName
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestEnded(Event):
     """An operator's request is done, refused, lapsed or withdrawn."""
 

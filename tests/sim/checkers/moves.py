@@ -16,6 +16,7 @@ from tests.sim.truth import (
     FaultEnded,
     GateSet,
     RequestMade,
+    SiteFenced,
 )
 
 SILENT = frozenset({320, 321})  # rules that say: silent to this site and to the witness
@@ -28,11 +29,14 @@ UNTOUCHED_S = 5.0  # nothing that carries requests was broken or mended for so l
 
 class MovesNeeded(Checker):
     """Nobody is deposed as silent whom the witness hears, or whose data path works while only what
-    decides is gone; relief keeps to the flap window.
+    decides is gone; relief keeps to the flap window, unless an operator keeps the holder out.
     """
 
     name: ClassVar[str] = "moves needed"
-    sees = (EpochChanged, FaultBegan, FaultEnded, AllHealed, RequestMade, GateSet, Closed)
+    sees = (
+        *(EpochChanged, FaultBegan, FaultEnded, AllHealed),
+        *(RequestMade, SiteFenced, GateSet, Closed),
+    )
 
     def __init__(self, flap_window_s: float = 0.0) -> None:
         self.flap_window_s = flap_window_s
@@ -40,6 +44,7 @@ class MovesNeeded(Checker):
         self.disturbed = Disturbed()
         self.path = Disturbed(_only_decides)
         self.asked: set[ServiceName] = set()
+        self.fenced: dict[SiteName, float] = {}  # site -> until when, as far as everybody has heard
         self.open: dict[tuple[ServiceName, SiteName], dict[DatabaseName, float]] = {}
 
     def see(self, event: Event) -> None:
@@ -50,6 +55,8 @@ class MovesNeeded(Checker):
                 self.asked.add(service)
             case GateSet(service=service, site=site, database=database, opened=opened, at=at):
                 self.open.setdefault((service, site), {})[database] = at if opened else NEVER
+            case SiteFenced(site=site, stands=stands, at=at):
+                self.fenced[site] = NEVER if stands else at + TOLD_S
             case Closed(service=service, site=site, database=database):
                 self.open.setdefault((service, site), {})[database] = NEVER
             case _:
@@ -79,6 +86,8 @@ class MovesNeeded(Checker):
             )
         self.last[event.service] = event
         if last is None or event.rule not in RELIEVED or event.service in self.asked:
+            return
+        if event.at <= self.fenced.get(last.holder, 0.0):
             return
         ago = event.at - last.at
         noted = last.kind in ("failover", "handover") and self._undisturbed(last.at, event.at)
