@@ -134,8 +134,8 @@ async def test_an_outage_is_measured_and_everything_is_retried(
     summary = summarise(log)
     assert 0.6 <= summary.outage_s <= 1.3
     assert summary.unacked == 0
-    # On a busy machine the time of an attempt may be over before it was sent.
-    told = [a for a in log.attempts if not (a.outcome is Outcome.FAIL and "no answer" in a.detail)]
+    # On a busy machine the time of an attempt may be over before it was sent, or answered.
+    told = [a for a in log.attempts if a.outcome is outcome or "no answer" not in a.detail]
     assert {a.outcome for a in told} == {Outcome.OK, outcome}
     # The schedule went on: far more transfers than workers were tried in the meantime.
     during = {a.key for a in log.attempts if a.outcome is outcome}
