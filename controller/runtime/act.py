@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from controller.core.intents import (
     Admit,
@@ -34,6 +34,7 @@ from controller.core.intents import (
 from controller.core.model import (
     Closing,
     DatabaseName,
+    DatabaseState,
     Epoch,
     EpochRecord,
     Instant,
@@ -61,6 +62,8 @@ from controller.runtime.promises import Promises
 from controller.runtime.records import RECENT, Records
 from controller.runtime.requests import RequestDesk
 from controller.runtime.routes import Routes
+
+LAST_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +223,8 @@ class Hands:
         )
         if record.holder != self.me:
             self.lease_until = Instant(float("-inf"))  # also when the answer is lost
+        elif why := await self._promoted_meanwhile(record.epoch):
+            return Result(outcome=Outcome.FAILED, detail=why)
         else:
             self.tried = record.epoch
         sent = self.clock.monotonic()
@@ -233,6 +238,20 @@ class Hands:
         self.lease_until = Instant(sent + self.lease_s)
         await self.promises.raise_to(self.service, record.epoch)
         return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
+
+    async def _promoted_meanwhile(self, epoch: Epoch) -> str:
+        """Why no epoch of this number may be this site's: a log here has it already, of somebody's
+        own making since the last look, and would pass for one that was proved. A database that
+        does not answer at once says nothing.
+        """
+        seen = await asyncio.gather(
+            *(database.observe(LAST_LOOK_S) for database in self.databases.values()),
+            return_exceptions=True,
+        )
+        for state in seen:
+            if isinstance(state, DatabaseState) and state.epoch >= epoch:
+                return f"{state.name} here has records of epoch {state.epoch} already"
+        return ""
 
     async def _ask_switchover(self, intent: AskSwitchover) -> Result:
         """In the name of who drains this site; one who approved that has approved this."""

@@ -16,10 +16,18 @@ from controller.core.intents import (
     Rejoin,
     SettleRequest,
 )
-from controller.core.model import Epoch, Instant, Outcome, SiteName
+from controller.core.model import (
+    DatabaseKind,
+    DatabaseState,
+    Epoch,
+    Instant,
+    Liveness,
+    Outcome,
+    SiteName,
+)
 from controller.core.requests import Kind, State
 from controller.core.wire import encode_epoch, epoch_key
-from controller.ports import Addresses, Announcer, Database, Firewall
+from controller.ports import Addresses, Announcer, Database, Firewall, PortError, TimedOut
 from controller.runtime.act import Deadlines, Hands
 from controller.runtime.observe import _assumed
 from controller.runtime.orders import Order, Orders
@@ -38,8 +46,22 @@ from tests.runtime.clock import HandClock
 class Server:
     """A database that only remembers whether it commits alone, and how it was rejoined."""
 
+    state: DatabaseState | PortError = field(
+        default_factory=lambda: DatabaseState(
+            name=LEDGER,
+            kind=DatabaseKind.POSTGRES,
+            liveness=Liveness.RUNNING,
+            epoch=Epoch(2),
+        )
+    )
     alone: list[bool] = field(default_factory=list)
     rejoined: list[bool] = field(default_factory=list)
+
+    async def observe(self, deadline_s: float) -> DatabaseState:
+        assert deadline_s < 1
+        if isinstance(self.state, PortError):
+            raise self.state
+        return self.state
 
     async def commit_alone(self, *, alone: bool, deadline_s: float) -> None:
         del deadline_s
@@ -155,6 +177,24 @@ async def test_only_an_automatic_move_opens_the_flap_window(world: World) -> Non
     await hands.remember_change()
     assert "/t/recent/wallet" in world.cluster.entries
     world.cluster.unlease("/t/recent/wallet")
+
+
+async def test_an_epoch_that_a_log_here_has_already_is_not_raised(world: World) -> None:
+    before, mine = dict(world.cluster.entries), replace(handing(world), holder=None)
+    assert isinstance(world.server.state, DatabaseState)
+    world.server.state = replace(world.server.state, epoch=Epoch(3))
+    done = await world.hands.carry_out(mine)
+    assert done.outcome is Outcome.FAILED
+    assert done.detail == "ledger here has records of epoch 3 already"
+    assert world.cluster.entries == before
+    assert (world.hands.tried, world.hands.raised) == (0, 0)
+    assert (await world.hands.carry_out(handing(world))).outcome is Outcome.OK  # it is dc2's
+
+
+async def test_a_database_that_does_not_answer_holds_up_no_epoch(world: World) -> None:
+    world.server.state = TimedOut("a black hole")
+    done = await world.hands.carry_out(replace(handing(world), holder=None))
+    assert done.outcome is Outcome.OK
 
 
 async def test_a_move_opens_the_flap_window_when_the_answer_to_it_was_lost(world: World) -> None:

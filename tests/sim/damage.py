@@ -132,9 +132,16 @@ class Damage(Asking):
             self.mended("old_keeper", database, site)
 
     def promote_by_hand(self, database: str, site: str) -> None:
-        """Somebody promotes a server around tricast: it is numbered by itself."""
+        """Somebody promotes a server around tricast: it is numbered by itself. Not in the instant
+        in which tricast promotes it: then the two cannot be told apart, which is a stated limit.
+        """
         server = self._server(database, site)
-        if server is not None and server.up and not server.writable:
+        if server is None:
+            return
+        record = self.record_of(server.service)
+        due = record is not None and record.holder == server.site
+        due = due and record is not None and record.epoch > server.durable.epoch
+        if server.up and not server.writable and not due:
             self.broke("promote_by_hand", database, site)
             server.unfollow()
             server.open_by_hand()

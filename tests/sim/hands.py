@@ -143,6 +143,9 @@ class Hands:
             excused=intent.excused,
         )
         if holder == self._site:
+            for name in loop.spec.databases:
+                if self._server(name).state().epoch >= record.epoch:
+                    raise Refused(f"{name} here has records of epoch {record.epoch} already")
             loop.tried = record.epoch
         sent = self._process.clock.now()
         box: list[object] = []
