@@ -221,3 +221,27 @@ def test_no_copy_is_given_up_that_commits_need() -> None:
     world.heal_everything()
     world.run(15.0)
     check(world, "dc1", 2)
+
+
+def test_a_promotion_by_hand_since_the_last_look_does_not_pass_for_the_next_epoch() -> None:
+    world = World(10)
+    world.run(8.0)
+    world.cut_link("dc2", "dc1", "replication")  # the last writes are at dc1 and the witness alone
+    world.run(2.0)
+    raised: list[int] = []
+
+    def hook(event: truth.IntentBegan | truth.IntentEnded) -> None:
+        if isinstance(event, truth.IntentBegan) and isinstance(event.intent, RaiseEpoch):
+            raised.append(event.intent.epoch)
+            if len(raised) == 1:
+                world.promote_by_hand("ledger", "dc2")
+
+    world.on_intent = hook
+    world.unhealthy("dc1")
+    world.run(4.0)
+    world.heal_everything()
+    world.run(20.0)
+    (service,) = world.final().services
+    assert raised[0] == 3
+    assert service.holder is not None
+    assert not told_ok(world) - service.databases[0].holds[service.holder]
