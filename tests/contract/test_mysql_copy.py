@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,28 +18,14 @@ from tests.contract.mysql_cluster import (
     NAME,
     WITNESS,
     Cluster,
-    cluster,
     eventually,
     keys_at,
-    template,
     write,
 )
 from tests.contract.mysql_flavour import mariadb_only
 from tests.contract.mysql_steps import attempt, caught_up, phantom_at_dc1, restart, seal_voters
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90), mariadb_only]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 async def diverge(three: Cluster) -> None:

@@ -1,7 +1,7 @@
 """A MariaDB or MySQL keeper that was wiped or put back proves nothing until it holds everything."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,27 +18,13 @@ from tests.contract.mysql_cluster import (
     NAME,
     WITNESS,
     Cluster,
-    cluster,
     eventually,
     keys_at,
-    template,
     write,
 )
 from witness.mysql_keeper import MysqlKeeper
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 async def written(three: Cluster, *keys: str) -> None:

@@ -3,9 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -19,28 +17,14 @@ from tests.contract.mysql_cluster import (
     NAME,
     WITNESS,
     Cluster,
-    cluster,
     eventually,
     keys_at,
-    template,
     write,
 )
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(180)]
 ROUNDS = 4
 WRITERS = 8
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 @dataclass

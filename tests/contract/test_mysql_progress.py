@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,9 +16,7 @@ from tests.contract.mysql_cluster import (
     NAME,
     WITNESS,
     Cluster,
-    cluster,
     keys_at,
-    template,
     write,
 )
 from tests.contract.mysql_flavour import mariadb_only, mysql_only
@@ -30,18 +26,6 @@ pytestmark = [pytest.mark.contract, pytest.mark.timeout(180)]
 
 BULK_MB = 48
 COPY_S = 120.0
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 async def diverge(three: Cluster) -> None:

@@ -1,9 +1,7 @@
 """A server that comes back: what it may keep, what it must drop, whom it may not answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +14,9 @@ from tests.contract.mysql_cluster import (
     LONG_S,
     WITNESS,
     Cluster,
-    cluster,
     eventually,
     keys_at,
     relay,
-    template,
     until_it_votes,
     write,
 )
@@ -28,18 +24,6 @@ from tests.contract.mysql_flavour import FLAVOUR, mariadb_only
 from tests.contract.mysql_steps import attempt, caught_up, phantom_at_dc1, restart, seal_voters
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 async def test_a_prefix_rejoins_in_quarantine_and_then_votes(three: Cluster) -> None:

@@ -1,7 +1,7 @@
 """A seal while the primary is a black hole: nothing it is sent arrives, nothing comes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from tests.contract.mysql_cluster import (
     cluster,
     eventually,
     keys_at,
-    template,
     write,
 )
 from tests.contract.namespaces import Namespace, needs_root, run
@@ -35,12 +34,6 @@ table inet hole {{
     }}
 }}
 """
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """A takeover of MariaDB or MySQL, rung by rung, on three real servers: nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,27 +17,13 @@ from tests.contract.mysql_cluster import (
     WITNESS,
     Cluster,
     Server,
-    cluster,
     eventually,
     keys_at,
-    template,
     write,
 )
 from tests.contract.mysql_flavour import FLAVOUR, mariadb_only, mysql_only
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 @asynccontextmanager

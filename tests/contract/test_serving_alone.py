@@ -1,8 +1,6 @@
 """A last survivor commits without any other voter, and waits for one again, on real servers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,27 +12,13 @@ from tests.contract.mysql_cluster import (
     LONG_S,
     WITNESS,
     Cluster,
-    cluster,
     keys_at,
-    template,
     write,
 )
 from tests.contract.postgres_world import now, world
 from tests.contract.test_mysql_takeover import unanswered
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 async def test_postgres_alone_and_back() -> None:

@@ -5,9 +5,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -21,28 +20,14 @@ from tests.contract.mysql_cluster import (
     WITNESS,
     Cluster,
     Server,
-    cluster,
     eventually,
     keys_at,
-    template,
     wait_for,
     write,
 )
 from tests.contract.mysql_flavour import FLAVOUR, mariadb_only
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(90), mariadb_only]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +18,10 @@ from tests.contract.mysql_cluster import (
     WITNESS,
     Cluster,
     Server,
-    cluster,
     ended,
     eventually,
     keys_at,
     relay,
-    template,
     wait_for,
     write,
 )
@@ -39,18 +36,6 @@ from tests.foreign.test_mariadb import (
 )
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(90), mysql_only]
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Path]:
-    with template() as made:
-        yield made
-
-
-@pytest.fixture
-async def three(source: Path) -> AsyncIterator[Cluster]:
-    async with cluster(source) as made:
-        yield made
 
 
 def own_socket(server: Server, owner: str) -> None:
