@@ -44,9 +44,13 @@ def _promise(view: View) -> Intent | None:
 
 
 def _fenced(view: View) -> bool:
-    """Tried once; not needed where the others know of the epoch and step down by themselves."""
+    """Tried once; not needed where the others know of the epoch and step down by themselves, nor by
+    who serves already: what it has tried is forgotten with its daemon, and its record may be old.
+    """
     assert view.record is not None
     if view.own.fenced >= view.record.epoch or view.record.kind != "failover":
+        return True
+    if guards.established(view):
         return True
     return not guards.previous_holder_silent(view)
 

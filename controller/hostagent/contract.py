@@ -76,6 +76,17 @@ class Request:
             raise Refused(f"{group}.{name} in the settings is not an object")
         return found
 
+    def refuse_outdated(self, name: str, newest: int) -> None:
+        """`epoch`, in whose name this is asked, is not older than `newest`, which is known here.
+
+        Refused otherwise: who held the service before closes nothing of who holds it now.
+        """
+        if self.number("epoch") < newest:
+            raise Refused(
+                f"{name} knows epoch {newest}: who asks for {self.verb} in the name of epoch"
+                f" {self.number('epoch')} does not hold the service any more"
+            )
+
     def database(self) -> dict[str, object]:
         """The settings of the database this call is about."""
         return self.section("databases", self.need("database"))

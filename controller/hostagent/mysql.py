@@ -15,6 +15,7 @@ from controller.hostagent.mysql_server import Server, kill, locked, pids, replay
 
 START_S = 60.0
 KILL_S = 10.0
+ASK_S = 0.5  # of the three seconds a fence has
 REPLAY_S = 30.0
 
 
@@ -44,11 +45,26 @@ def start(request: Request) -> dict[str, str]:
 
 
 def close(request: Request) -> dict[str, str]:
-    """Every session was cut without an answer, and the server runs again, closed."""
+    """Every session was cut without an answer, and the server runs again, closed.
+
+    With `epoch`, by another site in the name of that epoch: refused by a server that has seen a
+    newer one. A server that does not say what it has seen is closed.
+    """
     server = server_of(request)
     with locked(server):
+        if request.args.get("epoch") and pids(server):
+            request.refuse_outdated(server.name, _newest_epoch(server))
         killed = kill(server, timeout_s=KILL_S)
         return {"killed": str(killed), "state": mysql_start.start(server, timeout_s=START_S)}
+
+
+def _newest_epoch(server: Server) -> int:
+    """The highest that its log has applied; 0 if it does not say at once."""
+    try:
+        rows = sql(server, "SELECT COALESCE(MAX(epoch), 0) FROM tricast.epoch", timeout_s=ASK_S)
+    except Failed:
+        return 0
+    return int(rows[0][0])
 
 
 def stop(request: Request) -> dict[str, str]:

@@ -1,12 +1,19 @@
 """PostgreSQL's verbs of the host agent."""
 
-from controller.hostagent import pg_closed, pg_rejoin, pg_server, progress
+from controller.hostagent import pg_closed, pg_rejoin, pg_server, progress, wal
 from controller.hostagent.contract import Refused, Request, Verb, only_one
 
 
 def _close(request: Request) -> dict[str, str]:
-    """Every session was cut unanswered; the server is up again as a closed standby of nobody."""
+    """Every session was cut unanswered; the server is up again as a closed standby of nobody.
+
+    With `epoch`, by another site in the name of that epoch: refused by a server that has seen a
+    newer one, which is its timeline.
+    """
     server = pg_server.server_of(request)
+    if request.args.get("epoch") and server.wal_dir.exists():
+        held = wal.holdings(path.name for path in server.wal_dir.iterdir())
+        request.refuse_outdated(server.name, max(held.histories, default=1))
     stopped = pg_server.stop(server, at_once=True)
     pg_closed.prepare(server)
     state = pg_server.start(server, request.seconds("wait_s", 1.0))

@@ -170,7 +170,7 @@ class Hands:
             case Announce(stance=stance, epoch=epoch):
                 await self.routes.announce(self.service, stance, epoch)
             case FenceOthers(epoch=epoch, orders=orders):
-                return await (self._close_fenced(orders) if orders else self._fence_others(epoch))
+                return await self._fence(epoch, orders)
             case ForwardStrays(site=site):
                 assert self.strays is not None
                 await self.strays.send(self.service_addresses, site)
@@ -316,17 +316,17 @@ class Hands:
         key = f"{self.records.prefix}{epoch_key(self.service)}"
         return await self.store.swap(key, encode_epoch(record), expected, self.deadlines.store_s)
 
-    async def _fence_others(self, epoch: Epoch) -> Result:
-        """Every other site's databases were asked to close; who was not reached is said."""
-        self.fenced = epoch
-        failures = await self._closed(frozenset(fence.site for fence in self.fences.values()))
-        return Result(outcome=Outcome.OK, detail="; ".join(why for _, why in failures))
-
-    async def _close_fenced(self, orders: tuple[tuple[SiteName, int], ...]) -> Result:
-        """The databases of sites that an operator keeps out were asked to close, and nothing is
-        fetched from there; how that went is kept, to be told.
+    async def _fence(self, epoch: Epoch, orders: tuple[tuple[SiteName, int], ...]) -> Result:
+        """The databases of every other site, or of those that an operator keeps out, were asked to
+        close in the name of `epoch`. Who was not reached is said. After an order it is kept, to be
+        told, and nothing is fetched from there.
         """
-        failures = await self._closed(frozenset(site for site, _ in orders))
+        if not orders:
+            self.fenced = epoch
+            sites = frozenset(fence.site for fence in self.fences.values())
+            failures = await self._closed(sites, epoch)
+            return Result(outcome=Outcome.OK, detail="; ".join(why for _, why in failures))
+        failures = await self._closed(frozenset(site for site, _ in orders), epoch)
         for site, number in orders:
             self.closings[site] = Closing(
                 site=site,
@@ -337,13 +337,14 @@ class Hands:
         await self._fence_replication()
         return Result(outcome=Outcome.OK, detail="; ".join(why for _, why in failures))
 
-    async def _closed(self, sites: frozenset[SiteName]) -> list[tuple[SiteName, str]]:
-        """What of `sites` could not be closed from here, and why."""
+    async def _closed(self, sites: frozenset[SiteName], epoch: Epoch) -> list[tuple[SiteName, str]]:
+        """What of `sites` could not be closed from here in the name of `epoch`, and why."""
         failures: list[tuple[SiteName, str]] = []
 
         async def close(what: str, fence: Fence) -> None:
             try:
-                await fence.agent.call(fence.verb, fence.args, self.deadlines.fence_s)
+                args = {**fence.args, "epoch": str(epoch)}
+                await fence.agent.call(fence.verb, args, self.deadlines.fence_s)
             except PortError as error:
                 failures.append((fence.site, f"{what}: {error}"))
 

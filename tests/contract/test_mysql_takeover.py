@@ -187,6 +187,26 @@ async def test_close_gives_waiting_sessions_no_answer_and_keeps_their_records(
     assert "never" in keys_at(three.servers[DC1])
 
 
+async def test_who_held_it_before_closes_nothing_of_who_holds_it_now(three: Cluster) -> None:
+    await three.serve(DC1, 3, WITNESS)
+
+    async def close(epoch: int) -> None:
+        asked = {"database": NAME, "epoch": str(epoch)}
+        await three.servers[DC1].agent.call("mysql-close", asked, LONG_S)
+
+    with pytest.raises(Refused, match=r"knows epoch 3: .* in the name of epoch 2"):
+        await close(2)
+    assert (await three.look(DC1)).writable
+    await close(3)
+    assert not (await three.look(DC1)).writable
+    three.servers[DC1].freeze()
+    try:
+        await close(2)  # it says nothing, and is closed
+    finally:
+        three.servers[DC1].thaw()
+    assert (await three.look(DC1)).liveness is Liveness.RUNNING
+
+
 async def test_a_crash_right_after_an_acknowledgement_loses_nothing(three: Cluster) -> None:
     await three.serve(DC1, 2, WITNESS)
     session = three.servers[DC1].session()

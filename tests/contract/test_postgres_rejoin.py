@@ -99,6 +99,23 @@ async def test_a_frozen_primary_can_be_closed() -> None:
         assert not (await w.dc1.state()).writable
 
 
+async def test_who_held_it_before_closes_nothing_of_who_holds_it_now() -> None:
+    async with world() as w:
+        await depose(w, phantoms=1)
+
+        async def close(site: Site, epoch: int) -> None:
+            asked = {"database": "ledger", "epoch": str(epoch)}
+            await site.agent.call("postgres-close", asked, 20)
+
+        with pytest.raises(Refused, match=r"knows epoch 3: .* in the name of epoch 2"):
+            await close(w.dc2, 2)
+        assert (await w.dc2.state()).writable
+        assert await w.dc2.write_many("still", 2)
+        await close(w.dc1, 3)
+        await close(w.dc2, 3)
+        assert not (await w.dc2.state()).writable
+
+
 async def test_a_diverged_database_is_rewound_and_its_tail_is_kept() -> None:
     async with world() as w:
         acked = await depose(w, phantoms=3)

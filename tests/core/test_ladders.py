@@ -59,7 +59,7 @@ from tests.core.wishes import asked, wish
 
 LADDERS = {"TAKE_OVER": TAKE_OVER, "STEP_DOWN": STEP_DOWN, "REJOIN": REJOIN}
 JOURNAL = DatabaseName("journal")
-THREE = Epoch(3)
+NONE, TWO, THREE = Epoch(0), Epoch(2), Epoch(3)
 
 
 def step_of(ladder: str, name: str) -> AnyStep:
@@ -146,6 +146,7 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         True,
         FenceOthers(epoch=THREE),
     ),
+    ("TAKE_OVER", "fenced", own(silent(serving()), fenced=NONE), True, FenceOthers(epoch=TWO)),
     ("TAKE_OVER", "addressed", climbing(), True, AssumeAddresses()),
     ("TAKE_OVER", "addressed", own(climbing(), addresses_missing=True), False, AssumeAddresses()),
     ("TAKE_OVER", "started", climbing(), True, StartDatabase(database=LEDGER)),

@@ -99,8 +99,8 @@ class Agent:
     reached: bool = True
 
     async def call(self, verb: str, args: Mapping[str, str], deadline_s: float) -> object:
-        del args, deadline_s
-        self.asked.append(verb)
+        del deadline_s
+        self.asked.append(f"{verb} {dict(args)}")
         if not self.reached:
             raise Unreachable("no route")
         return {}
@@ -110,15 +110,17 @@ async def test_a_site_that_is_kept_out_is_closed_and_how_that_went_is_kept(
     world: World, fence: Fence
 ) -> None:
     there, elsewhere = Agent(), Agent()
+    args = {"database": "ledger"}
     world.hands.fences = {
         f"ledger at {site}": Outside(
-            agent=cast("HostAgent", agent), verb="postgres-close", args={}, site=site
+            agent=cast("HostAgent", agent), verb="postgres-close", args=args, site=site
         )
         for site, agent in ((DC2, there), (SiteName("dc3"), elsewhere))
     }
     done = await world.hands.carry_out(FenceOthers(epoch=Epoch(2), orders=((DC2, 4),)))
     assert (done.outcome, done.detail) == (Outcome.OK, "")
-    assert (there.asked, elsewhere.asked) == (["postgres-close"], [])
+    close = "postgres-close {'database': 'ledger', 'epoch': '2'}"
+    assert (there.asked, elsewhere.asked) == ([close], [])
     assert world.hands.closings[DC2].order == 4
     assert world.hands.closings[DC2].failed == ()
     assert world.hands.fenced == 0
@@ -129,4 +131,4 @@ async def test_a_site_that_is_kept_out_is_closed_and_how_that_went_is_kept(
     assert world.hands.closings[DC2].failed == ("ledger at dc2: no route",)
     done = await world.hands.carry_out(FenceOthers(epoch=Epoch(2)))
     assert (world.hands.fenced, done.detail) == (2, "ledger at dc2: no route")
-    assert elsewhere.asked == ["postgres-close"]
+    assert elsewhere.asked == [close]

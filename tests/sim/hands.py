@@ -354,7 +354,7 @@ class Hands:
 
     def _fence_others(self, epoch: Epoch, orders: tuple[tuple[SiteName, int], ...]) -> Steps:
         """The databases of every other site, or of those an operator keeps out, were asked to
-        close; who was not reached is said.
+        close; who was not reached is said. A server that knows a newer epoch refuses.
         """
         world = self._world
         sites = {site for site, _ in orders} or set(world.data_sites)
@@ -366,7 +366,7 @@ class Hands:
             if other != self._site and reached and other in sites:
                 for name in self._loop.spec.databases:
                     server = world.servers[name][other]
-                    if not server.is_closed():
+                    if not server.is_closed() and server.log.epoch <= epoch:
                         world.hosts[other].spawn(
                             agent.if_it_can(agent.alone(server, agent.close(server)))
                         )

@@ -137,9 +137,10 @@ async def test_an_outage_is_measured_and_everything_is_retried(
     # On a busy machine the time of an attempt may be over before it was sent, or answered.
     told = [a for a in log.attempts if a.outcome is outcome or "no answer" not in a.detail]
     assert {a.outcome for a in told} == {Outcome.OK, outcome}
-    # The schedule went on: far more transfers than workers were tried in the meantime.
+    # The schedule went on: who waits for an answer before the next would have tried one a worker.
+    # How many it is depends on when this process could run to change the mood, not on the writer.
     during = {a.key for a in log.attempts if a.outcome is outcome}
-    assert len(during) > 25
+    assert len(during) > 3 * plan.workers
     assert summary.acked >= 70
 
 
