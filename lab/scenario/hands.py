@@ -56,7 +56,7 @@ class Hands:
     settings: Settings = field(init=False)
     providers: Providers = field(init=False)
     audits: Audits = field(init=False)
-    objection: str = ""  # to the last approval, decline, withdrawal or fence
+    objection: str = ""  # to the last verdict, withdrawal, fence or repair
 
     def __post_init__(self) -> None:
         self.settings = Settings(self.lab)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lab.netns.error import LabError
 from lab.rehearsal.eyes import Eyes
-from lab.scenario.arguments import SITES
+from lab.scenario.arguments import DATA_SITES, SITES
 from lab.scenario.hands import PREFIX, Act, Hands, willing
 from lab.scenario.matching import Phrase
 from lab.scenario.places import ADDRESS
@@ -16,6 +16,7 @@ from lab.scenario.settings import leased_wallet
 from lab.scenario.tampering import TAMPERING
 
 COLLEAGUE: Final = "daemon"  # an account that every node has
+WITH_DATABASES: Final = "wallet"
 REASON: Final = ("--reason", "as the scenario says")
 
 
@@ -83,6 +84,31 @@ async def _fence(hands: Hands, phrase: Phrase) -> None:
 
 async def _unfence(hands: Hands, phrase: Phrase) -> None:
     await hands.end_order(f"fence {phrase.text('DC')}")
+
+
+def _repair(verb: str) -> Act:
+    """What was said against it is remembered."""
+
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        site, database, hands.objection = phrase.text("DC"), phrase.text("DATABASE"), ""
+        words = (verb, site, "--service", WITH_DATABASES, "--database", database, "--yes")
+        try:
+            await hands.tricast(*words, "--no-wait", *REASON)
+        except LabError as error:
+            hands.objection = str(error)
+
+    return act
+
+
+async def _prefer(hands: Hands, phrase: Phrase) -> None:
+    site, service = phrase.text("DC"), ("--service", phrase.text("SERVICE"))
+    others = [f"{other}=0" for other in DATA_SITES if other != site]
+    await hands.tricast("weights", "set", f"{site}=100", *others, *service, *REASON)
+    hands.standing[f"prefer for {phrase.text('SERVICE')}"] = ("weights", "clear", *service)
+
+
+async def _prefer_none(hands: Hands, phrase: Phrase) -> None:
+    await hands.end_order(f"prefer for {phrase.text('SERVICE')}")
 
 
 async def _allow_move(hands: Hands, phrase: Phrase) -> None:
@@ -223,6 +249,10 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "undrain": _undrain,
     "fence": _fence,
     "unfence": _unfence,
+    "reinit": _repair("reinit"),
+    "rejoin": _repair("rejoin"),
+    "prefer": _prefer,
+    "prefer_none": _prefer_none,
     "allow_move": _allow_move,
     "approve": _verdict("approve"),
     "approve_own": _verdict("approve", by="root"),

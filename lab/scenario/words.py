@@ -218,6 +218,22 @@ PEOPLE: Final = (
     _act("undrain", "undrain DC", "it may have them again"),
     _act("fence", "fence DC", "an operator keeps the site out, at once and from outside"),
     _act("unfence", "unfence DC", "it may come back"),
+    _act(
+        "reinit",
+        "ask reinit of DATABASE at DC",
+        "a copy is thrown away and made anew from the holder's",
+    ),
+    _act(
+        "rejoin",
+        "ask rejoin of DATABASE at DC",
+        "what rests between its attempts to come back tries again now",
+    ),
+    _act(
+        "prefer",
+        "prefer DC for SERVICE",
+        "of several sites that could take over it goes first; nothing moves for that",
+    ),
+    _act("prefer_none", "prefer nobody for SERVICE", "the weights are the configured ones again"),
     _act("allow_move", "allow another move of SERVICE", "the last move is acknowledged: no flap"),
     _act("approve", "approve newest request of SERVICE", "another operator agrees to its plan"),
     _act(
@@ -345,7 +361,7 @@ CONDITIONS: Final = (
     _condition(
         "objected",
         "operator is refused because TEXT",
-        "what was said to the last approval, decline, withdrawal or fence",
+        "what was said to the last verdict, withdrawal, fence, rejoin or reinit",
     ),
     _condition("audit_whole", "audit log of SITE is whole", "`tricast audit verify` says so"),
     _condition(

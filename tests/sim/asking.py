@@ -95,7 +95,9 @@ class Asking(Linking):
             name, what = self.database(database), Kind(kind)
             if name not in loop.spec.databases or view.record is None:
                 continue
-            if repair.refusals(view, what, self.site(site), (name,)):
+            against = repair.refusals(view, what, self.site(site), (name,))
+            self.objection = "; ".join(against)
+            if against:
                 continue
             made = replace(self._request(what, loop, view, site), database=database)
             with suppress(NotAllowed):

@@ -101,7 +101,7 @@ class Ground:
         self.promises: dict[SiteName, dict[ServiceName, int]] = {s: {} for s in self.sites}
         self.orders: dict[tuple[SiteName, ServiceName], Order] = {}
         self.approvals: dict[Kind, int] = {}  # needed, by the configuration
-        self.objection = ""  # to the last approval, decline, withdrawal or fence
+        self.objection = ""  # to the last verdict, withdrawal, fence or repair
         self.addresses = dict.fromkeys(self.sites, True)
         self.payments = PAYMENTS
         self.without_payments: set[SiteName] = set()

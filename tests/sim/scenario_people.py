@@ -133,6 +133,21 @@ def _unfence(acts: Acts, phrase: Phrase) -> None:
     acts.world.unfence(phrase.text("DC"))
 
 
+def _repair(kind: Kind) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        acts.world.repair(kind.value, phrase.text("DC"), phrase.text("DATABASE"))
+
+    return act
+
+
+def _prefer(acts: Acts, phrase: Phrase) -> None:
+    acts.world.weigh(phrase.text("SERVICE"), **{phrase.text("DC"): 100})
+
+
+def _prefer_none(acts: Acts, phrase: Phrase) -> None:
+    acts.world.weigh(phrase.text("SERVICE"))
+
+
 def _at_database(do: str) -> Act:
     def act(acts: Acts, phrase: Phrase) -> None:
         getattr(acts.world, do)(phrase.text("DATABASE"), phrase.text("DC"))
@@ -149,6 +164,10 @@ ACTS: Final[Mapping[str, Act]] = {
     "pause": _pause,
     "resume": _resume,
     "promote_by_hand": _at_database("promote_by_hand"),
+    "reinit": _repair(Kind.REINIT),
+    "rejoin": _repair(Kind.REJOIN),
+    "prefer": _prefer,
+    "prefer_none": _prefer_none,
     "allow_move": _ask(Kind.ACK),
     "switchover": _ask(Kind.SWITCHOVER),
     "failover": _ask(Kind.FAILOVER),

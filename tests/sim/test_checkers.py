@@ -149,6 +149,7 @@ class FlapWindowOfAnHour(MovesNeeded):
 
 RAISE = ask.RaiseEpoch(epoch=Epoch(3), kind="failover", reason="x", expected_revision=4, previous=A)
 CLOSE = ask.CloseDatabase(database=DB)
+KEPT_OUT = ask.FenceOthers(epoch=Epoch(3), orders=((B, 1),))
 NEWER = promoted(2.0, B, 3, (1,))
 ATTRACTING = RouteSeen(1.0, S, "isp1", A, Stance.PREFERRED, 2)
 OPENED = GateSet(1.5, S, DB, A, True)
@@ -406,6 +407,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         IntentBegan(1 + UNDER_WAY_S + 0.1, S, A, 310, CLOSE, 1),
         "is paused",
     ),
+    (
+        PausesHold,
+        [PauseSet(1, S, "works")],
+        IntentBegan(1 + UNDER_WAY_S + 0.1, S, A, 310, ask.FenceOthers(epoch=Epoch(3)), 1),
+        "is paused",
+    ),
 ]
 
 # Histories that look alike and are good.
@@ -654,6 +661,7 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         [PauseSet(1, S, "works"), changed(2, 3, B), PauseCleared(5, S), changed(9, 4, A)],
         None,
     ),
+    (PausesHold, [PauseSet(1, S, "works"), IntentBegan(9, S, A, 201, KEPT_OUT, 1)], None),
 ]
 
 

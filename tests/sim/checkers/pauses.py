@@ -35,7 +35,8 @@ class PausesHold(Checker):
     """No epoch is raised, and no database is asked for anything, once a pause can be known.
 
     A site that reads the store reads of the pause; one that cannot must not change roles either:
-    raising an epoch needs the store. While a fault disturbs the site the time does not run.
+    raising an epoch needs the store. While a fault disturbs the site the time does not run. A site
+    that an operator keeps out is closed nevertheless: that is his order, not the automation's.
     """
 
     name: ClassVar[str] = "pauses hold"
@@ -62,6 +63,8 @@ class PausesHold(Checker):
                 self.since.pop(service, None)
             case EpochChanged(by=by) if by != RESTORED:
                 self._late(event, event.by, f"{event.by} wrote epoch {event.epoch}")
+            case IntentBegan(intent=ask.FenceOthers(orders=orders)) if orders:
+                pass
             case IntentBegan(intent=intent) if isinstance(intent, CHANGING):
                 self._late(event, event.site, f"{event.site} does {intent} by rule {event.rule}")
             case _:
