@@ -193,7 +193,9 @@ class Mysql:
         if not seen.tail_missing:
             return ""
         answer = await self._settle(theirs or "0-0-0", deadline)
-        return answer.get("dropped", "")
+        if not answer.get("dropped"):
+            return ""
+        return f"transactions {answer['dropped']}; saved in {answer.get('aside', '')}"
 
     async def _settle(self, keep: str, deadline: Deadline) -> dict[str, str]:
         args = {"database": self._spec.name, "keep": keep}

@@ -63,7 +63,7 @@ async def fetch_afresh(
     if strange:
         raise Refused(f"the copy that was fetched holds what {primary.login} does not: {strange}")
     answer = await agent.call("mysql-adopt", whom, deadline.left_s)
-    return f"{answer['dropped'] or 'nothing'} thrown away, logs kept in {answer['aside']}"
+    return f"{answer['dropped'] or 'nothing'} thrown away, logs saved in {answer['aside']}"
 
 
 async def refuse_unproven(upstream: Login, epoch: Epoch) -> None:

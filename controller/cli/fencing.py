@@ -79,10 +79,11 @@ def _of(status: Status, site: str) -> list[FenceView]:
 
 
 def _kept_out(status: Status, site: str) -> bool:
-    """It is fenced, holds nothing, and each holder has tried to close its databases."""
+    """It is fenced, holds nothing, and each holder has tried to close the databases there are."""
     tried = {(c.service, c.by) for found in _of(status, site) for c in found.closings}
     return any(found.in_force for found in _of(status, site)) and all(
-        service.holder != site and (service.name, service.holder) in tried
+        service.holder != site
+        and ((service.name, service.holder) in tried or not any(s.databases for s in service.sites))
         for service in status.services
     )
 

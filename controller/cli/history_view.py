@@ -77,6 +77,10 @@ def change_lines(change: HistoryEntry, width: int) -> Iterator[Text]:
     yield from _outage_lines(change, width)
     for loss in change.losses:
         yield from _loss_lines(loss, width)
+    for site in change.sites:
+        for gone in site.discarded:
+            told = f"{site.site} brought {gone.database} back, and threw away: {gone.what}"
+            yield from folded("  ", told, width)
     if change.order is not None and change.order.statement:
         yield from folded("  ", f"was said to be lost: {change.order.statement}", width, BAD)
     for site in change.sites:

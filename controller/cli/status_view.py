@@ -288,7 +288,8 @@ def fence_lines(fences: tuple[FenceView, ...]) -> Iterator[Text]:
 def fence_line(fence: FenceView) -> str:
     """One sentence."""
     if not fence.in_force:
-        return f"{fence.site} is unfenced; {', '.join(fence.told_by)} still keeps it out"
+        keep = "keeps" if len(fence.told_by) == 1 else "keep"
+        return f"{fence.site} is unfenced; {', '.join(fence.told_by)} still {keep} it out"
     why = f"by {fence.by} since {fence.at}: {fence.reason}"
     tried = "" if fence.closings else "; no other site has tried to close its databases yet"
     return f"{fence.site} is kept out, {why}{tried}; tricast unfence {fence.site} ends it"

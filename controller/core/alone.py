@@ -6,6 +6,8 @@ they meet; so is what this site acknowledges alone, if the others go on without 
 says so, and the order is refused where anything less would do.
 """
 
+from typing import Final
+
 from controller.core import asked, copies, guards, troubles
 from controller.core.intents import CommitAlone, Intent
 from controller.core.ladder import AnyStep, DatabaseStep, Step
@@ -16,6 +18,7 @@ from controller.core.requests import Request
 from controller.core.sequences import end_order, order_ended
 from controller.core.view import View
 
+FORCED: Final = "forced"  # of an epoch whose databases were promoted before its record was written
 GAP = 10  # below an assumed epoch: numbers that the others may use meanwhile
 
 
@@ -53,7 +56,7 @@ def assumed_record(view: View, request: Request) -> EpochRecord | None:
     return EpochRecord(
         epoch=Epoch(next_epoch(view) - 1 + distance),
         holder=view.me,
-        kind="forced",
+        kind=FORCED,
         reason=request.reason,
         asked_by=request.asked_by,
         at=request.at,

@@ -37,7 +37,7 @@ def fence_views(records: Records) -> tuple[FenceView, ...]:
                     _closing(where, report, done)
                     for where, report in told
                     for done in report.closings
-                    if (done.site, done.order) == (site, order.number)
+                    if (done.site, done.order) == (site, order.number) and report.databases
                 ),
                 told_by=by,
             )

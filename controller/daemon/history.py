@@ -10,6 +10,7 @@ from controller.runtime.recorder import RecollectionBook
 from controller.runtime.records import Records
 from controller.web.history_schema import (
     HistoryBeyond,
+    HistoryDiscarded,
     HistoryLoss,
     HistoryOrder,
     HistoryOutside,
@@ -103,6 +104,7 @@ def _site(said: Recollection) -> HistorySite:
             HistoryStep(ladder=s.ladder, name=s.name, database=s.database, at_s=s.at_s)
             for s in said.steps
         ),
+        discarded=tuple(HistoryDiscarded(database=d.database, what=d.what) for d in said.discarded),
     )
 
 

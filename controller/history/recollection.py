@@ -22,6 +22,7 @@ RECOLLECTIONS: Final = "recollections/"
 FORMAT: Final = 1
 BYTES_MAX: Final = 256 * 1024
 STAGES_MAX: Final = 30
+DISCARDED_MAX: Final = 10
 Several = TypeVar("Several", bound=tuple[object, ...])
 _KEY: Final = re.compile(r"recollections/([^/]+)/([1-9][0-9]{0,9})/([^/]+)", re.ASCII)
 
@@ -58,6 +59,14 @@ class LogEnd:
 
     database: str
     position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """What of a copy was thrown away when it came back, and where it was saved first."""
+
+    database: str
+    what: str  # one sentence of its host agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +108,7 @@ class Recollection:
     outage_from: str = ""  # since when that is counted
     begins: tuple[LogBegin, ...] = ()
     ends: tuple[LogEnd, ...] = ()
+    discarded: tuple[Discarded, ...] = ()
     steps: tuple[StepSeen, ...] = ()  # but for those of TAKE_OVER, which the history has
     asked: Asked | None = None
 
@@ -148,6 +158,7 @@ def merged(before: Recollection | None, now: Recollection) -> Recollection:
         outage_from=now.outage_from or before.outage_from,
         begins=_newest_begins((*before.begins, *now.begins)),
         ends=furthest_ends((*before.ends, *now.ends)),
+        discarded=tuple(dict.fromkeys((*before.discarded, *now.discarded)))[-DISCARDED_MAX:],
         steps=_longer(before.steps, now.steps),
         asked=before.asked or now.asked,
     )

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from controller.core.alone import FORCED
 from controller.core.decide import Decision
-from controller.core.model import FOREVER_S, EpochRecord, Instant, Role
+from controller.core.model import FOREVER_S, Epoch, EpochRecord, Instant, Role
 from controller.core.quorum import prove
 from controller.core.requests import Request, approvers
 from controller.core.view import View
 from controller.history.recollection import (
+    DISCARDED_MAX,
     STAGES_MAX,
     Asked,
+    Discarded,
     LogBegin,
     LogEnd,
     Outside,
@@ -50,6 +53,7 @@ class _Open:
     outage_s: float | None = None
     begins: dict[str, LogBegin] = field(default_factory=dict)
     ends: tuple[LogEnd, ...] = ()
+    discarded: tuple[Discarded, ...] = ()
     asked: Asked | None = None
 
 
@@ -64,7 +68,7 @@ class Watching:
     _handing: dict[tuple[str, str, str], Instant] = field(default_factory=dict)
     _held_from: Instant | None = None
     _served: Instant = NEVER  # when the holder was last seen to serve
-    _told: tuple[int, tuple[LogEnd, ...]] = (0, ())
+    _told: tuple[int, int, tuple[LogEnd, ...]] = (0, 0, ())
 
     def turned(self, view: View, decision: Decision, stamp: Callable[[], str]) -> None:
         """One more turn."""
@@ -87,6 +91,13 @@ class Watching:
             self._goes_on(view, record, self._open)
         self._served = max(self._served, _served(view, record))
 
+    def threw_away(self, epoch: Epoch, database: str, what: str) -> None:
+        """A copy here became that of the holder of `epoch`, and lost `what`."""
+        if self._open is not None and self._record is not None and self._record.epoch == epoch:
+            new = Discarded(database=database, what=what)
+            if new not in self._open.discarded:
+                self._open.discarded = (*self._open.discarded, new)[-DISCARDED_MAX:]
+
     def stirs(self, now: Instant) -> bool:
         """There may be more to keep than there was."""
         found = self._open
@@ -99,7 +110,7 @@ class Watching:
         found, record = self._open, self._record
         if found is not None:
             self._told = _size(found)
-        if found is None or record is None or not (found.whole or found.ends):
+        if found is None or record is None or not (found.whole or found.ends or found.discarded):
             return None
         return Recollection(
             service=view.spec.name,
@@ -117,6 +128,7 @@ class Watching:
             outage_from=found.out_why if found.outage_s is not None else "",
             begins=tuple(found.begins[name] for name in sorted(found.begins)),
             ends=found.ends,
+            discarded=found.discarded,
             steps=tuple(
                 StepSeen(ladder=ladder, name=name, database=database, at_s=at_s)
                 for (ladder, name, database), at_s in found.steps.items()
@@ -234,7 +246,7 @@ def _notes_begins(view: View, decision: Decision, found: _Open) -> None:
 
 
 def _ordered(view: View, record: EpochRecord) -> Request | None:
-    if record.kind == "forced":
+    if record.kind == FORCED:
         return view.alone
     seen = view.request
     by_number = seen is not None and 0 < record.request == seen.request.number
@@ -254,8 +266,8 @@ def _notes_ends(view: View, record: EpochRecord, found: _Open) -> None:
         found.ends = furthest_ends((*found.ends, *ends))
 
 
-def _size(found: _Open) -> tuple[int, tuple[LogEnd, ...]]:
-    return len(found.steps), found.ends
+def _size(found: _Open) -> tuple[int, int, tuple[LogEnd, ...]]:
+    return len(found.steps), len(found.discarded), found.ends
 
 
 def _s(seconds: float) -> float:

@@ -94,9 +94,9 @@ def settle(request: Request) -> dict[str, str]:
         if kept:
             _restore(server, kept)
         dropped = missing[len(kept) :]
-        mysql_start.drop_tail(server)
+        at = mysql_start.drop_tail(server)
         _forget_tail(server)
-        return {"restored": span(kept), "dropped": span(dropped)}
+        return {"restored": span(kept), "dropped": span(dropped), "aside": at}
 
 
 def _missing(server: Server) -> list[Gtid]:

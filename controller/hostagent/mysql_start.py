@@ -177,12 +177,14 @@ def tail_files(server: Server) -> list[Path]:
     return sorted(path for path in server.tail.iterdir() if path.name != "tail.json")
 
 
-def drop_tail(server: Server) -> None:
-    """No tail is held. The newest few are kept aside for whoever wants to look."""
+def drop_tail(server: Server) -> str:
+    """No tail is held. The newest few are kept aside for whoever wants to look: where, if any."""
     if not server.tail.is_dir():
-        return
-    server.tail.rename(aside(server))
+        return ""
+    kept = aside(server)
+    server.tail.rename(kept)
     sync_directory(server.state_dir)
+    return str(kept)
 
 
 def aside(server: Server) -> Path:

@@ -3,6 +3,9 @@
 from controller.hostagent import pg_closed, pg_rejoin, pg_server, progress, wal
 from controller.hostagent.contract import Refused, Request, Verb, only_one
 
+WAIT_S = 0.5
+FENCE_WAIT_S = 2.0  # its own site may be closing it just now; of the three seconds a fence has
+
 
 def _close(request: Request) -> dict[str, str]:
     """Every session was cut unanswered; the server is up again as a closed standby of nobody.
@@ -82,7 +85,9 @@ def _kill_receiver(request: Request) -> dict[str, str]:
 def _alone(verb: Verb) -> Verb:
     def held(request: Request) -> dict[str, str]:
         server = pg_server.server_of(request)
-        with only_one(server.gate_dir / "agent.lock", server.name, wait_s=0.5):
+        by_another = verb is _close and request.args.get("epoch")
+        wait_s = FENCE_WAIT_S if by_another else WAIT_S
+        with only_one(server.gate_dir / "agent.lock", server.name, wait_s=wait_s):
             return verb(request)
 
     return held

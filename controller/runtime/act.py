@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
+from controller.core.alone import FORCED
 from controller.core.intents import (
     Admit,
     Announce,
@@ -223,7 +224,7 @@ class Hands:
         )
         if record.holder != self.me:
             self.lease_until = Instant(float("-inf"))  # also when the answer is lost
-        elif why := await self._promoted_meanwhile(record.epoch):
+        elif why := await self._promoted_meanwhile(record):
             return Result(outcome=Outcome.FAILED, detail=why)
         else:
             self.tried = record.epoch
@@ -239,17 +240,18 @@ class Hands:
         await self.promises.raise_to(self.service, record.epoch)
         return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
 
-    async def _promoted_meanwhile(self, epoch: Epoch) -> str:
+    async def _promoted_meanwhile(self, record: EpochRecord) -> str:
         """Why no epoch of this number may be this site's: a log here has it already, of somebody's
         own making since the last look, and would pass for one that was proved. A database that
-        does not answer at once says nothing.
+        does not answer at once says nothing. One that serves alone has its own, on orders.
         """
+        allowed = record.epoch if record.kind == FORCED else record.epoch - 1
         seen = await asyncio.gather(
             *(database.observe(LAST_LOOK_S) for database in self.databases.values()),
             return_exceptions=True,
         )
         for state in seen:
-            if isinstance(state, DatabaseState) and state.epoch >= epoch:
+            if isinstance(state, DatabaseState) and state.epoch > allowed:
                 return f"{state.name} here has records of epoch {state.epoch} already"
         return ""
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from controller.core.decide import Decision
-from controller.core.intents import RaiseEpoch, name
+from controller.core.intents import RaiseEpoch, Rejoin, name
 from controller.core.ladder import climbed
-from controller.core.model import Epoch, EpochRecord, Instant, ServiceName
+from controller.core.model import DatabaseName, Epoch, EpochRecord, Instant, Outcome, ServiceName
 from controller.core.view import View
 from controller.core.wire import Change, ChangeStep
 from controller.ports import Clock
@@ -25,6 +25,16 @@ class Open:
     intents: list[tuple[str, float, float]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrownAway:
+    """What a copy here lost when it became that of the holder of `epoch`, in one sentence."""
+
+    service: ServiceName
+    epoch: Epoch
+    database: DatabaseName
+    what: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """The open takeover of one service, and the one just finished."""
@@ -32,6 +42,8 @@ class Progress:
     clock: Clock
     open: Open | None = None
     finished: Change | None = None
+    thrown_away: list[ThrownAway] = field(default_factory=list)
+    _service: ServiceName = ServiceName("")
     _suspected: Instant | None = None
     _raise_rule: int = 0
     _raise_evidence: dict[str, str] = field(default_factory=dict)
@@ -39,6 +51,7 @@ class Progress:
 
     def turned(self, view: View, decision: Decision) -> None:
         """One more turn: rungs newly reached are stamped."""
+        self._service = view.spec.name
         self._remember_cause(view, decision)
         record = view.record
         if record is None or record.holder != view.me or decision.ladder != "TAKE_OVER":
@@ -60,6 +73,12 @@ class Progress:
         if self.open is not None:
             began = done.began - self.open.began
             self.open.intents.append((name(done.intent), began, done.took_s))
+        intent, detail = done.intent, done.result.detail
+        if isinstance(intent, Rejoin) and done.result.outcome is Outcome.OK and detail:
+            lost = ThrownAway(
+                service=self._service, epoch=intent.epoch, database=intent.database, what=detail
+            )
+            self.thrown_away.append(lost)
 
     def _remember_cause(self, view: View, decision: Decision) -> None:
         if any(isinstance(intent, RaiseEpoch) for intent in decision.intents):

@@ -101,6 +101,11 @@ class Recorder:
     def collect(self, progresses: Iterable[Progress]) -> None:
         """What has finished since is waiting to be recorded."""
         for progress in progresses:
+            for lost in progress.thrown_away:
+                if lost.service in self._watched:
+                    watching, _ = self._watched[lost.service]
+                    watching.threw_away(lost.epoch, lost.database, lost.what)
+            progress.thrown_away.clear()
             if progress.finished is not None:
                 self.waiting.append(progress.finished)
                 log.info(

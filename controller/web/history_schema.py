@@ -22,6 +22,13 @@ class HistoryStep(Answer):
     at_s: float
 
 
+class HistoryDiscarded(Answer):
+    """What of a copy was thrown away when it came back: how much, and where it was saved first."""
+
+    database: str
+    what: str
+
+
 class HistorySite(Answer):
     """What a data site saw, and did."""
 
@@ -30,6 +37,7 @@ class HistorySite(Answer):
     routes: tuple[HistoryStage, ...] = ()  # what its own routes said: stances
     held_s: float | None = None  # its haproxy let new requests wait so long
     steps: tuple[HistoryStep, ...] = ()
+    discarded: tuple[HistoryDiscarded, ...] = ()
 
 
 class HistoryOutside(Answer):

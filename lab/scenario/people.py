@@ -18,6 +18,7 @@ from lab.scenario.tampering import TAMPERING
 COLLEAGUE: Final = "daemon"  # an account that every node has
 WITH_DATABASES: Final = "wallet"
 REASON: Final = ("--reason", "as the scenario says")
+YES: Final = ("--yes", *REASON)
 
 
 # --- operators -----------------------------------------------------------------------------------
@@ -103,8 +104,8 @@ def _repair(verb: str) -> Act:
 async def _prefer(hands: Hands, phrase: Phrase) -> None:
     site, service = phrase.text("DC"), ("--service", phrase.text("SERVICE"))
     others = [f"{other}=0" for other in DATA_SITES if other != site]
-    await hands.tricast("weights", "set", f"{site}=100", *others, *service, *REASON)
-    hands.standing[f"prefer for {phrase.text('SERVICE')}"] = ("weights", "clear", *service)
+    await hands.tricast("weights", "set", f"{site}=100", *others, *service, *YES)
+    hands.standing[f"prefer for {phrase.text('SERVICE')}"] = ("weights", "clear", *service, *YES)
 
 
 async def _prefer_none(hands: Hands, phrase: Phrase) -> None:

@@ -9,6 +9,7 @@ from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
 from controller.web.history_schema import (
     HistoryBeyond,
+    HistoryDiscarded,
     HistoryLoss,
     HistoryOrder,
     HistoryOutside,
@@ -46,6 +47,9 @@ WHOLE = SWITCHED.model_copy(
             ),
             HistorySite(
                 site="dc2",
+                discarded=(
+                    HistoryDiscarded(database="ledger", what="2 transactions; saved in /there"),
+                ),
                 steps=(
                     HistoryStep(ladder="HAND_OVER", name="held", at_s=-0.31),
                     HistoryStep(ladder="REJOIN", name="voting", database="ledger", at_s=9.2),
@@ -112,6 +116,7 @@ def test_one_change_is_told_with_everything_that_is_known(
         "requests were held for 0.400 s at dc1",
         "lost of ledger: nothing acknowledged is lost (dc1 and witness sealed, 2 needed); goes on "
         "from 0/3000060@6, which dc1 held",
+        "dc2 brought ledger back, and threw away: 2 transactions; saved in /there",
         "dc2 threw away 160 bytes: after 0/3000060@6 up to 0/3000100@6, which no client was told",
         "routes of dc1: backup, override after 0.031 s, preferred after 4.120 s",
         "requests from witness entered at dc2, dc1 after 0.800 s",

@@ -100,7 +100,7 @@ async def test_one_that_acknowledged_alone_becomes_a_copy(three: Cluster) -> Non
     assert "0-1-2 to 0-1-4 (3) thrown away" in told
     await vote(three)
     assert keys_at(three.servers[DC1]) == set()
-    text = shown(Path(told.rpartition(" kept in ")[2]))
+    text = shown(Path(told.rpartition(" saved in ")[2]))
     assert all(f"'alone{number}'" in text for number in (1, 2, 3)), text
 
 
@@ -253,7 +253,7 @@ async def test_a_tail_that_was_cut_is_named_and_kept_as_well(three: Cluster) -> 
     await prove(three, 5)
     told = await three.databases[DC1].rejoin(DC2, Epoch(5), LONG_S)
     assert f"0-1-3 to {held.text} (3) thrown away" in told
-    kept = Path(told.rpartition(" kept in ")[2])
+    kept = Path(told.rpartition(" saved in ")[2])
     assert kept.parent == server.state_dir / "discarded"
     assert (kept / "binlog.000001").is_file()
     assert (kept / "tail/tail.json").is_file()

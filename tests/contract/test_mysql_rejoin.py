@@ -64,7 +64,8 @@ async def test_of_its_tail_it_keeps_what_the_new_primary_has_and_drops_the_rest(
     await three.databases[DC2].catch_up(WITNESS, target, LONG_S)
     await three.serve(DC2, 3, WITNESS)
     dropped = await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S)
-    assert dropped == held.text
+    at = three.servers[DC1].state_dir / "discarded" / "1"
+    assert dropped == f"transactions {held.text}; saved in {at}"
     await eventually(lambda: caught_up(three), "dc1 to catch up")
     assert keys_at(three.servers[DC1]) == {"k1", "k2", "k3"}
     assert (await three.look(DC1)).problems == ()

@@ -12,6 +12,7 @@ from controller.core.position import LogFormat, Position
 from controller.core.wire import BadRecord
 from controller.history.recollection import (
     Asked,
+    Discarded,
     LogBegin,
     LogEnd,
     Outside,
@@ -39,6 +40,7 @@ SAID = Recollection(
         needed=2,
     ),),
     ends=(LogEnd(database="ledger", position=lsn("0/3000060")),),
+    discarded=(Discarded(database="ledger", what="2 transactions; saved in /there"),),
     steps=(StepSeen(ladder="HAND_OVER", name="handed", at_s=-0.1),),
     asked=Asked(request=3, kind="failover", approved_by=("bob",)),
 )  # fmt: skip
@@ -96,6 +98,9 @@ def test_a_daemon_that_was_started_anew_takes_nothing_back() -> None:
     rewound = replace(less, ends=(LogEnd(database="ledger", position=lsn("0/2000000")),))
     assert merged(SAID, rewound).ends == SAID.ends
     assert merged(None, less) == less
+    again = replace(less, discarded=(Discarded(database="ledger", what="1 transaction"),))
+    assert merged(SAID, again).discarded == (*SAID.discarded, *again.discarded)
+    assert merged(again, again).discarded == again.discarded
     more = (replace(SAID.begins[0], database="journal"), *SAID.begins)
     assert merged(SAID, replace(SAID, begins=more)).begins == more
     assert merged(replace(SAID, begins=more), SAID).begins == more

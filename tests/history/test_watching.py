@@ -123,6 +123,24 @@ def test_a_copy_tells_where_its_log_of_before_ended_however_much_it_is_rewound()
     assert watched(state(ended, position=newer)) is None
 
 
+def test_what_a_copy_threw_away_is_told_of_the_epoch_it_came_back_to() -> None:
+    watching, view = Watching(), record(dc2_view(), epoch=Epoch(3), holder=DC1)
+    watching.threw_away(Epoch(3), LEDGER, "before anything was seen")
+    watching.turned(view, decide(view), lambda: "now")
+    assert watching.recollection(view) is None
+    assert not watching.stirs(Instant(view.now + 1000.0))
+    for _ in range(2):
+        watching.threw_away(Epoch(3), LEDGER, "2 transactions; saved in /there")
+    watching.threw_away(Epoch(2), LEDGER, "of an older one")
+    assert watching.stirs(Instant(view.now + 1000.0))
+    found = watching.recollection(view)
+    assert found is not None
+    assert [(each.database, each.what) for each in found.discarded] == [
+        (LEDGER, "2 transactions; saved in /there")
+    ]
+    assert not watching.stirs(Instant(view.now + 1000.0))
+
+
 def test_an_order_is_told_with_who_approved_and_what_was_said_to_be_lost() -> None:
     order = wish(
         Kind.FAILOVER, target="dc2", statement="ledger: all beyond 0/3 is lost", approvals_needed=1,

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from controller.core.alone import FORCED
 from controller.core.intents import (
     AskSwitchover,
     CommitAlone,
@@ -186,9 +187,19 @@ async def test_an_epoch_that_a_log_here_has_already_is_not_raised(world: World) 
     done = await world.hands.carry_out(mine)
     assert done.outcome is Outcome.FAILED
     assert done.detail == "ledger here has records of epoch 3 already"
+    forced = await world.hands.carry_out(replace(mine, kind=FORCED, epoch=Epoch(2)))
+    assert forced.outcome is Outcome.FAILED
     assert world.cluster.entries == before
     assert (world.hands.tried, world.hands.raised) == (0, 0)
     assert (await world.hands.carry_out(handing(world))).outcome is Outcome.OK  # it is dc2's
+
+
+async def test_who_serves_alone_writes_the_epoch_that_its_databases_have(world: World) -> None:
+    assert isinstance(world.server.state, DatabaseState)
+    world.server.state = replace(world.server.state, epoch=Epoch(22))
+    forced = replace(handing(world), holder=None, kind=FORCED, epoch=Epoch(22))
+    assert (await world.hands.carry_out(forced)).outcome is Outcome.OK
+    assert world.hands.raised == 22
 
 
 async def test_a_database_that_does_not_answer_holds_up_no_epoch(world: World) -> None:

@@ -6,17 +6,20 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core.decide import decide
-from controller.core.model import Epoch, Instant
+from controller.core.intents import Rejoin
+from controller.core.model import Epoch, Instant, Outcome
 from controller.core.view import View
 from controller.core.wire import Change, encode_change
 from controller.daemon.history import recorded
 from controller.history.recollection import encode_recollection, recollection_key
+from controller.runtime.act import Result
+from controller.runtime.lanes import Done
 from controller.runtime.progress import Progress
 from controller.runtime.recorder import RecollectionBook, Recorder
 from controller.runtime.records import Records
 from tests.contract.fakes.memory_store import MemoryCluster, MemoryStore
 from tests.core.turned import climbing, own
-from tests.core.views import DC1, DC2, WALLET, dc2_view
+from tests.core.views import DC1, DC2, LEDGER, WALLET, dc2_view
 from tests.history.test_losses import at as position
 from tests.history.test_losses import deposed
 from tests.runtime.clock import HandClock
@@ -125,6 +128,32 @@ async def test_the_history_is_told_with_what_every_site_has_said(store: MemorySt
     assert (loss.acknowledged, loss.beyond[0].size) == ("none", 0xA0)
     (old,) = recorded(records, None, None, 10)
     assert (old.losses, old.sites, old.outage_s) == ((), (), None)
+
+
+async def test_what_a_copy_threw_away_is_told_with_where_it_was_saved(store: MemoryStore) -> None:
+    clock = HandClock()
+    mine, progress = recorder(store, clock), Progress(clock=clock, finished=CHANGE)
+    turn(mine, seen(100.0, Stance.BACKUP), seen(101.0, Stance.BACKUP))
+    view = climbing()
+    progress.turned(view, decide(view))
+    rejoin = Rejoin(database=LEDGER, upstream=DC1, epoch=Epoch(3))
+    for outcome, detail in (
+        (Outcome.OK, ""),
+        (Outcome.FAILED, "no route"),
+        (Outcome.OK, "2 transactions; saved in /there"),
+    ):
+        result = Result(outcome=outcome, detail=detail)
+        progress.did(Done(intent=rejoin, result=result, began=Instant(101.0), took_s=0.5))
+    mine.collect([progress])
+    assert progress.thrown_away == []
+    await mine.flush()
+    records = Records(store=store, prefix="/t/", clock=clock, deadline_s=1.0)
+    assert await records.refresh()
+    (entry,) = recorded(records, mine.book, "wallet", 10)
+    told = [
+        (site.site, gone.database, gone.what) for site in entry.sites for gone in site.discarded
+    ]
+    assert told == [("dc2", "ledger", "2 transactions; saved in /there")]
 
 
 async def test_an_old_record_alone_is_read_as_before(store: MemoryStore) -> None:

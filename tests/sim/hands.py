@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bgp.permit import Wish
 from bgp.policy import Stance
 from controller.core import intents as ask
+from controller.core.alone import FORCED
 from controller.core.intents import Intent
 from controller.core.model import (
     Closing,
@@ -143,8 +144,9 @@ class Hands:
             excused=intent.excused,
         )
         if holder == self._site:
+            allowed = record.epoch if record.kind == FORCED else record.epoch - 1
             for name in loop.spec.databases:
-                if self._server(name).state().epoch >= record.epoch:
+                if self._server(name).state().epoch > allowed:
                     raise Refused(f"{name} here has records of epoch {record.epoch} already")
             loop.tried = record.epoch
         sent = self._process.clock.now()

@@ -118,13 +118,28 @@ async def test_both_verbs_have_policies(tmp_path: Path) -> None:
 
 
 async def told_by(
-    there: Office, site: SiteName, *fenced: SiteName, closing: Closing | None
+    there: Office,
+    site: SiteName,
+    *fenced: SiteName,
+    closing: Closing | None,
+    databases: bool = True,
 ) -> None:
     """The newest report of `site`."""
     said = replace(report_of_dc1(), fenced=fenced, closings=() if closing is None else (closing,))
+    said = replace(said, databases=said.databases if databases else ())
     found = Report(site=site, boot="b", version="1", at="now", services=(said,))
     await there.store.put(f"/t/{report_key(site)}", encode_report(found), 1.0)
     assert await there.records.refresh()
+
+
+async def test_what_has_no_database_is_not_told_to_be_closed(tmp_path: Path) -> None:
+    there = Office(serving(), tmp_path)
+    told = await there.desk.ask(FENCE, ADA)
+    done = Closing(site=DC1, order=told.number)
+    await told_by(there, DC2, DC1, closing=done, databases=False)
+    assert fence_views(there.records)[0].closings == ()
+    await told_by(there, DC2, DC1, closing=done)
+    assert [c.by for c in fence_views(there.records)[0].closings] == ["dc2"]
 
 
 async def test_it_is_told_until_every_daemon_has_forgotten_it(tmp_path: Path) -> None:
