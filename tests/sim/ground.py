@@ -327,11 +327,10 @@ class Ground:
             )
         )
 
-    def epoch_written(self, loop: ServiceLoop, record: EpochRecord) -> None:
-        """The record of a service is another one."""
+    def epoch_written(self, loop: ServiceLoop, record: EpochRecord, rule: int) -> None:
+        """The record of a service is another one, by a rule of who asked: he may be dead by now."""
         if record.renewal:
             return
-        rule = loop.decision.rule if loop.decision is not None else 0
         holder = SiteName("") if record.previous is None else record.previous
         self.tell(
             truth.EpochChanged(

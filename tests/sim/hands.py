@@ -181,13 +181,14 @@ class Hands:
     def _swap(self, record: EpochRecord, expected: int, box: list[object]) -> Steps:
         loop, world = self._loop, self._world
         value = encode_epoch(record)
+        rule = 0 if loop.decision is None else loop.decision.rule
 
         def work() -> object:
             revision = world.store.swap(
                 loop.epoch_key, lambda rev: decode_epoch(loop.epoch_key, value, rev), expected
             )
             if revision is not None:
-                world.epoch_written(loop, record)
+                world.epoch_written(loop, record, rule)
             return revision
 
         yield from self.ask_store(work, box)

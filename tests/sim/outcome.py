@@ -86,7 +86,7 @@ class Telling(Ground):
         """Its commits wait for nobody any more, or wait again."""
         if server.alone:
             others = frozenset(self.sites) - {server.site}
-            self._tell_loss(server, others, "serves alone")
+            self._tell_loss(server, others, truth.SERVES_ALONE)
 
     def tell_acknowledged(
         self, server: Committer, write: int, end: int, by: frozenset[SiteName]

@@ -26,6 +26,7 @@ from tests.sim.checkers.relief import ReliefHelps
 from tests.sim.checkers.routes import LEFT_S, RoutesFollowTheHolder
 from tests.sim.checkers.voters import VotersHold
 from tests.sim.truth import (
+    SERVES_ALONE,
     Acknowledged,
     AllHealed,
     ClientRead,
@@ -149,6 +150,7 @@ class FlapWindowOfAnHour(MovesNeeded):
 
 RAISE = ask.RaiseEpoch(epoch=Epoch(3), kind="failover", reason="x", expected_revision=4, previous=A)
 CLOSE = ask.CloseDatabase(database=DB)
+ALONE = LossStated(0, S, DB, A, 13, frozenset({B, W}), frozenset(), SERVES_ALONE)
 KEPT_OUT = ask.FenceOthers(epoch=Epoch(3), orders=((B, 1),))
 NEWER = promoted(2.0, B, 3, (1,))
 ATTRACTING = RouteSeen(1.0, S, "isp1", A, Stance.PREFERRED, 2)
@@ -299,6 +301,24 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     ),
     (
         PromisesKept,
+        [PromiseKept(1, S, B, 3), decided(2, epoch=0), decided(5, epoch=3)],
+        Following(6.1, S, DB, B, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
+        [PromiseKept(1, S, B, 3), Sealed(1.5, S, DB, B, 3, (2, 1)), decided(2, epoch=0)],
+        Following(2.1, S, DB, B, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        NothingLost,
+        [promoted(0, A, 13), ALONE, acked(1, 1, epoch=13), ClientTold(2, S, "c", 9, True, A, A)],
+        promoted(3, B, 14, (1,)),
+        "without 1 acknowledged",
+    ),
+    (
+        PromisesKept,
         [PromiseKept(1, S, W, 3), acked(1.5, 1), Sealed(2, S, DB, W, 3, (2, 1))],
         acked(3, 1),
         "it was sealed for 3",
@@ -424,6 +444,22 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     ),
     (NothingLost, [acked(1, 1), acked(1, 2), promoted(2, B, 3, (1, 2))], final()),
     (NothingLost, [acked(1, 1), NEWER, acked(3, 1)], None),
+    (
+        NothingLost,
+        [promoted(0, A, 13), ALONE, ClientTold(2, S, "c", 9, True, A, A), promoted(3, B, 14)],
+        None,
+    ),
+    (
+        PromisesKept,
+        [
+            PromiseKept(1, S, B, 3),
+            decided(2, epoch=0),
+            Following(9, S, DB, B, A, 2, voter=True, prefix=True),
+            decided(10, epoch=3),
+            Following(10.9, S, DB, B, A, 2, voter=True, prefix=True),
+        ],
+        None,
+    ),
     (NothingLost, [promoted(1, B, 4), acked(2, 5, site=B, epoch=4), promoted(3, A, 3)], None),
     (
         NothingLost,

@@ -220,6 +220,9 @@ class Following(Event):
     prefix: bool  # its log truly is a beginning of the primary's
 
 
+SERVES_ALONE = "serves alone"  # its commits wait for nobody
+
+
 @dataclass(frozen=True, slots=True)
 class LossStated(Event):
     """A promotion or an opening with less than a proof, as an operator asked: what was said."""

@@ -5,6 +5,7 @@ from typing import ClassVar, TypeAlias
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.truth import (
+    SERVES_ALONE,
     Acknowledged,
     ClientTold,
     Event,
@@ -25,7 +26,7 @@ class NothingLost(Checker):
     What a client was told to be done counts too: a retry may have found it committed. A loss that
     an operator asked for is excused as far as it was stated: what the copy did not hold then, what
     others went on to acknowledge although it was asserted that they do not, and what is
-    acknowledged alone, which exists once.
+    acknowledged alone, or found committed there by a retry, which exists once.
     """
 
     name: ClassVar[str] = "nothing lost"
@@ -37,6 +38,7 @@ class NothingLost(Checker):
         self.newest: dict[Name, Promoted] = {}
         self.epochs: dict[tuple[Name, SiteName], int] = {}  # last promoted there
         self.forced: dict[Name, int] = {}  # the highest epoch with a stated loss
+        self.alone: dict[Name, tuple[SiteName, int]] = {}  # until a voter confirms to it again
 
     def see(self, event: Event) -> None:
         match event:
@@ -46,13 +48,16 @@ class NothingLost(Checker):
                 self._promoted(event)
             case LossStated(service=service, database=database, epoch=epoch):
                 name = (service, database)
+                if event.statement == SERVES_ALONE:
+                    self.alone[name] = event.site, epoch
                 known = self.acked.get(name, {}).keys()
                 self.excused.setdefault(name, set()).update(known - event.holds)
                 self.forced[name] = max(epoch, self.forced.get(name, 0))
             case ClientTold(service=service, write=write, ok=True, site=site) if site is not None:
                 for name in [name for name in self.newest if name[0] == service]:
                     epoch = self.epochs.get((name, site), 0)
-                    self._note(name, write, epoch, alone=False)
+                    alone = self.alone.get(name) == (site, epoch)
+                    self._note(name, write, epoch, alone=alone)
             case _:
                 pass
 
@@ -65,6 +70,8 @@ class NothingLost(Checker):
             self.newest[name] = event
 
     def _acknowledged(self, event: Acknowledged, name: Name) -> None:
+        if event.by and self.alone.get(name) == (event.site, event.epoch):
+            del self.alone[name]
         self._note(name, event.write, event.epoch, alone=not event.by)
         newest = self.newest.get(name)
         if newest is None or newest.epoch <= event.epoch or event.write in newest.holds:

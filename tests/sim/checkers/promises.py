@@ -30,9 +30,10 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
     on the receiver is being ended; it may go on, or connect again, for `ENDING_S`, and for as long
-    as there is nobody to end it, or who might is paused. A record below the promise, of a store
-    that was set back, moves nothing. A receiver that somebody starts by hand is ended again; until
-    then it may follow who holds the promised epoch: whatever it confirms there, the holder has.
+    as there is nobody to end it, or who might is paused, or has read no record since it started. A
+    record below the promise, of a store that was set back, moves nothing. A receiver that somebody
+    starts by hand is ended again; until then it may follow who holds the promised epoch: whatever
+    it confirms there, the holder has.
     """
 
     name: ClassVar[str] = "promises kept"
@@ -58,6 +59,7 @@ class PromisesKept(Checker):
         self.seals: dict[tuple[Name, SiteName], list[tuple[float, int]]] = {}
         self.holders: dict[tuple[ServiceName, int], SiteName] = {}
         self.by_hand: dict[tuple[str, str], float] = {}  # when a receiver was started, and where
+        self.blind: dict[tuple[ServiceName, SiteName], float] = {}  # until when, or for ever
 
     def see(self, event: Event) -> None:
         self.disturbed.see(event)
@@ -80,7 +82,7 @@ class PromisesKept(Checker):
                 self.paused_until[service] = float("inf")
             case PauseCleared(service=service, at=at):
                 self.paused_until[service] = at
-            case Decided(intents=intents) if any(isinstance(i, CHANGING) for i in intents):
+            case Decided():
                 self._decided(event)
             case _:
                 pass
@@ -106,8 +108,13 @@ class PromisesKept(Checker):
             )
 
     def _decided(self, event: Decided) -> None:
-        kept = self._now(event.service, event.site)
-        if 0 < event.epoch < kept:
+        kept, who = self._now(event.service, event.site), (event.service, event.site)
+        if event.epoch == 0:
+            self.blind[who] = float("inf")
+        elif self.blind.get(who) == float("inf"):
+            self.blind[who] = event.at
+        changing = any(isinstance(intent, CHANGING) for intent in event.intents)
+        if changing and 0 < event.epoch < kept:
             self.broken(
                 event.at,
                 f"{event.site} acts on a record of epoch {event.epoch} by rule {event.rule}; "
@@ -131,7 +138,8 @@ class PromisesKept(Checker):
             return
         sealed = self._sealed_before((event.service, event.database), event.site, event.at)
         paused = self.paused_until.get(event.service, 0.0)
-        since = max(kept.at, paused, self.disturbed.until(event.site, event.at))
+        blind = self.blind.get((event.service, event.site), 0.0)
+        since = max(kept.at, paused, blind, self.disturbed.until(event.site, event.at))
         if sealed and self._meddled(event, event.site, event.upstream, sealed):
             return
         if event.epoch < sealed or event.at - since > ENDING_S:
