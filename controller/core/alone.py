@@ -18,7 +18,7 @@ from controller.core.requests import Request
 from controller.core.sequences import end_order, order_ended
 from controller.core.view import View
 
-FORCED: Final = "forced"  # of an epoch whose databases were promoted before its record was written
+FORCED: Final = "forced"  # of an epoch that databases here may have before its record is written
 GAP = 10  # below an assumed epoch: numbers that the others may use meanwhile
 
 

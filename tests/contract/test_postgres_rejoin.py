@@ -1,5 +1,6 @@
 """A deposed PostgreSQL: never heard as a voter until its log is a prefix of the new primary's."""
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from controller.core.model import Epoch
 from controller.hostagent import pg_closed
+from controller.hostagent.contract import only_one
 from controller.ports import Refused, TimedOut
 from tests.contract.postgres_world import DC1, DC2, WITNESS, Site, World, now, until, world
 
@@ -114,6 +116,30 @@ async def test_who_held_it_before_closes_nothing_of_who_holds_it_now() -> None:
         await close(w.dc1, 3)
         await close(w.dc2, 3)
         assert not (await w.dc2.state()).writable
+
+
+async def test_who_closes_it_from_elsewhere_waits_for_what_its_own_site_does() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        busy = asyncio.Event()
+
+        async def own_site() -> None:
+            with only_one(w.dc1.directory / "gate/agent.lock", "ledger"):
+                busy.set()
+                await asyncio.sleep(1.0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(own_site())
+            await busy.wait()
+            with pytest.raises(Refused, match="another call of the agent"):
+                await w.dc1.agent.call("postgres-close", {"database": "ledger"}, 20)
+        busy.clear()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(own_site())
+            await busy.wait()
+            asked = {"database": "ledger", "epoch": "2"}
+            await w.dc1.agent.call("postgres-close", asked, 20)
+        assert not (await w.dc1.state()).writable
 
 
 async def test_a_diverged_database_is_rewound_and_its_tail_is_kept() -> None:

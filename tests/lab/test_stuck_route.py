@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from lab.client.attempts import Outcome
 from lab.rehearsal.eyes import DATA_SITES, PREFIX
 from lab.scenario.providers import Providers
 from lab.scenario.settings import Settings, more_specifics
@@ -20,8 +19,6 @@ HALVES = (
     "2001:db8:100:8000::/49",
 )
 SIX = "http://[2001:db8:100::10]/whoami"
-RESET = "Connection reset by peer"
-AT_ONCE = 8  # two clients with four workers
 BACK_S = 8.0  # generous: this machine plays every node at once
 
 
@@ -73,11 +70,7 @@ async def _dies_and_returns(system: System) -> None:
         await system.until("the halves are taken back", taken_back, within_s=30)
         await load.acked(40, after=time.monotonic())
         failed = [a for a in load.not_ok(after=healed_at) if a.sent_at > healed_at]
-        # Packets of a connection under way come in at the other edge when the halves go, whose host
-        # resets it: its client knows nothing of the outcome, and asks again. Nobody is refused.
-        reset = [a for a in failed if a.outcome is Outcome.UNKNOWN and RESET in a.detail]
-        assert [a for a in failed if a not in reset] == []
-        assert len(reset) <= AT_ONCE, "more connections were reset than can be under way at once"
+        assert not failed, "a request that was sent after dc1 had come back failed"
     assert await system.intact(load) == ("dc2", "dc1")
     assert (await system.side("dc2", "dc2"))["stance"] == "preferred"
 
