@@ -305,7 +305,7 @@ class Strays(Protocol):
     ready: bool  # this host knows them for what they are
 
     async def prepare(self) -> None:
-        """It does from now on, and none is sent anywhere."""
+        """It does once this returns, after some seconds if it did not; none is sent anywhere."""
 
     def sends_to(self, addresses: frozenset[str]) -> SiteName | None:
         """To whose edge those of `addresses` go now; None when nowhere."""

@@ -3,9 +3,13 @@
 One table of ours for each address family, always loaded, so that the kernel keeps track of who
 connects to the service addresses here: a packet of a connection whose beginning this host has not
 seen is a stray. While its address is in the map of moving ones it is handed to the next hop that
-the map names, the other edge's end of the operator's own tunnel; at all other times it is local,
-and answered with a reset. What comes in from another edge is never sent on. Entries of the map
-expire by themselves: a daemon that dies forwards nothing for ever.
+the map names, the other edge's end of the operator's own tunnel; at all other times, and beyond the
+rate that the tunnel is to carry, it is local, and answered with a reset. What comes in from another
+edge is never sent on. Entries of the map expire by themselves: a daemon that dies forwards nothing
+for ever.
+
+A host that begins to keep track takes every connection for a stray until it has seen a packet of
+it; so a table that was not there is given some seconds before anything is sent on.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ from controller.core.model import Instant, SiteName
 from controller.ports import Clock, Refused
 
 TABLE: Final = "tricast_strays"
+SETTLE_S: Final = 3.0  # connections that say something within it are known to be local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,15 @@ FAMILIES: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """The operator's way between the edges: where it comes in, each one's end, what it carries."""
+
+    interface: str
+    via: Mapping[SiteName, tuple[str, ...]]
+    packets_per_s: int
+
+
 class NftablesStrays:
     """Our table in this network namespace, for the service addresses of this host."""
 
@@ -43,25 +57,28 @@ class NftablesStrays:
         self,
         *,
         addresses: frozenset[str],
-        interface: str,
-        via: Mapping[SiteName, tuple[str, ...]],
+        tunnel: Tunnel,
         longest_s: float,
         clock: Clock,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._addresses = addresses
-        self._interface = interface
-        self._via = via
+        self._tunnel = tunnel
         self._longest_s = longest_s
         self._clock = clock
+        self._settle_s = settle_s
         self.ready = False
         self._standing: dict[str, tuple[SiteName, Instant]] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def prepare(self) -> None:
-        """The table is loaded, and nothing is sent on."""
+        """The table is loaded, nothing is sent on, and this host's own connections are known."""
         async with self._one_at_a_time:
             self._standing.clear()
-            await run_nft(ruleset(self._addresses, self._interface))
+            new = not await _emptied(self._addresses)
+            await run_nft(ruleset(self._addresses, self._tunnel))
+            if new:
+                await asyncio.sleep(self._settle_s)
             self.ready = True
 
     def sends_to(self, addresses: frozenset[str]) -> SiteName | None:
@@ -73,8 +90,8 @@ class NftablesStrays:
 
     async def send(self, addresses: frozenset[str], site: SiteName | None) -> None:
         """Strays of `addresses` go to the edge of `site`, for a bounded time; or nowhere."""
-        if site is not None and site not in self._via:
-            known = ", ".join(sorted(self._via))
+        if site is not None and site not in self._tunnel.via:
+            known = ", ".join(sorted(self._tunnel.via))
             raise Refused(f"nftables: no way leads to {site}; strays.via has {known}")
         if not self.ready:
             raise Refused(f"nftables: the table {TABLE} is not loaded yet")
@@ -92,15 +109,28 @@ class NftablesStrays:
             await run_nft(
                 elements(
                     self._addresses,
-                    {a: (self._via[where], until - now) for a, (where, until) in wanted.items()},
+                    {
+                        a: (self._tunnel.via[where], until - now)
+                        for a, (where, until) in wanted.items()
+                    },
                 )
             )
             self.ready, self._standing = True, wanted
 
 
-def ruleset(addresses: frozenset[str], interface: str) -> str:
+async def _emptied(addresses: frozenset[str]) -> bool:
+    """The maps were there, and send nothing on: the kernel keeps track of connections already."""
+    try:
+        await run_nft(elements(addresses, {}))
+    except Refused:
+        return False
+    return True
+
+
+def ruleset(addresses: frozenset[str], tunnel: Tunnel) -> str:
     """The script after which strays of `addresses` are known for what they are."""
     script = []
+    rate = f"{tunnel.packets_per_s}/second burst {tunnel.packets_per_s} packets"
     for family in FAMILIES:
         mine = _of(family, addresses)
         table = f"table {family.word} {TABLE}"
@@ -113,11 +143,11 @@ def ruleset(addresses: frozenset[str], interface: str) -> str:
             "chain prerouting {",
             "type filter hook prerouting priority mangle; policy accept;",
             "meta l4proto != tcp return",
-            f'iifname "{interface}" return',
+            f'iifname "{tunnel.interface}" return',
             "tcp flags & (fin | syn | rst | ack) == syn return",
             f"{family.word} daddr != {{ {', '.join(mine)} }} return",
             # What is handed on is not noted: the next packet of it is as new as this one.
-            f"ct state new dup to {family.word} daddr map @moving drop",
+            f"ct state new limit rate {rate} dup to {family.word} daddr map @moving drop",
             "}",
             "}",
         ]

@@ -80,10 +80,11 @@ class AddressesConf(Record):
 
 
 class StraysConf(Record):
-    """The operator's own routing between the edges, for connections that outlive a planned move."""
+    """The operator's own way between the edges, for connections that outlive a change of routes."""
 
     interface: Interface
     via: dict[SiteKey, tuple[Address, ...]]
+    packets_per_s: int = Field(default=20_000, ge=10, le=10_000_000)
 
 
 class AuditConf(Record):

@@ -9,7 +9,7 @@ from pathlib import Path
 from controller.adapters.haproxy import Haproxy
 from controller.adapters.netlink import Netlink
 from controller.adapters.nftables import Nftables
-from controller.adapters.nftables_strays import NftablesStrays
+from controller.adapters.nftables_strays import NftablesStrays, Tunnel
 from controller.adapters.probe import build_probe
 from controller.adapters.probe_look import ProbeSpec
 from controller.adapters.speaker import Speaker
@@ -349,8 +349,11 @@ def _strays(cluster: Cluster, clock: Clock) -> NftablesStrays | None:
     addresses = (address for service in cluster.services for address in service.addresses)
     return NftablesStrays(
         addresses=frozenset(str(address) for address in addresses),
-        interface=cluster.strays.interface,
-        via=cluster.strays.via,
+        tunnel=Tunnel(
+            interface=cluster.strays.interface,
+            via=cluster.strays.via,
+            packets_per_s=cluster.strays.packets_per_s,
+        ),
         longest_s=2 * cluster.timings.linger_s,
         clock=clock,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
@@ -11,7 +11,7 @@ from typing import Final, cast
 import pytest
 
 from controller.adapters.clock import SystemClock
-from controller.adapters.nftables_strays import TABLE, NftablesStrays
+from controller.adapters.nftables_strays import TABLE, NftablesStrays, Tunnel
 from controller.core.model import SiteName
 from controller.ports import Refused
 from tests.contract.namespaces import Namespace, needs_root, run
@@ -78,14 +78,21 @@ class Net:
             namespace.close()
 
     @asynccontextmanager
-    async def at(self, site: SiteName, *, longest_s: float = 30.0) -> AsyncIterator[NftablesStrays]:
+    async def at(
+        self,
+        site: SiteName,
+        *,
+        longest_s: float = 30.0,
+        packets_per_s: int = 1000,
+        settle_s: float = 0.0,
+    ) -> AsyncIterator[NftablesStrays]:
         """What the daemon of `site` has, used from within its host."""
         strays = NftablesStrays(
             addresses=ADDRESSES,
-            interface="edge*",
-            via=VIA,
+            tunnel=Tunnel(interface="edge*", via=VIA, packets_per_s=packets_per_s),
             longest_s=longest_s,
             clock=SystemClock(),
+            settle_s=settle_s,
         )
         with self.edges[site].inside():
             await strays.prepare()
@@ -239,6 +246,45 @@ async def test_connections_that_stood_before_the_move_stay_local(net: Net) -> No
                 await strays.prepare()
             await net.send(DC2, strays, DC1)
             assert await ask(sock) == "dc2"
+
+
+async def test_connections_that_stood_before_the_first_load_have_time_to_become_known(
+    net: Net,
+) -> None:
+    """A host that did not keep track takes them for strays until one packet of theirs was seen."""
+    async with net.servers(4):
+        net.lead_to(DC2)
+        with await net.connect(4) as sock:
+            assert await ask(sock) == "dc2"
+            preparing = net.at(DC2, settle_s=0.6)
+            async with asyncio.TaskGroup() as tasks:
+                entering = tasks.create_task(preparing.__aenter__())
+                with net.edges[DC2].inside():
+                    while TABLE not in run("nft list tables"):
+                        await asyncio.sleep(0.02)
+                assert await ask(sock) == "dc2"
+                assert not entering.done()
+            strays = entering.result()
+            await net.send(DC2, strays, DC1)
+            assert await ask(sock) == "dc2"
+            with net.edges[DC2].inside():
+                async with asyncio.timeout(0.5):
+                    await strays.prepare()  # it keeps track already: at once
+            await preparing.__aexit__(None, None, None)
+
+
+async def test_a_flood_is_not_sent_on_beyond_the_rate(net: Net) -> None:
+    """Of 40 connections that come over at once, those beyond the rate are reset."""
+    async with net.servers(4), net.at(DC2, packets_per_s=10) as strays:
+        with ExitStack() as stack:
+            socks = [stack.enter_context(await net.connect(4)) for _ in range(40)]
+            assert {await ask(sock) for sock in socks} == {"dc1"}
+            await net.send(DC2, strays, DC1)
+            net.lead_to(DC2)
+            answers = await asyncio.gather(*map(ask, socks), return_exceptions=True)
+    reset = [answer for answer in answers if isinstance(answer, ConnectionError)]
+    assert {answer for answer in answers if isinstance(answer, str)} == {"dc1"}
+    assert 10 <= len(reset) < 40
 
 
 async def test_a_port_that_is_used_again_is_a_new_connection(net: Net) -> None:
