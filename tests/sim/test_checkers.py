@@ -43,6 +43,7 @@ from tests.sim.truth import (
     Following,
     GateSet,
     IntentBegan,
+    LeaseServed,
     LogCut,
     LossStated,
     PauseCleared,
@@ -165,6 +166,10 @@ RELIEF = EpochChanged(
 )
 
 # A checker, a good history, the bad end of it, what the violation says.
+LEASED = LeaseServed(1, S, A, 2)
+LEASED_ANEW = LeaseServed(5, S, B, 3)
+SET_BACK = changed(6, 2, A, by="restored")
+
 BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (ReliefHelps, [UNPAID], RELIEF, "has failed at every site for 8.0 s"),
     (NothingLost, [promoted(0, A, 2), acked(1, 1)], promoted(2, B, 3), "without 1 acknowledged"),
@@ -209,6 +214,19 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         "after dc2 was promoted",
     ),
     (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
+    (OneWriter, [LEASED, LEASED_ANEW], replace(LEASED, at=9), "dc1 serves wallet under the lease"),
+    (
+        OneWriter,  # a store set back before the newer lease was served has no part in it
+        [LEASED, SET_BACK, replace(LEASED_ANEW, at=7.1)],
+        replace(LEASED, at=9),
+        "dc2 has served under epoch 3 since 7.100 s",
+    ),
+    (
+        OneWriter,  # nor one that knew of it
+        [LEASED, LEASED_ANEW, replace(SET_BACK, epoch=3)],
+        replace(LEASED, at=9),
+        "dc1 serves wallet under the lease",
+    ),
     (
         ReadsSeeWrites,
         [promoted(0, A, 2), ClientTold(1, S, "c", 1, True, A, A)],
@@ -508,6 +526,13 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (
         OneWriter,
         [acked(1, 1), NEWER, acked(3, 1, confirmed_at=1.9), acked(4, 2, site=B, epoch=3)],
+        None,
+    ),
+    (OneWriter, [LEASED, LEASED_ANEW, replace(LEASED_ANEW, at=6)], None),
+    (OneWriter, [LEASED, LEASED_ANEW, SET_BACK, replace(LEASED, at=9)], None),
+    (
+        OneWriter,  # haproxy serves on behind a frozen controller
+        [LEASED, FaultBegan(2, "freeze", ("dc1",)), LEASED_ANEW, replace(LEASED, at=9)],
         None,
     ),
     (

@@ -5,9 +5,11 @@ from typing import ClassVar, TypeAlias
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.disturbed import Disturbed
+from tests.sim.checkers.epochs import RESTORED
 from tests.sim.truth import (
     Acknowledged,
     AllHealed,
+    EpochChanged,
     Event,
     FaultBegan,
     FaultEnded,
@@ -32,12 +34,22 @@ class OneWriter(Checker):
     """
 
     name: ClassVar[str] = "one writer"
-    sees = (Acknowledged, Promoted, LeaseServed, LossStated, FaultBegan, FaultEnded, AllHealed)
+    sees = (
+        Acknowledged,
+        Promoted,
+        LeaseServed,
+        EpochChanged,
+        LossStated,
+        FaultBegan,
+        FaultEnded,
+        AllHealed,
+    )
 
     def __init__(self) -> None:
         self.writers: dict[tuple[Name, int], SiteName] = {}
         self.newest: dict[Name, Promoted] = {}
         self.served: dict[ServiceName, LeaseServed] = {}
+        self.restored: dict[ServiceName, EpochChanged] = {}  # to what, the last time
         self.forced: dict[tuple[Name, int], float] = {}
         self.stopped = Disturbed(lambda fault, what: fault not in STOPS)
 
@@ -54,6 +66,8 @@ class OneWriter(Checker):
                 self.forced[(event.service, event.database), event.epoch] = event.at
             case LeaseServed():
                 self._served(event)
+            case EpochChanged(by=by) if by == RESTORED:
+                self.restored[event.service] = event
             case _:
                 pass
 
@@ -86,7 +100,8 @@ class OneWriter(Checker):
         """Durability `lease`: no request is served under an older lease than the newest seen.
 
         haproxy serves on while there is nobody to tell it: a frozen or dead controller, or one that
-        has just come back, is the stated limit of this durability.
+        has just come back, is the stated limit of this durability. A store that was set back leases
+        the older epoch once more, and who held the newer one has stopped by then.
         """
         newest = self.served.get(event.service)
         if newest is None or event.epoch >= newest.epoch:
@@ -94,8 +109,17 @@ class OneWriter(Checker):
             return
         if event.at <= self.stopped.until(event.site, event.at) + NOTICES_S:
             return
+        if self._set_back(newest):
+            return
         self.broken(
             event.at,
             f"{event.site} serves {event.service} under the lease of epoch {event.epoch}; "
             f"{newest.site} has served under epoch {newest.epoch} since {newest.at:.3f} s",
         )
+
+    def _set_back(self, newest: LeaseServed) -> bool:
+        """The store has lost the epoch that was served, and it was served no longer."""
+        restored = self.restored.get(newest.service)
+        if restored is None or restored.epoch >= newest.epoch:
+            return False
+        return newest.at <= restored.at + NOTICES_S
