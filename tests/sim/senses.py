@@ -173,12 +173,16 @@ class Senses:
         return self._world.probe_s / 2 if other in self._hasty else REST_PROBE_S
 
     def _newly_late(self, other: SiteName) -> None:
-        if self.control_s(other) >= self.late_after_s * 0.999:
+        left_s = self.late_after_s * 0.999 - self.control_s(other)
+        if left_s <= 0:
             self._hasty.add(other)
             self.review()
             self._world.late(self._site)
-        else:
-            self._hasty.discard(other)
+            return
+        self._hasty.discard(other)
+        if not self.control[other].flows and other not in self._lossy:
+            # We stood still ourselves; and no shorter, or a slow clock never gets there.
+            self._process.after(max(left_s, self._beat_s / 10), self._newly_late, other)
 
     def _draw_beat(self, other: SiteName) -> None:
         """One heartbeat over a link that loses some."""
