@@ -166,6 +166,7 @@ RELIEF = EpochChanged(
 )
 
 # A checker, a good history, the bad end of it, what the violation says.
+AHEAD = Copy(A, 4, (2, 3))  # for a newer epoch than is promoted
 LEASED = LeaseServed(1, S, A, 2)
 LEASED_ANEW = LeaseServed(5, S, B, 3)
 SET_BACK = changed(6, 2, A, by="restored")
@@ -439,6 +440,7 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         "does not say why",
     ),
     (PausesHold, [PauseSet(1, S, "works")], changed(1 + UNDER_WAY_S + 0.1, 3, B), "is paused"),
+    (PausesHold, [PauseSet(1, S, "works"), decided(2)], changed(9, 3, B), "is paused"),
     (
         PausesHold,
         [PauseSet(1, S, "works")],
@@ -723,6 +725,12 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (PausesHold, [PauseSet(1, S, "works"), IntentBegan(9, S, A, 201, KEPT_OUT, 1)], None),
+    (PausesHold, [decided(0.5), PauseSet(1, S, "works"), changed(9, 3, B)], None),
+    (
+        PromotionsProved,
+        [promoted(2, B, 3, (1,), copies=(AHEAD, Copy(B, 3, (2, 1)), Copy(W, 3, (2, 1))))],
+        None,
+    ),
 ]
 
 

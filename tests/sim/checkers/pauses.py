@@ -9,6 +9,7 @@ from tests.sim.checkers.disturbed import Disturbed
 from tests.sim.checkers.epochs import RESTORED
 from tests.sim.truth import (
     AllHealed,
+    Decided,
     EpochChanged,
     Event,
     FaultBegan,
@@ -35,8 +36,9 @@ class PausesHold(Checker):
     """No epoch is raised, and no database is asked for anything, once a pause can be known.
 
     A site that reads the store reads of the pause; one that cannot must not change roles either:
-    raising an epoch needs the store. While a fault disturbs the site the time does not run. A site
-    that an operator keeps out is closed nevertheless: that is his order, not the automation's.
+    raising an epoch needs the store. While a fault disturbs the site the time does not run, nor
+    before the store has answered it since the pause. A site that an operator keeps out is closed
+    nevertheless: that is his order, not the automation's.
     """
 
     name: ClassVar[str] = "pauses hold"
@@ -44,6 +46,7 @@ class PausesHold(Checker):
         PauseSet,
         PauseCleared,
         EpochChanged,
+        Decided,
         IntentBegan,
         FaultBegan,
         FaultEnded,
@@ -52,6 +55,7 @@ class PausesHold(Checker):
 
     def __init__(self) -> None:
         self.since: dict[ServiceName, float] = {}
+        self.read_at: dict[tuple[ServiceName, str], float] = {}  # when the store last answered
         self.disturbed = Disturbed()
 
     def see(self, event: Event) -> None:
@@ -61,6 +65,8 @@ class PausesHold(Checker):
                 self.since[service] = at
             case PauseCleared(service=service):
                 self.since.pop(service, None)
+            case Decided():
+                self.read_at[event.service, event.site] = event.read_at
             case EpochChanged(by=by) if by != RESTORED:
                 self._late(event, event.by, f"{event.by} wrote epoch {event.epoch}")
             case IntentBegan(intent=ask.FenceOthers(orders=orders)) if orders:
@@ -72,7 +78,7 @@ class PausesHold(Checker):
 
     def _late(self, event: EpochChanged | IntentBegan, site: str, what: str) -> None:
         since = self.since.get(event.service)
-        if since is None:
+        if since is None or self.read_at.get((event.service, site), event.at) <= since:
             return
         if event.at - max(since, self.disturbed.until(site, event.at)) > UNDER_WAY_S:
             self.broken(event.at, f"{what}, and {event.service} is paused since {since:.3f} s")

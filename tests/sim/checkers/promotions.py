@@ -14,7 +14,8 @@ class PromotionsProved(Checker):
     """At its promotion a majority of voters takes nothing from older epochs, and none is further.
 
     The first epoch counts like every other: a cold start compares positions too. One that comes so
-    late that a newer epoch writes already is harmless: it can never acknowledge.
+    late that a newer epoch writes already is harmless: it can never acknowledge. And what a voter
+    that has promised a newer one holds beyond, it may have fetched since then.
     """
 
     name: ClassVar[str] = "promotions proved"
@@ -45,9 +46,9 @@ class PromotionsProved(Checker):
         what = f"{event.site} promoted {event.database} under epoch {event.epoch}"
         if len(sealed) + 1 < needed:
             self.broken(event.at, f"{what} with {len(sealed) + 1} of {needed} voters sealed")
-        covered = [copy for copy in sealed if copy.end <= event.end]
+        covered = [copy for copy in sealed if copy.end <= event.end or copy.promised > event.epoch]
         if len(covered) + 1 < needed:
-            ahead = next(copy for copy in sealed if copy.end > event.end)
+            ahead = next(copy for copy in sealed if copy not in covered)
             self.broken(
                 event.at, f"{what} at {event.end}; {ahead.site} is sealed, and at {ahead.end}"
             )
