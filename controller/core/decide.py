@@ -70,7 +70,11 @@ def decide(view: View) -> Decision:
         wanted.append(closing)
     if (settled := asked.settlement(view)) is not None:
         wanted.append(settled)
-    because = troubles.ineligible_reasons(view) + troubles.service_reasons(view)
+    because = (
+        *troubles.ineligible_reasons(view),
+        *troubles.unfollowed_reasons(view),
+        *troubles.service_reasons(view),
+    )
     return Decision(
         rule=rule.number,
         role=rule.role(view),

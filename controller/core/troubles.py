@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.core import fenced, guards, terms
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
-from controller.core.quorum import promoted_by_hand, prove
+from controller.core.quorum import holder_promoted, promoted_by_hand, prove
 from controller.core.requests import in_force
 from controller.core.view import View
 
@@ -232,7 +232,27 @@ def data_eligible(view: View) -> bool:
 
 def fully_eligible(view: View) -> bool:
     """This site could serve at once: data, app servers, haproxy, routes."""
-    return not ineligible_reasons(view) and not service_reasons(view)
+    return not (ineligible_reasons(view) or unfollowed_reasons(view) or service_reasons(view))
+
+
+def unfollowed_reasons(view: View) -> tuple[str, ...]:
+    """Copies here that are about to follow a primary which lives: what they hold of older epochs
+    may be nobody else's, and then they could not fetch the rest. Where it fails again and again,
+    the other voters may still have what is missing.
+    """
+    holder, record = guards.holder(view), view.record
+    if holder is None or record is None:
+        return ()
+    if holder.seen.control_s > view.spec.timings.suspect_after_s:
+        return ()
+    missing = f"has not followed {record.holder} under epoch {record.epoch} yet"
+    return tuple(
+        f"database {state.name} here {missing}"
+        for state in view.own.databases
+        if state.epoch < record.epoch
+        and holder_promoted(view, state.name)
+        and f"database:{state.name}" not in view.failed
+    )
 
 
 def lets_lease_go(view: View) -> bool:

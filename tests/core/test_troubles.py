@@ -6,6 +6,7 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core import troubles
+from controller.core.decide import decide
 from controller.core.health import FailingLink
 from controller.core.model import (
     FOREVER_S,
@@ -20,6 +21,7 @@ from controller.core.view import View
 from tests.core.turned import (
     LATER,
     climbing,
+    copy,
     other,
     outrun,
     own,
@@ -31,7 +33,7 @@ from tests.core.turned import (
     timings,
     voter,
 )
-from tests.core.views import DC1, DC2, GONE, LEDGER, WITNESS, dc2_view
+from tests.core.views import DC1, DC2, GONE, HERE, LEDGER, WITNESS, dc2_view
 from tests.core.wishes import drained
 
 JOURNAL = DatabaseName("journal")
@@ -285,6 +287,27 @@ def test_a_database_that_is_being_rejoined_stands_against_a_takeover() -> None:
     view = replace(dc2_view(), rejoining=frozenset({LEDGER}))
     assert troubles.ineligible_reasons(view) == ("database ledger here is being rejoined",)
     assert troubles.data_eligible(replace(dc2_view(), rejoining=frozenset({JOURNAL})))
+
+
+def test_who_could_follow_a_living_primary_follows_it_before_it_relieves_it() -> None:
+    """What it holds of an older epoch may be nobody else's: it could not fetch the rest then."""
+    view = state(dc2_view(), epoch=Epoch(1), streaming=False, receiving=False)
+    reasons = ("database ledger here has not followed dc1 under epoch 2 yet",)
+    assert troubles.unfollowed_reasons(view) == reasons
+    assert not troubles.fully_eligible(view)
+    assert troubles.data_eligible(view)  # where the holder dies meanwhile
+    assert decide(view).not_eligible_because == reasons
+    followed = state(view, epoch=Epoch(2))
+    late = replace(HERE, control_s=0.51)
+    closed = copy(view, DC1, writable=False)
+    hopeless = replace(view, failed={"database:ledger": "dc1 refuses"})
+    away = [followed, other(view, DC1, seen=late), closed, hopeless, replace(view, record=None)]
+    for able in (*away, record(view, holder=DC2)):
+        assert troubles.unfollowed_reasons(able) == ()
+    assert troubles.fully_eligible(followed)
+    assert (
+        troubles.unfollowed_reasons(other(view, DC1, seen=replace(HERE, control_s=0.5))) == reasons
+    )
 
 
 def test_an_operators_drain_stands_beside_what_the_data_says() -> None:
