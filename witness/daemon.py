@@ -157,6 +157,7 @@ def build_witness(cluster: Cluster, name: SiteName) -> Witness:
     }
     keepers = tuple(
         KeeperLoop(
+            me=name,
             service=ServiceName(service.name),
             database=DatabaseName(database.name),
             port=built[database.name].keeper,

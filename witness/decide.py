@@ -29,6 +29,7 @@ class Doing(StrEnum):
     AWAIT_HOLDER = "sealed; the holder has not promoted yet"
     FOLLOW = "the holder is promoted: following it"
     FOLLOWING = "following the holder"
+    LEARNS = "a learner, by an operator's word: resting until it is promoted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +70,19 @@ def decide_keeper(
     promised: Epoch,
     keeper: VoterState,
     holder_report: ServiceReport | None,
+    *,
+    learns: bool = False,
 ) -> KeeperDecision:
-    """The decision for one keeper; total."""
+    """The decision for one keeper; total. One that `learns` is let in by no primary: it rests."""
     if record is None:
         return KeeperDecision(doing=Doing.NO_RECORD)
     if record.epoch < promised:
         return KeeperDecision(doing=Doing.BELOW_FLOOR)
     if record.epoch > promised:
         return KeeperDecision(doing=Doing.PROMISE, intent=PromiseEpoch(epoch=record.epoch))
-    return _of_promised(record, keeper, holder_report)
+    if learns and keeper.sealed:
+        return KeeperDecision(doing=Doing.LEARNS)
+    return _of_promised(record, keeper, holder_report, learns=learns)
 
 
 def prune_below(
@@ -110,10 +115,10 @@ def prune_below(
 
 
 def _of_promised(
-    record: EpochRecord, keeper: VoterState, holder_report: ServiceReport | None
+    record: EpochRecord, keeper: VoterState, holder_report: ServiceReport | None, *, learns: bool
 ) -> KeeperDecision:
     follows_this = keeper.following == record.holder and keeper.following_epoch == record.epoch
-    if follows_this:
+    if follows_this and not learns:
         return KeeperDecision(doing=Doing.FOLLOWING)
     if not keeper.sealed:
         return KeeperDecision(doing=Doing.SEAL, intent=SealKeeper(epoch=record.epoch))

@@ -46,6 +46,7 @@ RETRY_S = 0.05
 class KeeperLoop:
     """One keeper of one service."""
 
+    me: SiteName
     service: ServiceName
     database: DatabaseName
     port: Keeper
@@ -95,7 +96,8 @@ class KeeperLoop:
             self.changed.set()
         report = self._holder_report()
         record = self.records.epochs.get(self.service)
-        decision = decide_keeper(record, promised, state, report)
+        learns = record is not None and self.me in record.learners
+        decision = decide_keeper(record, promised, state, report, learns=learns)
         if self.decision is None or self.decision.doing is not decision.doing:
             log.info(
                 "keeper",

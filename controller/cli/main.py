@@ -31,6 +31,7 @@ from controller.cli.standing import ack, drain, pause, resume, undrain
 from controller.cli.status import status
 from controller.cli.topology import topology
 from controller.cli.version import version
+from controller.cli.voters import voters
 from controller.cli.watch import watch
 from controller.cli.weights import weights
 from controller.cli.witness import witness
@@ -45,9 +46,9 @@ def tricast() -> None:
 
     Ask: status, watch, topology, explain, requests, proposals. Look back: history, audit.
     Look ahead: plan. Move: switchover, failover, drain, undrain. Keep out: fence, unfence.
-    Hold: pause, resume, ack. Prefer: weights. Mend: rejoin, reinit. Agree: approve, decline.
-    The last survivor: force-single. Prepare: config, doctor, drill, notify, render, completion.
-    Daemons: run, witness, speaker.
+    Hold: pause, resume, ack. Prefer: weights. Count: voters. Mend: rejoin, reinit.
+    Agree: approve, decline. The last survivor: force-single. Prepare: config, doctor, drill,
+    notify, render, completion. Daemons: run, witness, speaker.
 
     Every verb has its own --help, with limits, examples and exit codes. In trouble at night:
     docs/runbook.md.
@@ -77,6 +78,7 @@ for _verb in (
     unfence,
     ack,
     weights,
+    voters,
     rejoin,
     reinit,
     requests,

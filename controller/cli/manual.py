@@ -28,6 +28,7 @@ from controller.cli.manual_page import (
     codes,
     page,
 )
+from controller.cli.manual_voters import VOTERS
 
 MANUAL: Final[Mapping[str, Manual]] = {
     "run": Manual(
@@ -186,6 +187,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         codes=ORDERING,
     ),
     **ORDERS,
+    **VOTERS,
     **MENDING,
     "requests": Manual(
         limits="It changes nothing; those that are over are shown with --all, and for ever in "
@@ -211,7 +213,8 @@ MANUAL: Final[Mapping[str, Manual]] = {
     ),
     "decline": Manual(
         limits="It does not stop what has begun: a hand-over ends by itself, done or taken back. A "
-        "rejoin or a reinit is given up, but a copy that has begun goes on.",
+        "rejoin or a reinit is given up, but a copy that has begun goes on; so is a change of who "
+        "votes, but what the epoch record says by then stays.",
         examples=("tricast decline 7 --service wallet --reason 'not during the match'",),
         codes=ENDING,
     ),

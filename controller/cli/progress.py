@@ -14,11 +14,12 @@ from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.options import Asked
 from controller.cli.output import print_json
-from controller.cli.status_view import REPAIRS, aim, voter_cell
+from controller.cli.status_view import PROMOTION, REPAIRS, aim, voter_cell
 from controller.notify.derive import LOUD
 from controller.web.schema import Requests, RequestView, ServiceView, Status
 
 POLL_S: Final = 0.2
+OF_COPIES: Final = REPAIRS | {PROMOTION}
 CODES: Final = {
     "done": ExitCode.DONE,
     "failed": ExitCode.FAILED,
@@ -144,7 +145,7 @@ def as_it_stands(endpoint: Endpoint, request: RequestView) -> tuple[RequestView,
 def told_with_step(request: RequestView, status: Status) -> str:
     """One sentence, with the step of the role change that is under way, or how far copies are."""
     for service in status.services:
-        if service.name == request.service and request.kind in REPAIRS:
+        if service.name == request.service and request.kind in OF_COPIES:
             far = ", ".join(_far(service, request))
             return f"{told(request)} [{far}]" if far else told(request)
         if service.name == request.service and service.open_change is not None:

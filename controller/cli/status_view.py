@@ -22,6 +22,7 @@ from controller.web.weights_schema import WeightsView
 
 GOOD, BAD, ODD, DIM = "green", "bold red", "yellow", "dim"
 REPAIRS = frozenset({"rejoin", "reinit"})
+DEMOTION, PROMOTION = "demote-voter", "promote-voter"
 OLD_HEARTBEAT_S = 3.0
 OLD_REPORT_S = 15.0
 
@@ -213,7 +214,7 @@ def aim(request: RequestView) -> str:
     """What a request is about, after its kind; "" for the service itself."""
     if request.kind in REPAIRS:
         return f" of {request.database or 'every database'} at {request.target}"
-    link = "to" if request.service else "of"
+    link = "to" if request.service and request.kind not in (DEMOTION, PROMOTION) else "of"
     return f" {link} {request.target}" if request.target else ""
 
 

@@ -30,6 +30,8 @@ class Verb(StrEnum):
     WEIGHTS = "weights"
     REJOIN = "rejoin"
     REINIT = "reinit"
+    DEMOTE = "demote-voter"
+    PROMOTE = "promote-voter"
 
 
 OF_A_SITE: Final = frozenset({Verb.DRAIN, Verb.UNDRAIN, Verb.FENCE, Verb.UNFENCE})

@@ -12,7 +12,7 @@ from controller.core import asked, copies, guards, troubles
 from controller.core.intents import CommitAlone, Intent
 from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, Epoch, EpochRecord, SiteName
-from controller.core.quorum import voters_of
+from controller.core.quorum import learners_under, voters_of
 from controller.core.raising import next_epoch
 from controller.core.requests import Request
 from controller.core.sequences import end_order, order_ended
@@ -62,6 +62,7 @@ def assumed_record(view: View, request: Request) -> EpochRecord | None:
         at=request.at,
         previous=None if view.record is None else view.record.holder,
         excused=absent(view),
+        learners=learners_under(view, view.me),
     )
 
 

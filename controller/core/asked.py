@@ -2,12 +2,14 @@
 when it is over. Predicates are phrased positively, for the role table.
 """
 
-from controller.core import copies, fenced, guards, repair, sequences, troubles
+from dataclasses import replace
+
+from controller.core import copies, fenced, guards, repair, sequences, troubles, voters
 from controller.core.intents import Intent, SettleRequest
 from controller.core.model import DatabaseName, EpochRecord, SiteName
-from controller.core.quorum import majority, voters_of
+from controller.core.quorum import learners, majority, voters_of
 from controller.core.requests import (
-    REPAIRS,
+    AT_ANY_TIME,
     Kind,
     Request,
     SeenRequest,
@@ -106,12 +108,13 @@ def missing_voters(view: View, database: DatabaseName) -> frozenset[SiteName]:
     voters = voters_of(view, database)
     limit = view.spec.timings.suspect_after_s
     everybody = frozenset((*view.spec.data_sites, *view.spec.witnesses))
+    voting = everybody - (learners(view) - {view.me})  # who raises an epoch votes in it
     present = {
         site
         for site, voter in voters.items()
         if (site == view.me or view.others[site].seen.control_s <= limit) and voter.whole
     }
-    return everybody - present
+    return voting - present
 
 
 def loss_statement(view: View) -> str:
@@ -194,14 +197,15 @@ def settlement(view: View) -> SettleRequest | None:
     if not guards.own_epoch(view):
         next_state = repair.moved(view)
         return None if next_state is None else _told(seen, *next_state)
-    if (ended := _ended(view, view.record, seen)) is None:
-        return None
-    return settle(seen, ended[0], ended[1])
+    if (ended := _ended(view, view.record, seen)) is not None:
+        return settle(seen, ended[0], ended[1])
+    ends = voters.ends_seen(view)
+    return replace(settle(seen, State.RUNNING, voters.LEFT), ends=ends) if ends else None
 
 
 def settle(seen: SeenRequest, state: State, why: str) -> SettleRequest:
     """The intent that moves `seen` to `state`."""
-    return _told(seen, state, why, seen.request.copied)
+    return replace(_told(seen, state, why, seen.request.copied), ends=seen.request.ends)
 
 
 def _told(seen: SeenRequest, state: State, why: str, copied: bool) -> SettleRequest:  # noqa: FBT001
@@ -226,11 +230,11 @@ def _ended(view: View, record: EpochRecord, seen: SeenRequest) -> tuple[State, s
             return _ack_ended(record, request)
         case Kind.PAUSE if approved(request):
             return _pause_moved(seen)
-        case kind if kind in REPAIRS and request.epoch != record.epoch:
+        case kind if kind in AT_ANY_TIME and request.epoch != record.epoch:
             state = State.FAILED if request.state is State.RUNNING else State.LAPSED
             return state, f"{record.holder} raised epoch {record.epoch} meanwhile: {record.reason}"
         case _:
-            return None
+            return voters.moved(view)
 
 
 def _ack_ended(record: EpochRecord, request: Request) -> tuple[State, str]:

@@ -5,7 +5,7 @@ Phrased positively, as the goals of rungs.
 
 from controller.core import fenced
 from controller.core.model import DatabaseName, DatabaseState, Epoch, SiteName
-from controller.core.quorum import holds_nothing, is_sealed, own_voter, voters_of
+from controller.core.quorum import holds_nothing, is_sealed, learners, own_voter, voters_of
 from controller.core.view import OtherSite, View
 
 
@@ -57,10 +57,10 @@ def wanted_admitted(view: View, state: DatabaseState) -> frozenset[SiteName]:
     or is fenced.
     """
     assert view.record is not None
-    epoch = view.record.epoch
+    epoch, learn = view.record.epoch, learners(view)
     wanted: set[SiteName] = set()
     for site, other in view.others.items():
-        if fenced.fenced(view, site):
+        if fenced.fenced(view, site) or site in learn:
             continue
         voter = voters_of(view, state.name).get(site)
         if voter is None:
@@ -115,6 +115,13 @@ def follows_as_voter(view: View, state: DatabaseState) -> bool:
         and state.upstream == view.record.holder
         and state.epoch == view.record.epoch
     )
+
+
+def follows_as_wanted(view: View, state: DatabaseState) -> bool:
+    """This copy streams the record's epoch from its holder, and votes unless it is to learn."""
+    assert view.record is not None
+    learns = view.me in learners(view)
+    return follows_in_any_way(view, state) if learns else follows_as_voter(view, state)
 
 
 def follows_in_any_way(view: View, state: DatabaseState) -> bool:

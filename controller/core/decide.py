@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bgp.policy import Stance
-from controller.core import asked, fencing, strays, troubles
+from controller.core import asked, fencing, strays, troubles, voters
 from controller.core.intents import (
     Announce,
     Direct,
@@ -66,6 +66,8 @@ def decide(view: View) -> Decision:
         wanted.append(Announce(stance=stance, epoch=view.own.promised))
     if view.own.can_forward and view.own.strays_to != (edge := strays.other_edge(view)):
         wanted.append(ForwardStrays(site=edge))
+    if (change := voters.change(view)) is not None:
+        wanted.append(change)
     if (closing := fencing.close_fenced(view)) is not None:
         wanted.append(closing)
     if (settled := asked.settlement(view)) is not None:

@@ -13,7 +13,7 @@ from controller.core.intents import AskSwitchover, Intent, RaiseEpoch, SetGate
 from controller.core.ladder import AnyStep, DatabaseStep, Step
 from controller.core.model import DatabaseState, SiteName
 from controller.core.position import Order, Position, compare
-from controller.core.quorum import majority
+from controller.core.quorum import learners_under, majority
 from controller.core.raising import next_epoch
 from controller.core.requests import Kind, Request, SeenRequest, State, closed, in_force
 from controller.core.view import OtherSite, View
@@ -276,6 +276,7 @@ def _hand(view: View) -> Intent:
         expected_revision=record.revision,
         previous=view.me,
         holder=SiteName(request.target),
+        learners=learners_under(view, SiteName(request.target)),
         request=request.number,
         asked_by=request.asked_by,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from bgp.policy import Stance
-from controller.core.model import DatabaseName, Epoch, SiteName
+from controller.core.model import DatabaseName, Epoch, LogEnd, SiteName
 from controller.core.position import Position
 from controller.core.requests import State
 
@@ -25,6 +25,15 @@ class RaiseEpoch:
     request: int = 0
     asked_by: str = ""  # an operator; else this site asks by itself
     excused: tuple[SiteName, ...] = ()
+    learners: tuple[SiteName, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLearners:
+    """Rewrite the record with other learners, by compare-and-swap."""
+
+    expected_revision: int
+    learners: tuple[SiteName, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +169,7 @@ class SettleRequest:
     state: State
     why: str
     copied: bool = False
+    ends: tuple[LogEnd, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +214,7 @@ class AssumeAddresses:
 Intent: TypeAlias = (
     RaiseEpoch
     | RenewLease
+    | SetLearners
     | Promise
     | StartDatabase
     | CloseDatabase
@@ -253,6 +264,7 @@ Database: TypeAlias = (
 _LANES: Final[dict[type, str]] = {
     RaiseEpoch: EPOCH_LANE,
     RenewLease: EPOCH_LANE,
+    SetLearners: EPOCH_LANE,
     Promise: PROMISE_LANE,
     Direct: TRAFFIC_LANE,
     HoldTraffic: TRAFFIC_LANE,

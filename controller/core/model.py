@@ -147,8 +147,17 @@ class EpochRecord:
     previous: SiteName | None = None  # who held the epoch before
     request: int = 0  # number of the operator's request that asked for it
     excused: tuple[SiteName, ...] = ()  # voters whose seal an operator does without
+    learners: tuple[SiteName, ...] = ()  # sites that count neither for commits nor for takeovers
     renewal: int = 0  # durability lease: the holder rewrites the record with a higher number
     revision: int = 0  # etcd mod_revision; 0: not read from the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEnd:
+    """Where the log of a primary ended when that was read."""
+
+    database: DatabaseName
+    position: Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

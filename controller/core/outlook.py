@@ -4,7 +4,7 @@ from typing import Final
 
 from controller.core import alone, guards, terms, troubles
 from controller.core.model import DatabaseName, Durability, SiteName
-from controller.core.quorum import holder_report, majority, voters_of
+from controller.core.quorum import holder_report, learners, majority, voters_of
 from controller.core.view import View
 
 ASTRAY_S: Final = 15.0  # by then every provider has forgotten a site that fell silent
@@ -79,15 +79,19 @@ def guarantee(view: View) -> str:
     if view.alone is not None:
         return "NONE: one copy; what is acknowledged now is lost with this site"
     total = len(view.spec.data_sites) + len(view.spec.witnesses)
+    votes = f"of {total - len(learners(view))} voters{_learning(view)}"
     live = {name: live_voters(view, name) for name in view.spec.databases}
     fewest = min((len(sites) for sites in live.values()), default=0)
     if fewest > majority(total):
-        return f"quorum: {fewest} of {total} voters; survives the loss of any one site"
+        return f"quorum: {fewest} {votes}; survives the loss of any one site"
     if fewest >= majority(total):
-        return (
-            f"quorum: {fewest} of {total} voters; the NEXT failure cannot be survived automatically"
-        )
-    return f"quorum: {fewest} of {total} voters; commits wait, nothing acknowledged is at risk"
+        return f"quorum: {fewest} {votes}; the NEXT failure cannot be survived automatically"
+    return f"quorum: {fewest} {votes}; commits wait, nothing acknowledged is at risk"
+
+
+def _learning(view: View) -> str:
+    names = " and ".join(sorted(learners(view)))
+    return f" ({names} only learns)" if names else ""
 
 
 def warnings(view: View) -> tuple[str, ...]:
@@ -101,11 +105,16 @@ def warnings(view: View) -> tuple[str, ...]:
     for database in view.spec.databases:
         live = live_voters(view, database)
         can = "can still" if len(live) > majority(len(everybody)) else "cannot"
-        for site in sorted(everybody - live):
+        for site in sorted(everybody - live - learners(view)):
             found.append(
                 f"{database}: the copy at {site} does not vote; "
                 f"the next failure {can} be survived automatically"
             )
+    found.extend(
+        f"{site} only learns: no commit and no takeover of {view.spec.name} counts it, until "
+        f"tricast voters promote {site} --service {view.spec.name}"
+        for site in sorted(learners(view))
+    )
     found.extend(_knocking(view))
     limit = view.spec.timings.suspect_after_s
     for site, other in sorted(view.others.items()):

@@ -27,6 +27,18 @@ def majority(voters: int) -> int:
     return voters // 2 + 1
 
 
+def learners(view: View) -> frozenset[SiteName]:
+    """Sites that an operator lets only learn; a holder always votes."""
+    record = view.record
+    return frozenset() if record is None else frozenset(record.learners) - {record.holder}
+
+
+def learners_under(view: View, holder: SiteName) -> tuple[SiteName, ...]:
+    """Who learns under the next epoch, of `holder`: as before, but a holder votes."""
+    known = () if view.record is None else view.record.learners
+    return tuple(site for site in known if site != holder)
+
+
 def holder_report(view: View) -> ServiceReport | None:
     """The holder's report, if it speaks of the record's epoch."""
     if view.record is None:
@@ -162,19 +174,24 @@ def prove(view: View, state: DatabaseState) -> Proof:
     epoch, holder = view.record.epoch, view.record.holder
     promoted = state.writable and state.epoch == epoch
     voters = voters_of(view, state.name)
+    learn = learners(view)
     sealed = {
         site: voter
         for site, voter in voters.items()
-        if (is_sealed(voter, epoch, holder) and _shows_its_end(voter))
-        or (site == view.me and promoted)
+        if site not in learn
+        and (
+            (is_sealed(voter, epoch, holder) and _shows_its_end(voter))
+            or (site == view.me and promoted)
+        )
     }
-    needed = majority(len(view.spec.data_sites) + len(view.spec.witnesses))
+    # A commit needs a majority of all: each copy that is none of these is one seal fewer to ask.
+    needed = majority(len(view.spec.data_sites) + len(view.spec.witnesses)) - len(learn)
     target, source, conflict = furthest(
         (site, voter.position)
         for site, voter in sorted(sealed.items(), key=lambda pair: pair[0] != view.me)
         if voter.position is not None
     )
-    excused = excused_voters(view) - sealed.keys()
+    excused = excused_voters(view) - sealed.keys() - learn
     enough = view.me in sealed and len(sealed) + len(excused) >= needed
     return Proof(
         sealed=tuple(sorted(sealed)),

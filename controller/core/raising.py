@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller.core import guards, troubles
-from controller.core.intents import Intent, RaiseEpoch, RenewLease
-from controller.core.model import Epoch
-from controller.core.quorum import holder_report, majority, voters_of
+from controller.core.intents import Intent, RaiseEpoch, RenewLease, SetLearners
+from controller.core.model import Epoch, EpochRecord, SiteName
+from controller.core.quorum import holder_report, learners_under, majority, voters_of
 from controller.core.reason import Reason
 from controller.core.view import View
 
@@ -34,6 +34,7 @@ def raise_(kind: str, reason: Reason) -> Callable[[View], Intent | None]:
             reason=reason.value,
             expected_revision=0 if record is None else record.revision,
             previous=None if record is None else record.holder,
+            learners=learners_under(view, view.me),
         )
 
     return intent
@@ -80,6 +81,7 @@ def record_assumed(view: View) -> Intent | None:
         previous=record.previous,
         asked_by=record.asked_by,
         excused=record.excused,
+        learners=record.learners,
     )
 
 
@@ -91,6 +93,29 @@ def renew(view: View) -> Intent | None:
     if view.own.lease_left_s > view.spec.timings.lease_s - view.spec.timings.lease_renew_s:
         return None
     return RenewLease(expected_revision=view.record.revision, renewal=view.record.renewal + 1)
+
+
+def raised(intent: RaiseEpoch, me: SiteName, at: str) -> EpochRecord:
+    """The record that `intent` of site `me` asks for; `at` is for humans."""
+    return EpochRecord(
+        epoch=intent.epoch,
+        holder=intent.holder or me,
+        kind=intent.kind,
+        reason=intent.reason,
+        asked_by=intent.asked_by or f"tricast at {me}",
+        at=at,
+        previous=intent.previous,
+        request=intent.request,
+        excused=intent.excused,
+        learners=intent.learners,
+    )
+
+
+def rewritten(record: EpochRecord, intent: RenewLease | SetLearners) -> EpochRecord:
+    """The record that `intent` asks for: of the same epoch and holder."""
+    if isinstance(intent, RenewLease):
+        return replace(record, renewal=intent.renewal)
+    return replace(record, learners=intent.learners)
 
 
 def majority_reports(view: View) -> bool:

@@ -5,10 +5,10 @@ nothing of it is touched before that is seen. Until then, and at its primary, it
 unless the other voters can acknowledge without it. It comes back as any copy does: in quarantine.
 """
 
-from controller.core import copies, guards
+from controller.core import copies, guards, margin
 from controller.core.intents import Intent, Rejoin
 from controller.core.model import DatabaseName, DatabaseState, SiteName
-from controller.core.quorum import holder_promoted, majority
+from controller.core.quorum import learners
 from controller.core.requests import REPAIRS, Kind, Request, State, in_force
 from controller.core.view import View
 
@@ -82,30 +82,9 @@ def wanted_admitted(view: View, state: DatabaseState) -> frozenset[SiteName]:
     if request is None or not _begun(request, state.name):
         return wanted
     leaving = SiteName(request.target)
-    if leaving in state.admitted and not _enough_without(view, state, leaving):
+    if leaving in state.admitted and not margin.enough_without(view, state, leaving):
         return wanted
     return wanted - {leaving}
-
-
-def _enough_without(view: View, primary: DatabaseState, site: SiteName) -> bool:
-    """The primary and the living voters that follow it are a majority, `site` left out."""
-    return len(_left(view, primary, site)) >= _needed(view)
-
-
-def _left(view: View, primary: DatabaseState, site: SiteName) -> frozenset[SiteName]:
-    assert view.record is not None
-    following = copies.voters_following(view, primary) - {site}
-    return frozenset({view.record.holder, *(s for s in following if _heard(view, s))})
-
-
-def _needed(view: View) -> int:
-    return majority(len(view.spec.data_sites) + len(view.spec.witnesses))
-
-
-def _heard(view: View, site: SiteName) -> bool:
-    if site == view.me:
-        return True
-    return view.others[site].seen.control_s <= view.spec.timings.suspect_after_s
 
 
 # --- what stands against it ----------------------------------------------------------------------
@@ -124,38 +103,16 @@ def refusals(
     found: list[str] = []
     if why := guards.pause_reason(view):
         found.append(f"automation is paused: {why}; tricast resume")
-    if not _heard(view, site):
+    if not margin.heard(view, site):
         found.append(f"{site} is not heard, and its own daemon has to do it")
-    for database in databases:
-        found.extend(_against(view, kind, site, database))
+    found.extend(filter(None, (_against(view, kind, site, name) for name in databases)))
     return tuple(found)
 
 
-def _against(view: View, kind: Kind, site: SiteName, database: DatabaseName) -> tuple[str, ...]:
-    assert view.record is not None
-    holder, epoch = view.record.holder, view.record.epoch
-    primary = _primary(view, database)
-    if primary is None:
-        return (f"no primary of {database} serves at {holder} under epoch {epoch}",)
-    if kind is not Kind.REINIT or _enough_without(view, primary, site):
-        return ()
-    left = " and ".join(sorted(_left(view, primary, site)))
-    return (
-        f"{database}: without the copy at {site} nobody is left to acknowledge but {left}: "
-        f"{_needed(view)} voters are needed; see to the others first: tricast status",
-    )
-
-
-def _primary(view: View, database: DatabaseName) -> DatabaseState | None:
-    """The holder's copy, if it serves as far as is seen here."""
-    assert view.record is not None
-    holder = view.record.holder
-    if holder == view.me:
-        own = (s for s in view.own.databases if s.name == database)
-        return next((s for s in own if copies.promoted_here(view, s) and s.gate_open), None)
-    if not _heard(view, holder) or not holder_promoted(view, database):
-        return None
-    return copies.copy_at(view.others[holder], database)
+def _against(view: View, kind: Kind, site: SiteName, database: DatabaseName) -> str:
+    if kind is Kind.REINIT:
+        return margin.short_without(view, database, site)
+    return "" if margin.primary(view, database) is not None else margin.unserved(view, database)
 
 
 # --- how it goes on ------------------------------------------------------------------------------
@@ -175,8 +132,9 @@ def moved(view: View) -> tuple[State, str, bool] | None:
         return State.RUNNING, _BEGINS[request.kind].format(site=view.me), False
     if request.kind is Kind.REINIT and not request.copied:
         return _copying(view, request, against)
-    if all(_votes(view, state) for state in states):
-        return State.DONE, f"{', '.join(names)} votes at {view.me}", request.copied
+    if all(_is_back(view, state) for state in states):
+        verb = "learns" if _learns(view) else "votes"
+        return State.DONE, f"{', '.join(names)} {verb} at {view.me}", request.copied
     return _failed(view, request)
 
 
@@ -207,5 +165,10 @@ def _failed(view: View, request: Request) -> tuple[State, str, bool] | None:
     return (State.FAILED, "; ".join(why), request.copied) if why else None
 
 
-def _votes(view: View, state: DatabaseState) -> bool:
-    return copies.follows_as_voter(view, state) and guards.admitted_by_holder(view, state.name)
+def _is_back(view: View, state: DatabaseState) -> bool:
+    admitted = guards.admitted_by_holder(view, state.name)
+    return copies.follows_as_wanted(view, state) and (admitted or _learns(view))
+
+
+def _learns(view: View) -> bool:
+    return view.me in learners(view)

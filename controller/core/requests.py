@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from controller.core.model import FOREVER_S, NO_EPOCH, Epoch, ServiceName, SiteName
+from controller.core.model import FOREVER_S, NO_EPOCH, Epoch, LogEnd, ServiceName, SiteName
 
 
 class Kind(StrEnum):
@@ -35,6 +35,8 @@ class Kind(StrEnum):
     WEIGHTS = "weights"  # which of the eligible sites goes first; moves nothing
     REJOIN = "rejoin"  # a site's copies come back now, whatever rests after failures
     REINIT = "reinit"  # a site's copy is thrown away and made anew from the holder's
+    DEMOTE = "demote-voter"  # a site counts neither for commits nor for takeovers any more
+    PROMOTE = "promote-voter"  # it does again
 
 
 class State(StrEnum):
@@ -52,7 +54,9 @@ class State(StrEnum):
 CLOSED: Final = frozenset({State.DONE, State.FAILED, State.REFUSED, State.LAPSED, State.WITHDRAWN})
 OF_A_SITE: Final = frozenset({Kind.DRAIN, Kind.FENCE})
 STANDING: Final = frozenset({Kind.PAUSE, Kind.FORCE_SINGLE, *OF_A_SITE})  # in force until ended
-REPAIRS: Final = frozenset({Kind.REJOIN, Kind.REINIT})  # given up at any time: nothing is half
+REPAIRS: Final = frozenset({Kind.REJOIN, Kind.REINIT})
+VOTERS: Final = frozenset({Kind.DEMOTE, Kind.PROMOTE})
+AT_ANY_TIME: Final = REPAIRS | VOTERS  # may be given up while they run: nothing is half
 EXPIRES_S: Final = 120.0  # a request that could not begin for this long lapses
 DRAIN_NUMBER: Final = 1
 
@@ -84,6 +88,7 @@ class Request:
     target: str = ""  # a site; "" for the best candidate, or for none
     database: str = ""  # of a repair; "" for every one of the service
     copied: bool = False  # the copy was made anew; it has to catch up and to vote
+    ends: tuple[LogEnd, ...] = ()  # of the primaries, once they let the site in as a voter no more
     reason: str = ""
     epoch: Epoch = NO_EPOCH  # what it was made in; a later epoch makes it void
     holder: str = ""
@@ -181,7 +186,7 @@ def plan_hash(request: Request) -> str:
 
 def described(request: Request) -> str:
     """A sentence for whoever comes second."""
-    link = "to" if request.service else "of"
+    link = "to" if request.service and request.kind not in VOTERS else "of"
     target = f" {link} {request.target}" if request.target else ""
     if request.kind in REPAIRS:
         target = f" of {request.database or 'every database'} at {request.target}"
@@ -235,10 +240,10 @@ def with_approval(request: Request, approval: Approval) -> Request:
 
 def declined(request: Request, *, by: str, why: str, at: str) -> Request:
     """Ended by a person: withdrawn by who asked, refused by anybody else. Not while it runs,
-    unless it is a standing order, which anybody may end, or a repair, which may be given up.
+    unless it is a standing order, which anybody may end, or may be given up at any time.
     """
     standing = request.kind in STANDING
-    if request.state is State.RUNNING and not standing and request.kind not in REPAIRS:
+    if request.state is State.RUNNING and not standing and request.kind not in AT_ANY_TIME:
         raise NotAllowed(
             f"request {request.number} is running: {described(request)}; it completes, or is "
             "taken back by itself"

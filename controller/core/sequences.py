@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, fenced, guards, repair
+from controller.core import copies, fenced, guards, repair, voters
 from controller.core.intents import (
     Admit,
     AssumeAddresses,
@@ -114,18 +114,18 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
     return Promote(
         database=state.name,
         epoch=view.record.epoch,
-        voters=repair.wanted_admitted(view, replace(state, admitted=frozenset())),
+        voters=voters.wanted_admitted(view, replace(state, admitted=frozenset())),
     )
 
 
 def _admitted(view: View, state: DatabaseState) -> bool:
     return copies.promoted_here(view, state) and (
-        state.admitted == repair.wanted_admitted(view, state)
+        state.admitted == voters.wanted_admitted(view, state)
     )
 
 
 def _admit(view: View, state: DatabaseState) -> Intent:
-    return Admit(database=state.name, voters=repair.wanted_admitted(view, state))
+    return Admit(database=state.name, voters=voters.wanted_admitted(view, state))
 
 
 def _committing(view: View, state: DatabaseState) -> bool:
@@ -351,7 +351,7 @@ REJOIN: tuple[AnyStep, ...] = (
     ),
     DatabaseStep(
         name="voting",
-        goal=copies.follows_as_voter,
+        goal=copies.follows_as_wanted,
         apply=_vote,
         needs=("as_wanted", "following"),
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.core import fenced, guards, terms
 from controller.core.model import FOREVER_S, DatabaseState, Liveness
-from controller.core.quorum import holder_promoted, promoted_by_hand, prove
+from controller.core.quorum import holder_promoted, learners, promoted_by_hand, prove
 from controller.core.requests import in_force
 from controller.core.view import View
 
@@ -188,6 +188,8 @@ def ineligible_reasons(view: View) -> tuple[str, ...]:
     drain = view.drains.get(view.me)
     if drain is not None and in_force(drain):
         found.append(f"{view.me} is drained by {drain.request.asked_by}")
+    if view.me in learners(view):
+        found.append(f"{view.me} only learns: tricast voters promote {view.me}")
     return (*found, *copy_reasons(view))
 
 

@@ -20,6 +20,7 @@ from controller.runtime.records import Records
 from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, Desk, NotAsked
+from controller.web.voters_schema import ServiceVoters
 
 UNKNOWN = 504
 SAME_S = 60.0  # a refusal that comes back within this time is the same one
@@ -46,6 +47,10 @@ class AuditedDesk:
     async def plan(self, order: Ask) -> Foreseen:
         """As the desk behind it: who only looks is not noted."""
         return await self.desk.plan(order)
+
+    async def voters(self, service: str) -> tuple[ServiceVoters, ...]:
+        """As the desk behind it."""
+        return await self.desk.voters(service)
 
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """As the desk behind it."""

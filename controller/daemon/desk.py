@@ -25,12 +25,14 @@ from controller.daemon.policy import Policies, loud_reason, with_glass_broken
 from controller.daemon.refusals import NO_MAJORITY, REFUSED, WRONG, refusals_told
 from controller.daemon.request_view import Telling
 from controller.daemon.verdicts import Verdicts
+from controller.daemon.voting import voters_view, voting
 from controller.daemon.weights import weighed, weighed_now
 from controller.ports import Clock
 from controller.runtime.requests import RequestBook, RequestDesk
 from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, NotAsked
+from controller.web.voters_schema import ServiceVoters
 
 NOBODY = Asker(name="")
 
@@ -123,6 +125,11 @@ class DaemonDesk:
             services=services,
         )
 
+    async def voters(self, service: str) -> tuple[ServiceVoters, ...]:
+        """Who votes for one service; for each when "" is asked for."""
+        views = (self.known.service(service)[0],) if service else self.known.all()
+        return tuple(voters_view(view) for view in views)
+
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""
         return await self.verdicts.approve(verdict, who)
@@ -189,6 +196,9 @@ class DaemonDesk:
                 request = weighed(request, order, view, before)
             case Kind.REJOIN | Kind.REINIT:
                 request = self._repair(request, view)
+            case Kind.DEMOTE | Kind.PROMOTE:
+                self._at_most_one(request)
+                request = voting(request, view)
             case Kind.PAUSE if not order.reason:
                 raise NotAsked(WRONG, "a pause needs a --reason, for whoever finds it")
             case _:

@@ -20,7 +20,11 @@ from controller.notify.derive import LOUD
 from controller.web.source import Asker, NotAsked
 
 GLASS: Final = "break-glass"
-SAID: Final = {Verb.WEIGHTS: "change of the weights"}  # after "a"; else as it is called
+SAID: Final = {  # after "a"; else as it is called
+    Verb.WEIGHTS: "change of the weights",
+    Verb.DEMOTE: "demotion of a voter",
+    Verb.PROMOTE: "promotion of a voter",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from controller.core.intents import (
     RenewLease,
     SealDatabase,
     SetGate,
+    SetLearners,
     SettleRequest,
     StartDatabase,
 )
@@ -43,6 +44,7 @@ from controller.core.model import (
     ServiceName,
     SiteName,
 )
+from controller.core.raising import raised, rewritten
 from controller.core.requests import Kind, NotAllowed, Request, plan_hash
 from controller.core.wire import encode_epoch, epoch_key
 from controller.ports import (
@@ -151,17 +153,16 @@ class Hands:
         match intent:
             case RaiseEpoch():
                 return await self._raise_epoch(intent)
-            case RenewLease():
-                return await self._renew(intent)
+            case RenewLease() | SetLearners():
+                return await self._rewrite(intent)
             case Promise(epoch=epoch):
                 await self.promises.raise_to(self.service, epoch)
             case Direct(site=site):
                 await self.balancer.direct(self.backend, site, limits.step_s)
             case HoldTraffic():
                 await self.balancer.hold(self.backend, limits.step_s)
-            case SettleRequest(number=number, expected_revision=seen, state=state, why=why):
-                copied = intent.copied
-                await self.desk.settle(self.service, number, seen, state, why, copied=copied)
+            case SettleRequest():
+                await self.desk.settle(self.service, intent)
             case AskSwitchover():
                 return await self._ask_switchover(intent)
             case EndAlone():
@@ -211,17 +212,7 @@ class Hands:
         return OK
 
     async def _raise_epoch(self, intent: RaiseEpoch) -> Result:
-        record = EpochRecord(
-            epoch=intent.epoch,
-            holder=intent.holder or self.me,
-            kind=intent.kind,
-            reason=intent.reason,
-            asked_by=intent.asked_by or f"tricast at {self.me}",
-            at=self.clock.stamp(),
-            previous=intent.previous,
-            request=intent.request,
-            excused=intent.excused,
-        )
+        record = raised(intent, self.me, self.clock.stamp())
         if record.holder != self.me:
             self.lease_until = Instant(float("-inf"))  # also when the answer is lost
         elif why := await self._promoted_meanwhile(record):
@@ -301,17 +292,18 @@ class Hands:
         else:
             self.remembered = record.epoch
 
-    async def _renew(self, intent: RenewLease) -> Result:
+    async def _rewrite(self, intent: RenewLease | SetLearners) -> Result:
+        """The record of the same epoch, changed; which renews the lease as well."""
         record = self.records.epochs.get(self.service)
         if record is None or record.revision != intent.expected_revision:
             return Result(outcome=Outcome.FAILED, detail="the record has changed meanwhile")
         sent = self.clock.monotonic()
-        renewed = replace(record, renewal=intent.renewal)
-        revision = await self._swap(renewed, intent.expected_revision)
+        changed = rewritten(record, intent)
+        revision = await self._swap(changed, intent.expected_revision)
         if revision is None:
             return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
         self.lease_until = Instant(sent + self.lease_s)
-        self.records.took(self.service, replace(renewed, revision=revision))
+        self.records.took(self.service, replace(changed, revision=revision))
         return OK
 
     async def _swap(self, record: EpochRecord, expected: int) -> int | None:

@@ -6,6 +6,7 @@ it so; a daemon that has been restarted counts anew.
 
 from dataclasses import dataclass, field, replace
 
+from controller.core.intents import SettleRequest
 from controller.core.model import NO_EPOCH, Epoch, Instant, ServiceName, SiteName
 from controller.core.requests import (
     CLOSED,
@@ -186,23 +187,15 @@ class RequestDesk:
         self.book.took(key, changed, revision)
         return changed
 
-    async def settle(
-        self,
-        service: ServiceName,
-        number: int,
-        revision: int,
-        state: State,
-        why: str,
-        *,
-        copied: bool = False,
-    ) -> None:
-        """The request is in `state`, told by this site."""
-        seen = self.book.newest(service)
-        if seen is None or seen.request.number != number or seen.revision != revision:
+    async def settle(self, service: ServiceName, intent: SettleRequest) -> None:
+        """The request is in the state that `intent` says, told by this site."""
+        seen, number = self.book.newest(service), intent.number
+        known = (0, 0) if seen is None else (seen.request.number, seen.revision)
+        if seen is None or known != (number, intent.expected_revision):
             raise NotAllowed(f"request {number} of {service} was changed meanwhile")
-        by = f"tricast at {self.site}"
-        after = moved(seen.request, state, by=by, why=why, at=self.clock.stamp())
-        await self.change(seen, replace(after, copied=copied))
+        by, at = f"tricast at {self.site}", self.clock.stamp()
+        after = moved(seen.request, intent.state, by=by, why=intent.why, at=at)
+        await self.change(seen, replace(after, copied=intent.copied, ends=intent.ends))
 
     async def _swap(self, key: str, request: Request, expected: int) -> int | None:
         return await self.store.swap(

@@ -35,6 +35,7 @@ from controller.web.source import (
     Pulse,
     StatusSource,
 )
+from controller.web.voters import add_voters
 
 ANSWER_DEADLINE_S: Final = 2.0
 HISTORY_LIMIT: Final = 1000
@@ -77,6 +78,7 @@ def build_app(
     if desk is not None:
         app[DESK] = desk
         add_plans(app, source, desk)
+        add_voters(app, source, desk)
         app.router.add_post("/api/v1/requests", _ask)
         app.router.add_post("/api/v1/requests/approve", _approve)
         app.router.add_post("/api/v1/requests/decline", _decline)

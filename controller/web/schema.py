@@ -28,6 +28,7 @@ from controller.web.history_schema import HistoryLoss, HistoryOrder, HistoryOuts
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
+from controller.web.voters_schema import Voters
 from controller.web.weights_schema import Weights, WeightsView
 
 
@@ -387,7 +388,7 @@ def json_schema() -> str:
             AuditVerdict,
         ),
         *(Notifications, NotifyTest),
-        *(Topology, Event, Checkup, Weights),
+        *(Topology, Event, Checkup, Voters, Weights),
         *(DrillNoted, DrillPlan, DrillReport),
         *(Plan, RunningConfig, ConfigShown, ConfigDiff),
     )

@@ -15,6 +15,7 @@ from controller.web.drill_schema import DrillNote, LastDrill
 from controller.web.notify_schema import NotificationsView, TriedView
 from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, HistoryEntry, RequestView, Status, Verdict
+from controller.web.voters_schema import ServiceVoters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,9 @@ class Desk(Protocol):
         """What a switchover, failover or drain would do now, and a refusal is part of the answer.
         Nothing is changed or noted; NotAsked is raised for what nobody could ask.
         """
+
+    async def voters(self, service: str) -> tuple[ServiceVoters, ...]:
+        """Who votes for one service; for each when "" is asked for. Nothing is changed or noted."""
 
     async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
         """The request with one more approval."""

@@ -101,6 +101,30 @@ def _repair(verb: str) -> Act:
     return act
 
 
+def _vote(verb: str) -> Act:
+    """What was said against it is remembered."""
+
+    async def act(hands: Hands, phrase: Phrase) -> None:
+        site, service, hands.objection = phrase.text("SITE"), phrase.text("SERVICE"), ""
+        try:
+            await hands.tricast("voters", verb, site, "--service", service, "--no-wait", *YES)
+        except LabError as error:
+            hands.objection = str(error)
+            return
+        hands.standing.pop(f"demote {site}", None)
+        if verb == "demote":
+            hands.standing[f"demote {site}"] = (
+                "voters",
+                "promote",
+                site,
+                "--service",
+                service,
+                *YES,
+            )
+
+    return act
+
+
 async def _prefer(hands: Hands, phrase: Phrase) -> None:
     site, service = phrase.text("DC"), ("--service", phrase.text("SERVICE"))
     others = [f"{other}=0" for other in DATA_SITES if other != site]
@@ -250,6 +274,8 @@ PEOPLE: Final[Mapping[str, Act]] = {
     "undrain": _undrain,
     "fence": _fence,
     "unfence": _unfence,
+    "demote": _vote("demote"),
+    "promote": _vote("promote"),
     "reinit": _repair("reinit"),
     "rejoin": _repair("rejoin"),
     "prefer": _prefer,

@@ -220,6 +220,10 @@ PEOPLE: Final = (
     _act("unfence", "unfence DC", "it may come back"),
     _act("reinit", "ask reinit of DATABASE at DC", "its copy is made anew from the holder's"),
     _act("rejoin", "ask rejoin of DATABASE at DC", "it rests no longer before its next attempt"),
+    _act(
+        "demote", "demote SITE for SERVICE", "it only learns: no commit and no takeover counts it"
+    ),
+    _act("promote", "promote SITE for SERVICE", "it votes again, once its copy has caught up"),
     _act("prefer", "prefer DC for SERVICE", "of several candidates it goes first; nothing moves"),
     _act("prefer_none", "prefer nobody for SERVICE", "the weights are the configured ones again"),
     _act("allow_move", "allow another move of SERVICE", "the last move is acknowledged: no flap"),
@@ -349,7 +353,7 @@ CONDITIONS: Final = (
     _condition(
         "objected",
         "operator is refused because TEXT",
-        "what was said to the last verdict, withdrawal, fence, rejoin or reinit",
+        "what was said to the last verdict, withdrawal, fence, repair or change of voters",
     ),
     _condition("audit_whole", "audit log of SITE is whole", "`tricast audit verify` says so"),
     _condition(

@@ -88,6 +88,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "unfence": "nothing is fenced",
     "reinit": "where it is refused there is nothing to wait for; the scenarios of it show both",
     "rejoin": "a quiet moment has nothing that rests; the scenario of it shows one",
+    "demote": "with one voter fewer the next fault stops the service; the scenarios show it",
+    "promote": "nobody only learns",
     "prefer": "two data sites have nobody to choose between",
     "prefer_none": "nobody is preferred",
     "allow_move": "the flap window is taken away at every quiet point",

@@ -18,9 +18,10 @@ from controller.runtime.auditor import Auditor
 from controller.web.plan_schema import Foreseen
 from controller.web.schema import Ask, RequestView, Verdict
 from controller.web.source import Asker, NotAsked
+from controller.web.voters_schema import ServiceVoters
 from tests.core.turned import serving, silent
 from tests.core.views import DC1, DC2, WALLET, dc2_view
-from tests.core.wishes import wish
+from tests.core.wishes import settling, wish
 from tests.runtime.clock import HandClock
 from tests.web import eyes
 from tests.web.office import Office
@@ -127,6 +128,23 @@ async def test_whose_copy_is_made_anew_is_noted_with_who_agreed(
     assert found.facts["statement"].startswith("The copy of ledger at dc1 is thrown away")
 
 
+async def test_who_votes_no_more_is_noted_with_what_it_means_and_who_looks_is_not(
+    office: Office, auditor: Auditor
+) -> None:
+    desk = AuditedDesk(desk=office.desk, auditor=auditor)
+    assert [found.service for found in await desk.voters("")] == ["wallet"]
+    assert not auditor.waiting
+    order = Ask(kind="demote-voter", target="witness", reason="new disk")
+    await desk.ask(order, Asker(name="alice"))
+    found = last(auditor)
+    assert told(found) == (Event.ASKED, "alice", "demote-voter", "wallet", 2)
+    assert (found.facts["target"], found.reason) == ("witness", "new disk")
+    assert found.facts["statement"].startswith("witness counts no more for commits of wallet")
+    with pytest.raises(NotAsked, match="another request is open"):
+        await desk.ask(Ask(kind="promote-voter", target="dc1"), Asker(name="bob"))
+    assert told(last(auditor))[:3] == (Event.REFUSED, "bob", "promote-voter")
+
+
 async def test_what_nobody_knows_the_end_of_is_noted_as_unknown(
     office: Office, auditor: Auditor
 ) -> None:
@@ -145,6 +163,9 @@ async def test_what_is_cut_off_half_way_is_noted_as_unknown(auditor: Auditor) ->
             raise AssertionError
 
         async def plan(self, order: Ask) -> Foreseen:
+            raise AssertionError
+
+        async def voters(self, service: str) -> tuple[ServiceVoters, ...]:
             raise AssertionError
 
         async def approve(self, verdict: Verdict, who: Asker) -> RequestView:
@@ -241,7 +262,7 @@ async def test_what_becomes_of_a_request_is_noted_by_the_site_that_did_it(
     seen = office.records.requests.newest(WALLET)
     assert seen is not None
     await office.desk.desk.settle(
-        WALLET, opened.number, seen.revision, State.LAPSED, "another epoch was raised"
+        WALLET, settling(opened.number, seen.revision, State.LAPSED, "another epoch was raised")
     )
     for _ in range(2):
         deeds.looked(office.records, [WALLET])

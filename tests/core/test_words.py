@@ -62,7 +62,7 @@ def words(kind: type[StrEnum]) -> list[str]:
             Kind,
             [
                 *("switchover", "failover", "pause", "ack", "force-single", "drain", "fence"),
-                *("weights", "rejoin", "reinit"),
+                *("weights", "rejoin", "reinit", "demote-voter", "promote-voter"),
             ],
         ),
         (State, ["open", "running", "done", "failed", "refused", "lapsed", "withdrawn"]),

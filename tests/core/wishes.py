@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from controller.core.intents import SettleRequest
 from controller.core.model import Epoch, SiteName
 from controller.core.requests import OF_A_SITE, Kind, Request, SeenRequest, State
 from controller.core.view import View
@@ -36,6 +37,15 @@ def asked(
     """`view` with a request of `kind`."""
     found = seen(wish(kind, **changes), age_s=age_s, unchanged_s=unchanged_s)
     return replace(view, request=found)
+
+
+def settling(
+    number: int, revision: int, state: State, why: str, *, copied: bool = False
+) -> SettleRequest:
+    """A site says how far a request is."""
+    return SettleRequest(
+        number=number, expected_revision=revision, state=state, why=why, copied=copied
+    )
 
 
 def drained(view: View, site: SiteName, *, age_s: float = 1.0) -> View:

@@ -15,7 +15,7 @@ from controller.runtime.records import Records
 from controller.runtime.requests import RequestBook, RequestDesk
 from tests.contract.fakes.memory_store import MemoryCluster, MemoryStore
 from tests.core.views import DC1, DC2, RECORD, WALLET
-from tests.core.wishes import wish
+from tests.core.wishes import settling, wish
 from tests.runtime.clock import HandClock
 
 PREFIX = "/t/"
@@ -76,7 +76,7 @@ async def test_numbers_go_on_and_old_ones_are_dropped(
         assert opened.number == number
         seen = dc1.book.newest(WALLET)
         assert seen is not None
-        await dc1.desk.settle(WALLET, number, seen.revision, State.DONE, "done")
+        await dc1.desk.settle(WALLET, settling(number, seen.revision, State.DONE, "done"))
     assert sorted(cluster.entries) == [f"{PREFIX}requests/wallet/{n}" for n in (3, 4)]
     await dc1.records.refresh()
     assert [seen.request.number for seen in dc1.book.of(WALLET)] == [3, 4]
@@ -88,13 +88,13 @@ async def test_what_was_changed_meanwhile_is_not_overwritten(dc1: Site, dc2: Sit
     mine, theirs = dc1.book.newest(WALLET), dc2.book.newest(WALLET)
     assert mine is not None
     assert theirs is not None
-    await dc1.desk.settle(WALLET, 1, mine.revision, State.RUNNING, "it begins")
+    await dc1.desk.settle(WALLET, settling(1, mine.revision, State.RUNNING, "it begins"))
     with pytest.raises(NotAllowed, match="changed meanwhile; look again"):
         await dc2.desk.change(theirs, replace(MOVE, state=State.WITHDRAWN))
     with pytest.raises(NotAllowed, match="request 1 of wallet was changed meanwhile"):
-        await dc1.desk.settle(WALLET, 1, mine.revision, State.DONE, "")
+        await dc1.desk.settle(WALLET, settling(1, mine.revision, State.DONE, ""))
     with pytest.raises(NotAllowed, match="request 2 of wallet"):
-        await dc1.desk.settle(WALLET, 2, mine.revision, State.DONE, "")
+        await dc1.desk.settle(WALLET, settling(2, mine.revision, State.DONE, ""))
     await dc2.records.refresh()
     now = dc2.book.newest(WALLET)
     assert now is not None
@@ -110,7 +110,7 @@ async def test_durations_are_counted_from_first_sight(dc1: Site, dc2: Site) -> N
     seen = dc2.book.newest(WALLET)
     assert seen is not None
     assert (seen.age_s, seen.unchanged_s) == (5.0, 5.0)
-    await dc2.desk.settle(WALLET, 1, seen.revision, State.RUNNING, "")
+    await dc2.desk.settle(WALLET, settling(1, seen.revision, State.RUNNING, ""))
     dc2.clock.now += 1
     seen = dc2.book.newest(WALLET)
     assert seen is not None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from controller.core import alone, asked, fencing, repair
+from controller.core import alone, asked, fencing, repair, voters
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     Approval,
@@ -102,6 +102,23 @@ class Asking(Linking):
             made = replace(self._request(what, loop, view, site), database=database)
             with suppress(NotAllowed):
                 self._put_request(_planned(numbered(made, self._newest(loop.spec.name))))
+
+    def vote(self, kind: str, site: str, service: str = "") -> None:
+        """A site is to vote no more, or again, for this or every service, if nothing stands
+        against it as far as the daemon knows that is asked.
+        """
+        at, what = self._reachable_site(), Kind(kind)
+        for loop, view in self._askable(at or ""):
+            if view.record is None or not loop.spec.databases:
+                continue
+            if service and loop.spec.name != self.service(service):
+                continue
+            against = voters.refusals(view, what, self.site(site))
+            self.objection = "; ".join(against)
+            if not against:
+                made = self._request(what, loop, view, site)
+                with suppress(NotAllowed):
+                    self._put_request(_planned(numbered(made, self._newest(loop.spec.name))))
 
     def request(self, kind: str, service: str, target: str = "", approvals: int = 0) -> None:
         """An operator asks; refused while another request is open, or while no daemon answers."""

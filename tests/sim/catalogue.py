@@ -135,6 +135,14 @@ def _repair(dice: random.Random, shape: Shape) -> Arguments:
     return (kind.value, site, database)
 
 
+def _demotion(dice: random.Random, shape: Shape) -> Arguments:
+    return (Kind.DEMOTE.value, *_site(dice, shape))
+
+
+def _promotion(args: Arguments) -> Arguments:
+    return (Kind.PROMOTE.value, *args[1:])
+
+
 def _of_service(args: Arguments) -> Arguments:
     return args[1:2]
 
@@ -261,6 +269,7 @@ CATALOGUE: tuple[Breakage, ...] = (
     Breakage("drain", _data_site, "undrain", weight=2),
     Breakage("fence", _data_site, "unfence", weight=2),
     Breakage("repair", _repair, weight=6, needs=_has_databases),
+    Breakage("vote", _demotion, "vote", _promotion, weight=3, needs=_has_databases),
     Breakage("force_single", _data_site, weight=1, needs=_has_databases),
     Breakage("force_failover", _data_site, weight=1, needs=_has_databases),
     Breakage("withdraw", _service, weight=1),

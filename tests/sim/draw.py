@@ -30,6 +30,8 @@ AT_A_MOMENT = 0.35  # of the faults that are not the first
 TOGETHER = 0.3  # as many come right after the one before
 # What somebody does by hand is mended while no more than one thing fails: docs/testing.md.
 ALMOST_ALONE = frozenset({"promote_by_hand"})
+# A snapshot of the same epoch, from before a learner was promoted: docs/architecture.md, Not yet.
+RESTORED, VOTED = "restore_etcd", "vote"
 INTENTS = {  # by how much a fault just there has to tell
     "RaiseEpoch": 5,
     "Promise": 2,
@@ -47,6 +49,7 @@ INTENTS = {  # by how much a fault just there has to tell
     "Direct": 2,
     "RenewLease": 1,
     "SettleRequest": 2,
+    "SetLearners": 1,
 }
 
 
@@ -71,6 +74,8 @@ def drawn(number: int) -> Plan:
     lasts = max(LEAST_S, latest + dice.choice((0.5, 2.0, 5.0, 12.0)) * dice.random())
     if any(fault.name in ALMOST_ALONE for fault in faults):
         faults = [fault for fault in faults if fault.name in ALMOST_ALONE][:1] + faults[:1]
+    if any(fault.name == RESTORED for fault in faults):
+        faults = [fault for fault in faults if fault.name != VOTED]
     ordered = tuple(sorted(faults, key=lambda fault: fault.at))
     return Plan(seed=number, shape=shape, faults=ordered, lasts_s=round(lasts, 3))
 

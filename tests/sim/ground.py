@@ -329,8 +329,6 @@ class Ground:
 
     def epoch_written(self, loop: ServiceLoop, record: EpochRecord, rule: int) -> None:
         """The record of a service is another one, by a rule of who asked: he may be dead by now."""
-        if record.renewal:
-            return
         holder = SiteName("") if record.previous is None else record.previous
         self.tell(
             truth.EpochChanged(
@@ -345,6 +343,11 @@ class Ground:
                 self._witnessed_s(loop, holder),
             )
         )
+
+    def learners_set(self, loop: ServiceLoop, record: EpochRecord) -> None:
+        """The record of the same epoch names other learners."""
+        learners = frozenset(record.learners)
+        self.tell(truth.LearnersSet(self.now, loop.spec.name, record.epoch, learners))
 
     def _witnessed_s(self, loop: ServiceLoop, holder: SiteName) -> float:
         """For how long heartbeats of the holder had come to `loop`'s site by way of a witness when

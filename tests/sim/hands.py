@@ -22,6 +22,7 @@ from controller.core.model import (
     SiteName,
 )
 from controller.core.position import Position, holds
+from controller.core.raising import raised, rewritten
 from controller.core.wire import decode_epoch, encode_epoch
 from controller.ports import PortError, Refused, TimedOut, Unreachable
 from tests.sim import agent
@@ -68,8 +69,8 @@ class Hands:
         match intent:
             case ask.RaiseEpoch():
                 yield from self._raise(intent)
-            case ask.RenewLease():
-                yield from self._renew(intent)
+            case ask.RenewLease() | ask.SetLearners():
+                yield from self._rewrite(intent)
             case ask.Promise(epoch=epoch):
                 yield from self._promise(epoch)
             case ask.Direct(site=to):
@@ -131,18 +132,8 @@ class Hands:
 
     def _raise(self, intent: ask.RaiseEpoch) -> Steps:
         loop = self._loop
-        holder = intent.holder or self._site
-        record = EpochRecord(
-            epoch=intent.epoch,
-            holder=holder,
-            kind=intent.kind,
-            reason=intent.reason,
-            asked_by=intent.asked_by or f"tricast at {self._site}",
-            at="",
-            previous=intent.previous,
-            request=intent.request,
-            excused=intent.excused,
-        )
+        record = raised(intent, self._site, "")
+        holder = record.holder
         if holder == self._site:
             allowed = record.epoch if record.kind == FORCED else record.epoch - 1
             for name in loop.spec.databases:
@@ -160,13 +151,13 @@ class Hands:
         loop.heard_epoch(record.epoch)
         yield from self._promise(record.epoch)
 
-    def _renew(self, intent: ask.RenewLease) -> Steps:
+    def _rewrite(self, intent: ask.RenewLease | ask.SetLearners) -> Steps:
         loop = self._loop
         record = loop.knowledge.record(loop.spec.name)
         if record is None or record.revision != intent.expected_revision:
             raise Refused("the record has changed meanwhile")
         sent = self._process.clock.now()
-        renewed = replace(record, renewal=intent.renewal)
+        renewed = rewritten(record, intent)
         box: list[object] = []
         yield from self._swap(renewed, intent.expected_revision, box)
         revision = self._won(box)
@@ -182,13 +173,16 @@ class Hands:
         loop, world = self._loop, self._world
         value = encode_epoch(record)
         rule = 0 if loop.decision is None else loop.decision.rule
+        before = world.record_of(loop.spec.name)
 
         def work() -> object:
             revision = world.store.swap(
                 loop.epoch_key, lambda rev: decode_epoch(loop.epoch_key, value, rev), expected
             )
-            if revision is not None:
+            if revision is not None and (before is None or before.epoch < record.epoch):
                 world.epoch_written(loop, record, rule)
+            elif revision is not None and before is not None and not record.renewal:
+                world.learners_set(loop, record)
             return revision
 
         yield from self.ask_store(work, box)

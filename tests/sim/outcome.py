@@ -56,8 +56,14 @@ class Telling(Ground):
                     for copy in self.copies(server.name).values()
                 ),
                 by_hand,
+                self.learners_of(server.service),
             )
         )
+
+    def learners_of(self, service: ServiceName) -> frozenset[SiteName]:
+        """Who does not vote, as the store says now."""
+        record = self.record_of(service)
+        return frozenset(() if record is None else record.learners)
 
     def loss_said(self, server: Server, epoch: int) -> tuple[frozenset[SiteName], str] | None:
         """Whose writes an operator gives up with a promotion under `epoch`, and in which words."""
@@ -196,6 +202,7 @@ class Telling(Ground):
             witnesses=self.witnesses,
             epoch=0 if record is None else record.epoch,
             holder=holder,
+            learners=self.learners_of(name),
             paused=self.is_paused(name),
             databases=tuple(self._final_database(found, holder) for found in spec.databases),
             directed={site: self.balancers[site].directed[name] for site in self.data_sites},

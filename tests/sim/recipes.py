@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from controller.core.requests import Kind
 from tests.sim.catalogue import databases
 from tests.sim.plan import Argument, Fault, Mend, Moment
 from tests.sim.shape import Shape
@@ -350,6 +351,34 @@ def unpaid(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
     return faults
 
 
+def learning(dice: random.Random, shape: Shape, at: float) -> list[Fault]:
+    """A site only learns, most often until a little later; and a site is lost before, while or
+    after that is changed, now and then with the log of a voter held back.
+    """
+    primary, *others = (str(site) for site in (*shape.data_names, *shape.witness_names))
+    learner = dice.choice(others)
+    again = at + dice.choice((0.05, 0.4, 2.0, 6.0)) * (0.5 + dice.random())
+    faults = [Fault("vote", (Kind.DEMOTE.value, learner), round(at, 3))]
+    if dice.random() < 0.75:
+        faults.append(Fault("vote", (Kind.PROMOTE.value, learner), round(again, 3)))
+    if dice.random() < 0.4:
+        lasts = dice.choice((1.0, 4.0)) * (0.5 + dice.random())
+        held = dice.choice(others)
+        faults.append(_thin(dice, at - 0.5 * dice.random(), primary, held, lasts))
+    site = dice.choice((primary, primary, *shape.data_names))
+    later = dice.choice((at, again)) + dice.choice((0.02, 0.1, 0.5, 2.0)) * dice.random()
+    faults.append(_lost(dice, shape, str(site), later, 3.0 + 6.0 * dice.random()))
+    if dice.random() < 0.4:
+        moment = Moment(
+            primary,
+            dice.choice(("SetLearners", "Admit", "SettleRequest")),
+            1,
+            after=dice.random() < 0.5,
+        )
+        faults[-1] = replace(faults[-1], on=moment)
+    return faults
+
+
 # How often, of a cluster with databases and of one without.
 RECIPES: dict[Recipe, tuple[int, int]] = {
     paused: (3, 3),
@@ -370,6 +399,7 @@ RECIPES: dict[Recipe, tuple[int, int]] = {
     headless: (7, 4),
     unheard: (9, 25),
     unpaid: (4, 4),
+    learning: (8, 0),
 }
 
 

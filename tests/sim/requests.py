@@ -44,7 +44,7 @@ class Desk:
         ):
             raise Refused(f"request {intent.number} was changed meanwhile")
         settled = moved(seen.request, intent.state, by=loop.site, why=intent.why, at="")
-        settled = replace(settled, copied=intent.copied)
+        settled = replace(settled, copied=intent.copied, ends=intent.ends)
         yield from self._swap(key, settled, intent.expected_revision)
         self._world.request_moved(settled)
 

@@ -140,6 +140,13 @@ def _repair(kind: Kind) -> Act:
     return act
 
 
+def _vote(kind: Kind) -> Act:
+    def act(acts: Acts, phrase: Phrase) -> None:
+        acts.world.vote(kind.value, phrase.text("SITE"), phrase.text("SERVICE"))
+
+    return act
+
+
 def _prefer(acts: Acts, phrase: Phrase) -> None:
     acts.world.weigh(phrase.text("SERVICE"), **{phrase.text("DC"): 100})
 
@@ -164,6 +171,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "pause": _pause,
     "resume": _resume,
     "promote_by_hand": _at_database("promote_by_hand"),
+    "demote": _vote(Kind.DEMOTE),
+    "promote": _vote(Kind.PROMOTE),
     "reinit": _repair(Kind.REINIT),
     "rejoin": _repair(Kind.REJOIN),
     "prefer": _prefer,

@@ -43,6 +43,7 @@ from tests.sim.truth import (
     Following,
     GateSet,
     IntentBegan,
+    LearnersSet,
     LeaseServed,
     LogCut,
     LossStated,
@@ -129,6 +130,7 @@ def final(**other: object) -> Final:
     }
     service = FinalService(
         name=S,
+        learners=frozenset(),
         durability=Durability.QUORUM,
         data_sites=(A, B),
         witnesses=(W,),
@@ -166,6 +168,9 @@ RELIEF = EpochChanged(
 )
 
 # A checker, a good history, the bad end of it, what the violation says.
+LEARNS = LearnersSet(2, S, 2, frozenset({W}))
+SEALED_W = Copy(W, 3, (2, 1))
+UNSEALED = tuple(Copy(SiteName(site), 2, (2, 1)) for site in ("dc1", "dc3", "dc4"))
 AHEAD = Copy(A, 4, (2, 3))  # for a newer epoch than is promoted
 LEASED = LeaseServed(1, S, A, 2)
 LEASED_ANEW = LeaseServed(5, S, B, 3)
@@ -216,6 +221,28 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     ),
     (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
     (OneWriter, [LEASED, LEASED_ANEW], replace(LEASED, at=9), "dc1 serves wallet under the lease"),
+    (
+        VotersHold,
+        [LEARNS],
+        replace(acked(4, 1), told_at=((W, 3.0),)),
+        "on the word of witness, which only learns",
+    ),
+    (
+        VotersHold,  # since when does not begin anew
+        [LEARNS, replace(LEARNS, at=3.5, learners=frozenset({W, B}))],
+        replace(acked(4, 1), told_at=((W, 3.0),)),
+        "on the word of witness, which only learns",
+    ),
+    (
+        PromotionsProved,  # of five: its seal is not asked for, and counts for nothing
+        [],
+        replace(
+            promoted(2, B, 3, (1,), copies=(*UNSEALED, Copy(B, 3, (2, 1)), SEALED_W)),
+            learners=frozenset({W, B}),
+        ),
+        "with 1 of 2 voters sealed",
+    ),
+    (Heals, [], final(learners=frozenset({W})), "at witness still votes"),
     (
         OneWriter,  # a store set back before the newer lease was served has no part in it
         [LEASED, SET_BACK, replace(LEASED_ANEW, at=7.1)],
@@ -531,6 +558,32 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
         None,
     ),
     (OneWriter, [LEASED, LEASED_ANEW, replace(LEASED_ANEW, at=6)], None),
+    (VotersHold, [LEARNS, replace(acked(4, 1), told_at=((W, 1.9),))], None),
+    (
+        VotersHold,  # who holds an epoch votes in it
+        [LEARNS, changed(2.5, 3, W), replace(acked(4, 1), told_at=((W, 3.0),))],
+        None,
+    ),
+    (
+        VotersHold,
+        [
+            LEARNS,
+            replace(LEARNS, at=2.5, learners=frozenset()),
+            replace(acked(4, 1), told_at=((W, 3.0),)),
+        ],
+        None,
+    ),
+    (
+        PromotionsProved,
+        [
+            replace(
+                promoted(2, B, 3, (1,), copies=(Copy(A, 2, (2, 1)), Copy(B, 3, (2, 1)), SEALED_W)),
+                learners=frozenset({W}),
+            )
+        ],
+        None,
+    ),
+    (Heals, [], final(learners=frozenset({W}), voting=frozenset({B}))),
     (OneWriter, [LEASED, LEASED_ANEW, SET_BACK, replace(LEASED, at=9)], None),
     (
         OneWriter,  # haproxy serves on behind a frozen controller

@@ -58,6 +58,7 @@ LINES: dict[type[Event], Line] = {
     truth.IntentBegan: lambda e: f"> {_intent(e.intent)}",
     truth.IntentEnded: lambda e: f"< {name(e.intent)} {e.outcome} {e.detail}".rstrip(),
     truth.Alarmed: lambda e: f"! {e.text}",
+    truth.LearnersSet: lambda e: f"LEARNERS {'+'.join(sorted(e.learners)) or 'none'}",
     truth.EpochChanged: lambda e: f"EPOCH {e.epoch} to {e.holder} ({e.kind}, rule {e.rule})",
     truth.PauseSet: lambda e: f"PAUSED: {e.reason}",
     truth.PauseCleared: lambda e: "pause over",

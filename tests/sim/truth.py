@@ -113,6 +113,7 @@ class Promoted(Event):
     end: End  # before the first record of `epoch`
     copies: tuple[Copy, ...]  # every voter of the database at this instant, its own included
     by_hand: bool = False  # somebody went around tricast: a fault
+    learners: frozenset[SiteName] = frozenset()  # as the store says at this instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,15 @@ class Directed(Event):
     service: ServiceName
     site: SiteName
     to: SiteName | None
+
+
+@dataclass(frozen=True, slots=True)
+class LearnersSet(Event):
+    """The record of an epoch was rewritten: exactly these sites do not vote."""
+
+    service: ServiceName
+    epoch: int
+    learners: frozenset[SiteName]
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +433,7 @@ class FinalService:
     witnesses: tuple[SiteName, ...]
     epoch: int
     holder: SiteName | None
+    learners: frozenset[SiteName]
     paused: bool
     databases: tuple[FinalDatabase, ...]
     directed: Mapping[SiteName, SiteName | None]

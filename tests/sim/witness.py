@@ -84,8 +84,10 @@ class KeeperLoop:
         if state != self.state:
             self.state = state
             daemon.report(self._service)
+        record = daemon.knowledge.record(self._service)
+        learns = record is not None and daemon.site in record.learners
         decision = decide_keeper(
-            daemon.knowledge.record(self._service), Epoch(promised), state, self._holder_report()
+            record, Epoch(promised), state, self._holder_report(), learns=learns
         )
         if isinstance(decision.intent, FollowHolder) and self._rests():
             return

@@ -38,6 +38,7 @@ arguments, idempotent, harmless where it does not apply (`tests/sim/faults.py`):
     pause(service) resume(service)
     request(kind, service, target, approvals) approve(service) decline(service) withdraw(service)
     repair(kind, site, database)                      rejoin, or reinit: a copy is made anew
+    vote(kind, site)                                  demote-voter, or promote-voter
     drain(site) undrain(site) force_single(site) force_failover(site)
 
 Kinder than reality: no page is torn and no bit flips (a keeper has a torn tail, a gap, or nothing);

@@ -9,6 +9,7 @@ from controller.core.requests import State
 from controller.core.view import View
 from tests.core.turned import follower, other, serving, spec, state
 from tests.core.views import DC1, GONE, LEDGER, WALLET, WITNESS
+from tests.core.wishes import settling
 from tests.web.office import Office
 from tests.web.test_requests import PATH, asked, client
 
@@ -30,7 +31,9 @@ async def test_a_reinit_stands_with_what_it_throws_away(tmp_path: Path) -> None:
         seen = office.records.requests.newest(WALLET)
         assert seen is not None
         desk = office.desk.desk
-        await desk.settle(WALLET, 1, seen.revision, State.RUNNING, "it copies", copied=True)
+        await desk.settle(
+            WALLET, settling(1, seen.revision, State.RUNNING, "it copies", copied=True)
+        )
         seen = office.records.requests.newest(WALLET)
         assert seen is not None
         assert (seen.request.state, seen.request.copied) == (State.RUNNING, True)

@@ -1,6 +1,7 @@
 """One log keeper: promise, seal, wait, follow; never an older epoch."""
 
 from dataclasses import replace
+from functools import partial
 
 from controller.core.model import DatabaseName, Epoch, VoterState
 from controller.core.position import LogFormat, Position, lsn_to_int
@@ -8,6 +9,7 @@ from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
 from witness.decide import (
     Doing,
     FollowHolder,
+    KeeperDecision,
     PromiseEpoch,
     SealKeeper,
     decide_keeper,
@@ -54,6 +56,15 @@ def test_a_sealed_keeper_follows_the_promoted_holder() -> None:
 def test_a_following_keeper_is_left_alone() -> None:
     decision = decide_keeper(RECORD, Epoch(2), FOLLOWING, report_of_dc1())
     assert (decision.doing, decision.intent) == (Doing.FOLLOWING, None)
+
+
+def test_a_learner_ends_what_it_receives_and_rests() -> None:
+    learner = partial(decide_keeper, holder_report=report_of_dc1(), learns=True)
+    assert learner(RECORD, Epoch(2), FOLLOWING).intent == SealKeeper(epoch=Epoch(2))
+    assert learner(RECORD, Epoch(2), QUIET) == KeeperDecision(doing=Doing.LEARNS)
+    newer = replace(RECORD, epoch=Epoch(3))
+    assert learner(newer, Epoch(2), QUIET).intent == PromiseEpoch(epoch=Epoch(3))
+    assert learner(RECORD, Epoch(3), QUIET).doing is Doing.BELOW_FLOOR
 
 
 def test_only_what_every_site_has_applied_may_go() -> None:

@@ -12,7 +12,7 @@ from controller.core.position import LogFormat, Position
 from controller.ports import Flow, Refused, Store
 from controller.runtime.promises import Promises
 from controller.runtime.records import Records
-from tests.core.views import DC1, DC2, LEDGER, RECORD, report_of_dc1
+from tests.core.views import DC1, DC2, LEDGER, RECORD, WITNESS, report_of_dc1
 from tests.runtime.clock import HandClock
 from witness.loop import LONGEST_REST_S, KeeperLoop
 
@@ -53,6 +53,7 @@ def keeper_loop(port: RefusedKeeper, clock: HandClock, directory: Path) -> Keepe
     records.epochs[report.service] = RECORD
     records.reports[DC1] = Report(site=DC1, boot="1", version="1", at="", services=(report,))
     return KeeperLoop(
+        me=WITNESS,
         service=report.service,
         database=LEDGER,
         port=port,

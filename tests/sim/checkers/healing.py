@@ -13,8 +13,8 @@ ATTRACTING = frozenset({Stance.PREFERRED, Stance.OVERRIDE})
 
 
 class Heals(Checker):
-    """In the end the holder writes, every voter votes, traffic and routes are the holder's, and
-    its routes leave room for the next override.
+    """In the end the holder writes, every voter votes and no learner does, traffic and routes are
+    the holder's, and its routes leave room for the next override.
     """
 
     name: ClassVar[str] = "heals"
@@ -77,9 +77,12 @@ class Heals(Checker):
                 at, f"{database.name} is open to clients at {gates}, its holder is {holder}"
             )
         everybody = frozenset((*service.data_sites, *service.witnesses)) - {holder}
-        silent = sorted(everybody - database.voting)
+        silent = sorted(everybody - service.learners - database.voting)
         if silent:
             self.broken(at, f"the copy of {database.name} at {', '.join(silent)} does not vote")
+        learned = sorted(service.learners & database.voting)
+        if learned:
+            self.broken(at, f"the copy of {database.name} at {', '.join(learned)} still votes")
 
     def _traffic(self, at: float, service: FinalService) -> None:
         wrong = {site: to for site, to in service.directed.items() if to != service.holder}

@@ -13,6 +13,8 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class PromotionsProved(Checker):
     """At its promotion a majority of voters takes nothing from older epochs, and none is further.
 
+    Each learner is one seal fewer to ask for, since a commit needs as many copies as ever.
+
     The first epoch counts like every other: a cold start compares positions too. One that comes so
     late that a newer epoch writes already is harmless: it can never acknowledge. And what a voter
     that has promised a newer one holds beyond, it may have fetched since then.
@@ -40,8 +42,9 @@ class PromotionsProved(Checker):
         self.newest[name] = max(event.epoch, self.newest.get(name, 0))
         if late or (name, event.epoch) in self.stated:
             return
-        needed = majority(len(event.copies))
-        others = [copy for copy in event.copies if copy.site != event.site]
+        learners = event.learners - {event.site}
+        needed = majority(len(event.copies)) - len(learners)
+        others = [c for c in event.copies if c.site != event.site and c.site not in learners]
         sealed = [copy for copy in others if _sealed(copy, event.epoch)]
         what = f"{event.site} promoted {event.database} under epoch {event.epoch}"
         if len(sealed) + 1 < needed:

@@ -4,7 +4,16 @@ from typing import ClassVar, TypeAlias
 
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
-from tests.sim.truth import Acknowledged, Event, Following, LogCut, LossStated, Write
+from tests.sim.truth import (
+    Acknowledged,
+    EpochChanged,
+    Event,
+    Following,
+    LearnersSet,
+    LogCut,
+    LossStated,
+    Write,
+)
 
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
@@ -12,15 +21,17 @@ Name: TypeAlias = tuple[ServiceName, DatabaseName]
 class VotersHold(Checker):
     """An acknowledged write is durable at its primary and at each voter that confirmed it, and at
     one other voter at least, unless an operator has said that nobody else is needed. What a voter
-    confirmed before its log was destroyed it had.
+    confirmed before its log was destroyed it had. Nobody who only learns confirms anything, from
+    the moment in which the record says so.
     """
 
     name: ClassVar[str] = "voters hold"
-    sees = (Acknowledged, Following, LossStated, LogCut)
+    sees = (Acknowledged, Following, LossStated, LogCut, LearnersSet, EpochChanged)
 
     def __init__(self) -> None:
         self.alone: set[Name] = set()
         self.destroyed: dict[tuple[Name, SiteName], frozenset[Write]] = {}
+        self.learns: dict[ServiceName, dict[SiteName, float]] = {}  # since when
 
     def see(self, event: Event) -> None:
         match event:
@@ -35,6 +46,11 @@ class VotersHold(Checker):
                     f"{event.database} at {event.site} follows {event.upstream} of epoch "
                     f"{event.epoch} as a voter, with records that {event.upstream} does not have",
                 )
+            case LearnersSet(service=service, learners=learners, at=at):
+                before = self.learns.get(service, {})
+                self.learns[service] = {site: before.get(site, at) for site in learners}
+            case EpochChanged(service=service, holder=holder):
+                self.learns.get(service, {}).pop(holder, None)
             case Acknowledged():
                 self._acknowledged(event)
             case _:
@@ -51,3 +67,7 @@ class VotersHold(Checker):
             self.broken(event.at, f"{what} on the word of {voter}, which does not hold it")
         if not event.by and name not in self.alone:
             self.broken(event.at, f"{what}, and no other voter confirmed it")
+        learns = self.learns.get(event.service, {})
+        for voter, told_at in event.told_at:
+            if voter in event.by and told_at > learns.get(voter, float("inf")):
+                self.broken(event.at, f"{what} on the word of {voter}, which only learns")

@@ -53,6 +53,11 @@ DECIDING: tuple[Mutant, ...] = (
         ),
     ),
     mutant(
+        "record_before_the_database",
+        "a voter is demoted in the record while its primary still counts on it",
+        ("controller.core.voters:change", "and _does_without(view, request, site)", ""),
+    ),
+    mutant(
         "lsn_without_epoch",
         "the longer log is further, whatever epoch its end is of",
         ("controller.core.position:compare", "if first.epoch != second.epoch:", "if False:"),
