@@ -131,6 +131,7 @@ async def _votes(sight: Sight, phrase: Phrase) -> Look:
     if not seen:
         return Look(true=False, seen=f"the holder {holder or '(none)'} does not answer")
     copies = [f"{name}: the copy at {site} does not vote" for name in DATABASES]
+    copies.append(f"{site} only learns")
     without = [line for line in seen["warnings"] if any(copy in line for copy in copies)]
     return Look(not without, "; ".join(without) or seen["guarantee"])
 
