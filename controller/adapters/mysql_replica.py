@@ -142,7 +142,8 @@ class Replica:
         there = Session(upstream)
         exact = bool(self._dialect.gtids_at)
         try:
-            seen = await (self._until_past_its_end(there) if exact else self._until_level(there))
+            until = self._until_past_its_end if exact else self._until_level
+            seen = await until(there, upstream)
             if seen.source is None:
                 raise Refused(f"{self._name} lost its replication while it was starting")
             seen = await self._take_in(seen, seen.source)
@@ -153,17 +154,17 @@ class Replica:
         change = self._dialect.change_to_exact.format(file=quoted(file), offset=offset)
         await self._session.run((self._dialect.stop, change, self._dialect.start))
 
-    async def _until_level(self, there: Session) -> Look:
+    async def _until_level(self, there: Session, upstream: Login) -> Look:
         """The receiver is where the upstream was a moment ago, so little is sent it twice."""
         row = await there.row(self._dialect.log_place)
         end = (str(row["File"]), int(row["Position"]))
         seen = await self.look()
         while seen.source is not None and (seen.source.read < end or not seen.source.done[0]):
             await asyncio.sleep(_POLL_S)
-            seen = await self.look()
+            seen = await self._look_at_stream(upstream)
         return seen
 
-    async def _until_past_its_end(self, there: Session) -> Look:
+    async def _until_past_its_end(self, there: Session, upstream: Login) -> Look:
         """The receiver has been told where it is in the upstream's files, not only in which one."""
         seen = await self.look()
         while seen.source is not None:
@@ -171,7 +172,14 @@ class Replica:
             if known and includes(self._dialect.format, known, seen.log_end):
                 break
             await asyncio.sleep(_POLL_S)
-            seen = await self.look()
+            seen = await self._look_at_stream(upstream)
+        return seen
+
+    async def _look_at_stream(self, upstream: Login) -> Look:
+        """Another look. A receiver that was refused for good, after all, is not waited for."""
+        seen = await self.look()
+        if seen.source is not None and seen.source.receiver_errno in _FATAL:
+            await self._give_up(upstream, seen.source)
         return seen
 
     async def _gtids_at(self, there: Session, place: tuple[str, int]) -> str:

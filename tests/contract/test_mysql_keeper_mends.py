@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.adapters.mysql_replica import Replica
 from controller.core.model import Epoch
 from controller.core.position import holds
 from controller.core.quorum import holds_nothing
@@ -135,7 +136,7 @@ async def test_one_that_is_put_back_to_an_older_state_is_noticed(three: Cluster)
 
 
 async def test_one_whose_primary_has_no_more_of_its_log_stays_without_a_vote(
-    three: Cluster, source: Path
+    three: Cluster, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await three.serve(DC1, 2, DC2, WITNESS)
     await written(three, "k1")
@@ -152,4 +153,13 @@ async def test_one_whose_primary_has_no_more_of_its_log_stays_without_a_vote(
     await eventually(purged, "the primary to have only its newest log")
     with pytest.raises(PortError, match="1236"):
         await three.keeper.follow(DC1, Epoch(2), LONG_S)
+    await proves_nothing(three.keeper)
+
+    async def seen_to_stream(*_: object) -> None:
+        """As it looks for the instant between the connection and the refusal."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replica, "_until_streaming", seen_to_stream)
+        with pytest.raises(PortError, match="1236"):
+            await three.keeper.follow(DC1, Epoch(2), LONG_S)
     await proves_nothing(three.keeper)
