@@ -34,6 +34,7 @@ PYTHON: Final = "/opt/tricast/.venv/bin/python"
 AGREED: Final = (0, 4)  # done or under way; waits for an approval
 STEERED: Final = ("postgres", "mariadb", "keeper-mariadb")  # started by their own agent
 WILLING_WITHIN_S: Final = 40.0  # who was heard a moment ago is not given up at once
+SAID: Final = 600  # of an answer, from its end
 
 
 class Refused(LabError):
@@ -135,7 +136,7 @@ class Hands:
                 continue
             if done.code in AGREED:
                 return done
-            said.append(f"{site}: {(done.stderr or done.stdout).strip()[-200:]}")
+            said.append(f"{site}: {(done.stderr or done.stdout).strip()[-SAID:]}")
         raise Refused(f"tricast {' '.join(words)}: {'; '.join(said)}")
 
     async def add_table(self, name: str, node: str, chains: str, sites: frozenset[str]) -> None:
