@@ -1,9 +1,11 @@
 """Writes at a steady rate, whatever the service does.
 
 The schedule does not wait for answers: a stall shows as what it is, and is not hidden by a client
-that politely stops asking. A transfer is sent again under its key until it is acknowledged: at once
-while that may be all it takes, then ever more rarely, as any client has to. Servers that can answer
-all of them, but none within their patience, would otherwise be asked for the same for ever.
+that politely stops asking: a new transfer is due every few milliseconds, and is itself a probe. One
+is sent again under its key until it is acknowledged: at once while that may be all it takes, then
+ever more rarely, as any client has to. Servers that can answer all of them, but none within their
+patience, would otherwise be asked for the same for ever; and those that refuse would have to refuse
+thousands a second, on the processors that the service needs to come back.
 """
 
 import asyncio
@@ -20,9 +22,10 @@ import aiohttp
 
 from lab.client.attempts import Attempt, Outcome
 
-_PAUSE_S: Final = 0.03  # from the start of a failed attempt to the next, at least
 _AT_ONCE: Final = 2  # unanswered attempts after which the next is not put off
-_BACK_OFF_S: Final = (0.1, 1.0)  # the first such pause, and the longest; each is twice the last
+# From the start of an attempt to the next: the first pause, the longest; each is twice the last.
+_REFUSED_S: Final = (0.04, 0.3)
+_UNANSWERED_S: Final = (0.1, 1.0)  # from its end
 _CATCH_UP_S: Final = 1.0  # what the schedule may be behind before it lets transfers go
 
 
@@ -128,15 +131,19 @@ class Writer:
                     due += every * int(behind / every)
 
     async def _transfer(self, session: aiohttp.ClientSession, key: str) -> None:
-        unanswered = 0
+        refused = unanswered = 0
         for number in range(1, 10**9):
             attempt = await self._attempt(session, key, number)
             self._log.attempt(attempt)
             if attempt.outcome is Outcome.OK or 400 <= attempt.status < 500:
                 return
-            unanswered += attempt.latency_s >= self._plan.timeout_s
-            pause = attempt.sent_at + _PAUSE_S - time.monotonic()
-            pause = max(0.0, pause, _backed_off_s(unanswered, f"{key}-{number}"))
+            late = attempt.latency_s >= self._plan.timeout_s
+            unanswered, refused = unanswered + late, refused + (not late)
+            name = f"{key}-{number}"
+            pause = max(
+                _backed_off_s(_REFUSED_S, refused, name) - attempt.latency_s,
+                _backed_off_s(_UNANSWERED_S, unanswered - _AT_ONCE, name),
+            )
             if await _wait(self._give_up, pause):
                 return
 
@@ -175,12 +182,12 @@ class Writer:
         )
 
 
-def _backed_off_s(unanswered: int, name: str) -> float:
-    """Between a half and the whole of the pause after so many attempts without an answer."""
-    if unanswered <= _AT_ONCE:
+def _backed_off_s(bounds_s: tuple[float, float], failures: int, name: str) -> float:
+    """Between a half and the whole of the pause after so many failures of this kind."""
+    if failures <= 0:
         return 0.0
-    first, longest = _BACK_OFF_S
-    whole = min(longest, first * 2.0 ** min(unanswered - _AT_ONCE - 1, 10))
+    first, longest = bounds_s
+    whole = min(longest, first * 2.0 ** min(failures - 1, 10))
     return whole * (0.5 + zlib.crc32(name.encode()) / 2**33)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,19 @@ async def test_who_is_not_answered_asks_ever_more_rarely(tmp_path: Path) -> None
     assert 4 <= len(pauses) <= 7
     assert pauses[3] > 0.09
     assert pauses[4] > 0.19
+
+
+async def test_who_is_refused_asks_ever_more_rarely(tmp_path: Path) -> None:
+    async with FakeWallet().serving() as wallet:
+        wallet.mood = "failing"
+        plan = Plan(url=wallet.url, rate=40, workers=1, in_flight=1, duration_s=2, grace_s=0)
+        log = await written(plan, tmp_path / "log", wallet=wallet)
+    starts = [a.sent_at for a in log.attempts]
+    gaps = [b - a for a, b in pairwise(starts)]
+    assert {a.key for a in log.attempts} == {"w-0-1"}
+    assert gaps[0] > 0.019, "not in a busy loop"
+    assert len(gaps) < 2 / 0.1
+    assert min(gaps[4:]) > 0.14
 
 
 async def test_nothing_listening_is_a_failure_and_not_a_doubt(tmp_path: Path) -> None:
