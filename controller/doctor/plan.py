@@ -14,6 +14,7 @@ from controller.doctor import (
     members,
     sites,
     traffic,
+    weight,
 )
 from controller.doctor.around import Around
 from controller.doctor.judging.row import Row
@@ -41,6 +42,7 @@ CHECKS: Final = (
     Check(name="databases", look=databases.look, deadline_s=10.0),
     Check(name="haproxy", look=traffic.haproxy, deadline_s=6.0),
     Check(name="bgp", look=traffic.bgp, deadline_s=4.0),
+    Check(name="weight", look=weight.look, deadline_s=5.0),
     Check(name="files", look=files.look, deadline_s=10.0),
     Check(name="audit", look=files.audit, deadline_s=60.0),
     Check(name="certificates", look=files.certificates, deadline_s=10.0),

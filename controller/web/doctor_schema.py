@@ -8,7 +8,7 @@ from controller.web.answer import FORMAT, Answer
 
 CHECK_NAMES: Final = (
     *("configuration", "distance", "sites", "etcd", "leases", "clock", "agents", "databases"),
-    *("haproxy", "bgp", "files", "audit", "certificates"),
+    *("haproxy", "bgp", "weight", "files", "audit", "certificates"),
 )
 
 

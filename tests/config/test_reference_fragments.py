@@ -129,6 +129,7 @@ def units() -> list[Path]:
 def test_units_start_what_there_is() -> None:
     names = [str(path.relative_to(CONFIGS / "systemd")) for path in units()]
     assert names == [
+        "etcd.service.d/tricast.conf",
         "exabgp.service.d/tricast.conf",
         "mariadb.service.d/tricast.conf",
         "postgresql@.service.d/tricast.conf",
@@ -152,6 +153,13 @@ def test_units_are_hardened(unit: str) -> None:
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+def test_what_a_takeover_waits_for_has_weight_on_a_busy_host() -> None:
+    ahead = [path for path in units() if "Nice=-10" in path.read_text().splitlines()]
+    assert len(ahead) == 4
+    for path in ahead:
+        assert "CPUWeight=1000" in path.read_text().splitlines(), path
 
 
 def test_every_database_start_is_a_safe_one() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,21 @@ async def test_the_doctor_knows_where_it_is_and_finds_nothing_bad(system: System
         bad = [row for row in found["rows"] if row["grade"] == "bad"]
         assert not bad, bad
         assert len({row["check"] for row in found["rows"] if row["grade"] == "ok"}) >= 6
+
+
+async def test_what_a_takeover_waits_for_goes_before_others_on_a_busy_host(system: System) -> None:
+    daemons = (("dc1-edge", "controller"), ("dc2-edge", "controller"), ("witness", "witness"))
+    for node, program in (*daemons, ("dc1-edge", "exabgp"), ("dc1-edge", "etcd")):
+        pids = [found.pid for found in system.lab.processes(node, program)]
+        assert {session_nice(pid) for pid in pids} <= {"", "-10"}, (node, program)
+    rows = [row for row in (await examined(system, "dc1-edge"))["rows"] if row["check"] == "weight"]
+    assert [row["grade"] for row in rows] == ["ok"], rows
+
+
+def session_nice(pid: int) -> str:
+    """ "" where the kernel does not group processes by session."""
+    told = Path(f"/proc/{pid}/autogroup")
+    return told.read_text().split()[-1] if told.exists() else ""
 
 
 async def test_the_doctor_names_what_is_wrong(system: System) -> None:
