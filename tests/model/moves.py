@@ -105,7 +105,7 @@ def released(state: State, site: int, space: Space, teller: int = NOBODY, told: 
     primary = state.copies[site]
     if not primary.waiting:
         return state
-    enough = proof.needed(primary.asked)
+    enough = proof.needed(primary.asked, space.everybody)
     if teller == NOBODY and enough > 1:
         return state
     others = [
@@ -195,9 +195,10 @@ def findings(state: State, space: Space) -> Iterator[proof.Finding]:
         if site != state.holder and state.copies[site].promised == state.epoch
     ]
     mine = _seal(state, state.holder, space)
-    for some in combinations(present, proof.needed(voters) - 1):
+    everybody = space.everybody if space.protocol.majority_is_sealed else 0
+    for some in combinations(present, proof.seals_needed(voters, everybody) - 1):
         seals = tuple(_seal(state, site, space) for site in some)
-        finding = proof.proved(state.epoch, voters, mine, seals, space.log_format)
+        finding = proof.proved(state.epoch, voters, everybody, mine, seals, space.log_format)
         if finding.complete:
             yield finding
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from controller.core.position import Order
 from tests.model import proof
 from tests.model.moves import Move, released
-from tests.model.space import Space
+from tests.model.space import Family, Space
 from tests.model.state import (
     DATABASES,
     A,
@@ -71,7 +71,7 @@ def _serving(state: State) -> Copy | None:
     return own if own.writable == state.epoch else None
 
 
-def _settled(state: State, own: Copy) -> bool:
+def _settled(state: State, own: Copy, space: Space) -> bool:
     """Everything in the log so far is durable at a majority of the voters that are asked."""
     holding = sum(
         (copy.upstream, copy.under) == (state.holder, own.writable)
@@ -79,7 +79,7 @@ def _settled(state: State, own: Copy) -> bool:
         and copy.missing == 0
         for copy in (state.copies[site] for site in bits(own.asked) if site != state.holder)
     )
-    return 1 + holding >= proof.needed(own.asked)
+    return 1 + holding >= proof.needed(own.asked, space.everybody)
 
 
 def _asking(state: State, asked: int, space: Space) -> State:
@@ -94,9 +94,13 @@ def _asking(state: State, asked: int, space: Space) -> State:
 
 
 def widen(state: State, space: Space) -> Iterator[Move]:
-    """One voter more, when all is settled: the record names it first, then the database asks."""
+    """One voter more: the record names it first, then the database asks. All has to be settled,
+    unless it was a learner: then a commit needs no more copies than before.
+    """
     own = _serving(state)
-    if own is None or own.asked != state.voters or _unsettled(state, own, space):
+    if own is None or own.asked != state.voters:
+        return
+    if not space.has(Family.LEARNERS) and _unsettled(state, own, space):
         return
     for site in range(len(state.copies)):
         wider = state.voters | bit(site)
@@ -148,7 +152,7 @@ def agree(state: State, space: Space) -> Iterator[Move]:
 
 
 def _unsettled(state: State, own: Copy, space: Space) -> bool:
-    return space.protocol.waits_until_settled and not _settled(state, own)
+    return space.protocol.waits_until_settled and not _settled(state, own, space)
 
 
 # --- alone ---------------------------------------------------------------------------------------

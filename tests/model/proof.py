@@ -77,9 +77,14 @@ def seal_of(index: int, copy: Copy) -> Seal:
     )
 
 
-def needed(voters: int) -> int:
-    """How many of a bit set of voters are a majority."""
-    return majority(voters.bit_count())
+def needed(voters: int, everybody: int) -> int:
+    """How many copies a commit needs: a majority of the voters, or of everybody."""
+    return majority((everybody or voters).bit_count())
+
+
+def seals_needed(voters: int, everybody: int) -> int:
+    """How many seals meet every commit: each learner is one copy fewer that could be missed."""
+    return needed(voters, everybody) - (everybody & ~voters).bit_count()
 
 
 def order_of(first: Copy, second: Copy, log_format: LogFormat) -> Order:
@@ -107,10 +112,16 @@ def position(epoch: int, length: int, log_format: LogFormat) -> Position:
 
 @cache
 def proved(
-    epoch: int, voters: int, own: Seal, heard: tuple[Seal, ...], log_format: LogFormat
+    epoch: int,
+    voters: int,
+    everybody: int,
+    own: Seal,
+    heard: tuple[Seal, ...],
+    log_format: LogFormat,
 ) -> Finding:
     """What `heard` and its own seal prove to the holder of `epoch` among these voters."""
-    proof = prove(_view(epoch, voters, own, heard, log_format), _look(own, log_format))
+    view = _view(epoch, voters, everybody, own, heard, log_format)
+    proof = prove(view, _look(own, log_format))
     if not proof.complete:
         return Finding(complete=False)
     assert proof.source is not None
@@ -119,22 +130,35 @@ def proved(
     return Finding(complete=True, epoch=seal.epoch, length=seal.length, source=source)
 
 
-def _view(epoch: int, voters: int, own: Seal, heard: Iterable[Seal], log_format: LogFormat) -> View:
-    holder = SITES[own.voter]
+def _view(
+    epoch: int,
+    voters: int,
+    everybody: int,
+    own: Seal,
+    heard: Iterable[Seal],
+    log_format: LogFormat,
+) -> View:
+    holder, known = SITES[own.voter], everybody or voters
     return View(
         now=Instant(0.0),
         me=holder,
         spec=ServiceSpec(
             name=SERVICE,
             durability=Durability.QUORUM,
-            data_sites=tuple(SITES[index] for index in bits(voters) if index in DATABASES),
-            witnesses=tuple(SITES[index] for index in bits(voters) if index not in DATABASES),
+            data_sites=tuple(SITES[index] for index in bits(known) if index in DATABASES),
+            witnesses=tuple(SITES[index] for index in bits(known) if index not in DATABASES),
             databases=(DATABASE,),
             initial_holder=holder,
         ),
         own=OwnSide(databases=(_look(own, log_format),), promised=Epoch(own.promised)),
         record=EpochRecord(
-            epoch=Epoch(epoch), holder=holder, kind="failover", reason="", asked_by="", at=""
+            epoch=Epoch(epoch),
+            holder=holder,
+            kind="failover",
+            reason="",
+            asked_by="",
+            at="",
+            learners=tuple(SITES[index] for index in bits(known & ~voters)),
         ),
         store_ok=True,
         others={SITES[seal.voter]: OtherSite(report=_report(seal, log_format)) for seal in heard},

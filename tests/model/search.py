@@ -36,6 +36,7 @@ MAKERS: dict[Family, tuple[Maker, ...]] = {
     Family.LATE: (faults.arrive,),
     Family.PLANNED: (planned.quiesce, planned.take_back, planned.hand_over),
     Family.VOTERS: (planned.widen, planned.shrink, planned.replace_voter, planned.agree),
+    Family.LEARNERS: (planned.widen, planned.shrink, planned.agree),
     Family.SINGLE: (planned.force_single, planned.restore, planned.agree),
 }
 SENTENCES = {

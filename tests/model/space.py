@@ -20,6 +20,7 @@ class Family(StrEnum):
     PLANNED = "planned"  # quiesce, hand over, take back
     VOTERS = "voters"  # the set of voters changes
     SINGLE = "single"  # an operator lets the last survivor go on alone, and ends it
+    LEARNERS = "learners"  # as VOTERS, but a commit needs as many copies as ever, of fewer voters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +80,10 @@ class Space:
     def has(self, family: Family) -> bool:
         """Whether these moves are made."""
         return family in self.families
+
+    @property
+    def everybody(self) -> int:
+        """Bit set of those whose number a commit's majority is of, where learners are no voters;
+        0 where it is that of the voters themselves.
+        """
+        return (1 << self.copies) - 1 if self.has(Family.LEARNERS) else 0

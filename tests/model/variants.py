@@ -184,6 +184,24 @@ VARIANTS: Final = (
         Protocol(waits_until_settled=False),
     ),
     _variant(
+        "demotes-record-first",
+        "the record names a learner before the database has stopped to count it",
+        _in(2, 1, Family.LEARNERS),
+        Protocol(shrinks_database_first=False),
+    ),
+    _variant(
+        "promotes-database-first",
+        "the database counts a learner before the record has it as a voter",
+        _in(2, 2, Family.LEARNERS),
+        Protocol(widens_record_first=False),
+    ),
+    _variant(
+        "demotes-without-waiting",
+        "the record names a learner before others hold all that it confirmed",
+        _in(2, 1, Family.LEARNERS),
+        Protocol(waits_until_settled=False),
+    ),
+    _variant(
         "alone-by-the-database",
         "the last survivor asks nobody any more, and the record does not say so",
         _in(2, 1, Family.SINGLE),
