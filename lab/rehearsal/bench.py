@@ -26,6 +26,7 @@ from lab.rehearsal.ours import Tricast
 from lab.rehearsal.rest import at_rest, only
 from lab.rehearsal.stack import Blow, Say, Stack
 from lab.rehearsal.tally import Tally, latest, runs
+from lab.rehearsal.usage import usage
 from lab.rehearsal.writer import Writer
 
 CLIENT = "client2"
@@ -146,6 +147,7 @@ class Bench:
         writer = await Writer.start(stack.lab, CLIENT)
         await writer.acked(60, within_s=20)
         await asyncio.sleep(PHASE_S * secrets.randbelow(1000) / 1000)
+        before = usage()
         at = await fault.strike(stack, holder)
         blow = Blow(fault=fault.name, holder=holder, at=at, stamp=_wall() + at - time.monotonic())
         await wait_for(
@@ -153,6 +155,7 @@ class Bench:
             lambda: stack.moved(blow),
             within_s=MOVED_WITHIN_S,
         )
+        used = usage().since(before)
         await writer.acked(40, after=time.monotonic(), within_s=30)
         await asyncio.sleep(max(0.0, at + fault.lasts_s - time.monotonic()))
         await fault.mend(stack, holder)
@@ -165,6 +168,7 @@ class Bench:
             **outage(log.attempts, at),
             "acked": len(acked_keys(log)),
             "missing": await stack.missing(winner, acked_keys(log)),
+            "used": used,
             **await stack.parts(blow, winner, list(log.attempts)),
         }
 

@@ -76,10 +76,29 @@ def _of_fault(entries: Sequence[Entry], name: str) -> dict[str, Any]:
             "runs_failed": len(failures(entries, stack, name)),
             "parts_s": medians({**run["parts"], AT_CLIENT: run["resumed_s"]} for run in of_stack),
             "steps_s": medians(run.get("steps", {}) for run in of_stack),
+            "used": _used([run["used"] for run in of_stack if "used" in run]),
         }
     if found["tricast"].get("median") and found["peer"].get("median"):
         found["times"] = round(found["peer"]["median"] / found["tricast"]["median"], 1)
     return found
+
+
+def _used(of_runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of each program the median of what ran and of what waited, and how busy the cores were."""
+    if not of_runs:
+        return {}
+    whole = [(run["seconds"] * run["cores"], run["programs"].values()) for run in of_runs]
+    busy = [sum(program["ran_s"] for program in all_of) / cores_s for cores_s, all_of in whole]
+    return {
+        "busy": round(statistics.median(busy), 3),
+        **{
+            kind: medians(
+                {name: program[kind] for name, program in run["programs"].items()}
+                for run in of_runs
+            )
+            for kind in ("ran_s", "waited_s")
+        },
+    }
 
 
 def _floor(entries: Sequence[Entry], site_loss: dict[str, Any]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from lab.rehearsal.figures import STACKS, part_names
 
+USERS = 12  # of the processors, that the page lists
 HEAD = """\
 # Measured, beside the stack that users run today
 
@@ -13,9 +14,9 @@ Written by `make bench PUBLISH=1`; do not edit. `bench.json` has every run.
 
 The same client, network, provider routers, machine and blows for both. The outage is the longest
 time without an acknowledged write, behind the exchange, at 40 transfers a second, each sent again
-under its key, ever more rarely, until it is acknowledged; it includes the return of the failed site.
-One stack runs at a time. Three sites, their app servers and the clients share the cores of one
-machine: the daemons, ExaBGP and etcd of both stacks go before everything else there.
+under its key, ever more rarely, until it is acknowledged; it includes the return of the failed
+site. One stack runs at a time. Three sites, their app servers and the clients share the cores of
+one machine: the daemons, ExaBGP and etcd of both stacks go before everything else there.
 
 * **tricast**: this repository, profile `fast`. A transfer is acknowledged when PostgreSQL *and*
   MariaDB have committed it; both are moved.
@@ -36,7 +37,14 @@ SIGCONT.
 def page(found: dict[str, Any]) -> str:
     """The page, as Markdown."""
     blocks = [HEAD, _outages(found), BLOWS, "## Where the time goes\n", _parts(found)]
-    blocks += [_floor(found), "## Goals\n", _goals(found), "## Measured on\n", _machine(found)]
+    blocks += [
+        _floor(found),
+        _used(found),
+        "## Goals\n",
+        _goals(found),
+        "## Measured on\n",
+        _machine(found),
+    ]
     return "\n".join(block for block in blocks if block)
 
 
@@ -87,6 +95,31 @@ def _floor(found: dict[str, Any]) -> str:
         f"are the floor of silent site loss: {floor['floor_s']:.3f} s."
         f" The outage is {floor['ratio']:.2f} times that.\n"
     )
+
+
+def _used(found: dict[str, Any]) -> str:
+    """Who ran, and who waited for a processor, from the blow to the end of the role change."""
+    faults = [each for each in found["faults"].values() if each["tricast"].get("used")]
+    if not faults:
+        return ""
+    tables = [each["tricast"]["used"] for each in faults]
+    total: dict[str, float] = {}
+    for table in tables:
+        for name, ran_s in table["ran_s"].items():
+            total[name] = total.get(name, 0.0) + ran_s
+    rows = [["tricast, median s that ran / waited for a core", *(each["title"] for each in faults)]]
+    rows += [
+        [name, *(_ran_and_waited(table, name) for table in tables)]
+        for name in sorted(total, key=lambda name: -total[name])[:USERS]
+    ]
+    rows.append(["all cores busy", *(f"{table['busy']:.0%}" for table in tables)])
+    return _table(rows)
+
+
+def _ran_and_waited(table: dict[str, Any], name: str) -> str:
+    if name not in table["ran_s"]:
+        return "-"
+    return f"{table['ran_s'][name]:.3f} / {table['waited_s'].get(name, 0.0):.3f}"
 
 
 def _goals(found: dict[str, Any]) -> str:

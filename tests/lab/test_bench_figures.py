@@ -1,6 +1,7 @@
 """What the benchmark makes of logs and runs: parsing, statistics, goals, the picture."""
 
 import re
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from lab.rehearsal.journal import asked_to_attract, first_intent, patroni_said, 
 from lab.rehearsal.page import page
 from lab.rehearsal.plot import LEAST_S, MOST_S, draw, position
 from lab.rehearsal.tally import Entry, Tally, failures, latest, runs
+from lab.rehearsal.usage import BENCH, usage
 
 CONTROLLER = "\n".join(
     [
@@ -131,6 +133,33 @@ def test_the_page_shows_what_was_measured_and_what_failed() -> None:
     assert "| acknowledged write at the client | 0.900 | - |" in text
     assert "floor of silent site loss: 0.700 s. The outage is 1.43 times that." in text
     assert "| cores | 2 |" in text
+
+
+def test_who_used_the_processors_is_shown_and_a_bench_without_it_is_not_spoilt() -> None:
+    assert "ran / waited" not in page(figures(entries()))
+    used = [
+        {"seconds": 2.0, "cores": 2, "programs": {
+            "postgres": {"ran_s": ran, "waited_s": 0.5}, "etcd": {"ran_s": 0.5, "waited_s": 0.1},
+        }}
+        for ran in (1.0, 1.5, 3.0)
+    ]  # fmt: skip
+    runs = [run("tricast", "database_crash", 1.0, used=each) for each in used]
+    text = page(figures([*entries(), *runs]))
+    assert "| tricast, median s that ran / waited for a core | PostgreSQL killed |" in text
+    assert "| postgres | 1.500 / 0.500 |" in text
+    assert "| all cores busy | 50% |" in text
+    assert text.index("| postgres |") < text.index("| etcd |")
+
+
+def test_the_time_that_a_process_ran_and_waited_is_read() -> None:
+    before = usage()
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    found = usage().since(before)
+    mine = found["programs"][BENCH]
+    assert 0.04 < mine["ran_s"] <= found["seconds"] + 0.01
+    assert mine["waited_s"] >= 0
 
 
 def test_a_goal_that_was_missed_is_said_to_be() -> None:
