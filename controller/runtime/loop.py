@@ -10,7 +10,16 @@ import structlog
 from controller.core import repair
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, SetGate, lane, name
-from controller.core.model import FOREVER_S, NO_EPOCH, DatabaseName, Epoch, Instant, Outcome, Role
+from controller.core.model import (
+    FOREVER_S,
+    NO_EPOCH,
+    DatabaseName,
+    DatabaseState,
+    Epoch,
+    Instant,
+    Outcome,
+    Role,
+)
 from controller.core.troubles import patience_left_s
 from controller.core.view import View
 from controller.core.wants import HOLD, Keep
@@ -248,9 +257,7 @@ class ServiceLoop:
         token = 0
         while True:
             epoch = self.hands.promises.of(self.hands.service)
-            handing = self.decision is not None and self.decision.role is Role.HANDING_OVER
-            # A log that the candidate has to hold whole is not made longer.
-            if sampled.value.writable and sampled.value.epoch == epoch and not handing:
+            if proves(self.decision, sampled.value, epoch):
                 token += 1
                 began = self.clock.monotonic()
                 try:
@@ -282,6 +289,15 @@ class ServiceLoop:
                 await asyncio.sleep(PROOF_CLIMBING_S)
             else:
                 await beat.rest(self.pace.service_proof_s)
+
+
+def proves(decision: Decision | None, state: DatabaseState, promised: Epoch) -> bool:
+    """Writes of our own are made here: by a primary, but never into a log that another site has to
+    hold whole. That is so while the service is handed over, and until it is closed after that.
+    """
+    if not state.writable or state.epoch != promised:
+        return False
+    return decision is None or decision.role not in (Role.HANDING_OVER, Role.STEPPING_DOWN)
 
 
 def _standing(decision: Decision) -> tuple[int, tuple[bool, ...]]:
