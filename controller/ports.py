@@ -188,8 +188,8 @@ class Store(Protocol):
     async def delete(self, key: str, deadline_s: float) -> None:
         """`key` is absent."""
 
-    def watch(self, prefix: str) -> AsyncIterator[None]:
-        """Yields when something under `prefix` may have changed. A hint: readers read again."""
+    def watch(self, prefix: str) -> AsyncIterator[int]:
+        """The revision of each change under `prefix`, 0 for perhaps one: a hint to read again."""
 
     async def status(self, deadline_s: float) -> StoreStatus:
         """What the nearest member says of itself and its cluster."""

@@ -32,8 +32,8 @@ from controller.adapters.etcd_api import (
     translated,
 )
 from controller.adapters.etcd_lease import renewed
+from controller.adapters.etcd_seen import Seen
 from controller.ports import (
-    Entry,
     PortError,
     Refused,
     Snapshot,
@@ -76,6 +76,7 @@ class Etcd:
         self._return_at = 0.0
         self._leases: dict[tuple[str, float], tuple[int, float]] = {}  # and when it was renewed
         self._names: dict[int, str] = {}
+        self._seen: dict[str, Seen] = {}  # by prefix
         self._own: deque[int] = deque(maxlen=OWN_REMEMBERED)  # revisions of our leased puts
         self._watches: set[Call] = set()
         self._closed = False
@@ -87,20 +88,26 @@ class Etcd:
 
     async def read(self, prefix: str, deadline_s: float) -> Snapshot:
         """Every key under `prefix`, as the majority has them now."""
+        began, cut = now(), len(self._prefix)
+        known = self._seen.get(prefix)
+        found = None
+        if known is not None and (since := known.since(began)):
+            found = known.with_news(await self._range_of(prefix, since, deadline_s), cut, began)
+        if found is None:
+            found = Seen.whole(await self._range_of(prefix, 0, deadline_s), cut, began)
+        self._seen[prefix] = found
+        return Snapshot(revision=found.revision, entries=found.entries)
+
+    async def _range_of(self, prefix: str, since: int, deadline_s: float) -> Message:
         first, end = self._range(prefix)
-        request = rpc.RangeRequest(key=first, range_end=end)
+        request = rpc.RangeRequest(key=first, range_end=end, min_mod_revision=since)
         _, answer = await self._race(
             f"reading {prefix!r}",
             lambda member, left_s: member.kv.Range(request, timeout=left_s, metadata=NEEDS_LEADER),
             self._hedge_s,
             now() + deadline_s,
         )
-        cut = len(self._prefix)
-        entries = {
-            pair.key.decode()[cut:]: Entry(value=pair.value, revision=pair.mod_revision)
-            for pair in answer.kvs
-        }
-        return Snapshot(revision=answer.header.revision, entries=entries)
+        return answer
 
     async def swap(self, key: str, value: bytes, expected: int, deadline_s: float) -> int | None:
         """The revision that wrote `value` if `key` was at `expected` (0: absent), else None.
@@ -160,8 +167,8 @@ class Etcd:
         call = member.kv.DeleteRange(request, timeout=left(deadline), metadata=NEEDS_LEADER)
         await self._answer(member, call, f"deleting {key}")
 
-    async def watch(self, prefix: str) -> AsyncIterator[None]:
-        """Yields when something under `prefix` may have changed, and after every reconnection.
+    async def watch(self, prefix: str) -> AsyncIterator[int]:
+        """The revision of each change under `prefix`, and 0 after every reconnection.
 
         What this end has put itself under a lease is no news to it.
 
@@ -185,7 +192,7 @@ class Etcd:
                         break
                     failures = 0
                     if response.created or self._news(response.events):
-                        yield
+                        yield 0 if response.created else int(response.header.revision)
             except asyncio.CancelledError:
                 if this_task_is_cancelled():
                     raise

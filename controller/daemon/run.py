@@ -185,8 +185,8 @@ async def until_signal() -> None:
 async def _watch_store(site: Site, loops: list[ServiceLoop]) -> None:
     """The store's hints: read again, then turn if something that is decided on has changed."""
     known: Hashable = None
-    async for _ in site.node.store.watch(site.node.cluster.etcd.prefix):
-        await site.records.refresh()
+    async for hint in site.node.store.watch(site.node.cluster.etcd.prefix):
+        await site.records.heed(hint)
         found = news(site.records)
         if found == known:
             continue

@@ -78,6 +78,7 @@ class Records:
     problems: tuple[str, ...] = ()
     error: str = "the store has not been read yet"
     answered: Instant | None = None
+    revision: int = 0  # of the store, as it was read last
     ok: bool = False
     requests: RequestBook = field(init=False)
     weights: RequestBook = field(init=False)  # requests of their own row
@@ -97,6 +98,7 @@ class Records:
             self.ok, self.error = False, str(error)
             return False
         self.answered, self.ok, self.error = self.clock.monotonic(), True, ""
+        self.revision = snapshot.revision
         problems: list[str] = []
         seen_epochs: set[ServiceName] = set()
         seen_reports: set[SiteName] = set()
@@ -135,6 +137,11 @@ class Records:
         self.pauses, self.recent, self.drills = marks.pauses, marks.recent, marks.drills
         self.problems = tuple(problems)
         return True
+
+    async def heed(self, hint: int) -> None:
+        """What a watch has hinted at is known. Many hints that came together need one read."""
+        if not self.ok or hint == 0 or hint > self.revision:
+            await self.refresh()
 
     def _take_epoch(self, service: ServiceName, record: EpochRecord) -> None:
         known = self._epochs_known.get(service)

@@ -184,6 +184,37 @@ async def test_watch_is_silent_about_other_keys(store: Store) -> None:
             await hints.next(within_s=0.3)
 
 
+async def test_a_hint_tells_the_revision_of_the_change(store: Store) -> None:
+    async with aclosing(store.watch("")) as hints:  # type: ignore[type-var]
+        assert await anext(hints) == 0, "it begins: something may have changed"
+        before = (await store.read("", SOON_S)).revision
+        async with asyncio.timeout(SOON_S):
+            _, hint = await asyncio.gather(store.put("sites/dc1", b"1", SOON_S), anext(hints))
+        assert hint > before
+        assert (await store.read("", SOON_S)).revision >= hint
+
+
+async def test_every_read_shows_all_that_happened_before_it(store: Store) -> None:
+    """Also where a reader remembers what it read: keys that came, changed, went, and came again."""
+    wanted: dict[str, bytes] = {}
+    for number in range(12):
+        key, gone = f"k{number % 5}", f"k{(number * 3 + 1) % 5}"
+        wanted[key] = str(number).encode()
+        await store.put(key, wanted[key], SOON_S)
+        if number % 3 == 2 and wanted.pop(gone, None) is not None:
+            await store.delete(gone, SOON_S)
+        found = await store.read("", SOON_S)
+        assert {name: entry.value for name, entry in found.entries.items()} == wanted
+
+
+async def test_a_key_that_goes_while_another_comes_is_missed(store: Store) -> None:
+    await store.put("a", b"1", SOON_S)
+    await store.read("", SOON_S)
+    await store.delete("a", SOON_S)
+    await store.put("b", b"2", SOON_S)
+    assert set((await store.read("", SOON_S)).entries) == {"b"}
+
+
 async def test_watch_ends_when_its_reader_has_enough(store: Store) -> None:
     async with aclosing(store.watch("")) as hints:  # type: ignore[type-var]
         async for _ in hints:
@@ -402,6 +433,19 @@ async def test_watch_of_a_closed_store_ends(etcd: Etcd) -> None:
     async with asyncio.timeout(SOON_S):
         async for _ in etcd.watch(""):
             await etcd.aclose()
+
+
+async def test_a_second_read_brings_over_only_what_has_changed(etcd: Etcd) -> None:
+    for key in ("a", "b", "c"):
+        await etcd.put(key, b"1", SOON_S)
+    seen = await etcd.read("", SOON_S)
+    await etcd.put("b", b"2", SOON_S)
+    answer = await etcd._range_of("", seen.revision + 1, SOON_S)
+    assert [pair.key.rpartition(b"/")[2] for pair in answer.kvs] == [b"b"]
+    assert answer.count == 3, "of all keys, also of those that were left out"
+    assert {k: e.value for k, e in (await etcd.read("", SOON_S)).entries.items()} == {
+        "a": b"1", "b": b"2", "c": b"1",
+    }  # fmt: skip
 
 
 async def test_figures_without_trouble(etcd: Etcd) -> None:

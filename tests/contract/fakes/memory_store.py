@@ -97,16 +97,16 @@ class MemoryStore:
         self._cluster.remove(key)
         await self._answer(deadline_s)
 
-    async def watch(self, prefix: str) -> AsyncIterator[None]:
+    async def watch(self, prefix: str) -> AsyncIterator[int]:
         event = asyncio.Event()
         watcher = (prefix, event)
         self._cluster.watchers.add(watcher)
         try:
-            yield
+            yield 0
             while True:
                 await event.wait()
                 event.clear()
-                yield
+                yield self._cluster.revision
         finally:
             self._cluster.watchers.discard(watcher)
 
