@@ -4,7 +4,7 @@ Invariant: a keeper takes nothing from an epoch below its promise, so it follows
 the very epoch it has promised, and only once that holder says it is writable under it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -83,6 +83,16 @@ def decide_keeper(
     if learns and keeper.sealed:
         return KeeperDecision(doing=Doing.LEARNS)
     return _of_promised(record, keeper, holder_report, learns=learns)
+
+
+def rests_on(
+    record: EpochRecord | None, holder_report: ServiceReport | None, database: DatabaseName
+) -> Hashable:
+    """What the store tells that a decision rests on: while it stays the same, so does that."""
+    if record is None:
+        return None
+    promoted = _promoted(holder_report, database, record.epoch)
+    return (record.epoch, record.holder, record.learners, promoted)
 
 
 def prune_below(

@@ -1,7 +1,7 @@
 """The witness's loop: keepers sealed and followed, both sites looked at, a report told."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -30,6 +30,7 @@ from witness.decide import (
     SealKeeper,
     decide_keeper,
     prune_below,
+    rests_on,
 )
 from witness.vantage import Vantage
 
@@ -69,6 +70,7 @@ class KeeperLoop:
     restraint: Restraint = field(default_factory=lambda: Restraint(LONGEST_REST_S))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     _attempt: tuple[Epoch, asyncio.Timeout] | None = None  # to follow the holder of that epoch
+    _told: Hashable = None
 
     async def run(self) -> None:
         """Turns for ever."""
@@ -159,8 +161,11 @@ class KeeperLoop:
         """The store says something new. An attempt to follow the holder of an older epoch is given
         up: the seal that a takeover waits for must not wait for a holder that does not answer.
         """
-        self.wake.set()
         record = self.records.epochs.get(self.service)
+        told = rests_on(record, self._holder_report(), self.database)
+        if told != self._told:
+            self._told = told
+            self.wake.set()
         if self._attempt is None or record is None:
             return
         epoch, limit = self._attempt

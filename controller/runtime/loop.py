@@ -92,7 +92,7 @@ class ServiceLoop:
         """Turns for ever."""
         async with asyncio.TaskGroup() as tasks:
             for database, port in self.hands.databases.items():
-                port.tell_of_loss(partial(self._lost, database))
+                port.tell_of_loss(partial(self._look_again, database))
                 tasks.create_task(self._prove_commits(database))
             if self.canary is not None:
                 tasks.create_task(self._prove_service(self.canary))
@@ -100,7 +100,7 @@ class ServiceLoop:
                 await self._turn()
                 await self._wait()
 
-    def _lost(self, database: DatabaseName) -> None:
+    def _look_again(self, database: DatabaseName) -> None:
         self.observer.dirty[f"database:{database}"] = self.clock.monotonic()
         self.wake.set()
 
@@ -264,12 +264,12 @@ class ServiceLoop:
                     await port.canary(f"{epoch}-{token}", COMMIT_FOREVER_S)
                 except PortError as error:
                     self.hands.last_error[f"canary {database}"] = str(error)
-                    self._lost(database)
+                    self._look_again(database)
                 else:
                     known = self.observer.proofs.commits.get(database)
                     self.observer.proofs.committed(database, epoch, began)
                     if known is None or known[0] != epoch:
-                        self.wake.set()
+                        self._look_again(database)  # a voter follows, or it had not been heard
                         continue
             if self._climbing():
                 await asyncio.sleep(self.pace.climb_s)

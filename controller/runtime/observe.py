@@ -30,7 +30,8 @@ from controller.runtime.records import Records
 from controller.runtime.sampled import Sampled
 from controller.runtime.standstill import lasted
 
-POLL_S = 0.015
+POLL_S = 0.04  # what an intent or a write of ours has changed is looked at again at once
+HELD_S = 0.015  # who waits behind a gate waits for the last request to end
 HASTY_S = 0.1
 SELDOM_S = 1.0
 CALM_S = 1.5  # our own writes tell of a database's fall sooner than another look would
@@ -108,7 +109,7 @@ class Observer:
         """
         seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
         database_s = CALM_S if calm else POLL_S
-        traffic_s = POLL_S if self.held_since is not None else seldom_s
+        traffic_s = HELD_S if self.held_since is not None else seldom_s
         ages = {TRAFFIC_LANE: traffic_s, ROUTES_LANE: seldom_s, ADDRESS_LANE: rarely_s}
         stale = [
             sampled.refresh(patience_s, after=after)

@@ -14,6 +14,7 @@ from witness.decide import (
     SealKeeper,
     decide_keeper,
     prune_below,
+    rests_on,
 )
 
 QUIET = VoterState(database=LEDGER, promised=Epoch(2), sealed=True, position=None)
@@ -121,3 +122,21 @@ def test_a_holder_has_promoted_only_by_name_by_epoch_and_by_being_writable() -> 
         copy = replace(found, state=replace(found.state, **changes))
         decision = decide_keeper(RECORD, Epoch(2), QUIET, replace(report, databases=(copy,)))
         assert decision.doing is Doing.AWAIT_HOLDER
+
+
+def test_a_decision_rests_on_the_record_and_on_whether_the_holder_is_promoted() -> None:
+    report = report_of_dc1()
+    (found,) = report.databases
+    closed = replace(found, state=replace(found.state, writable=False))
+    different = (
+        rests_on(None, report, LEDGER),
+        rests_on(RECORD, report, LEDGER),
+        rests_on(RECORD, replace(report, databases=(closed,)), LEDGER),
+        rests_on(replace(RECORD, epoch=Epoch(3)), report, LEDGER),
+        rests_on(replace(RECORD, holder=DC2), None, LEDGER),
+        rests_on(replace(RECORD, learners=(DC2,)), report, LEDGER),
+    )
+    assert len(set(different)) == len(different)
+    moved = replace(found, state=replace(found.state, waiting_commits=7))
+    assert rests_on(RECORD, replace(report, databases=(moved,)), LEDGER) == different[1]
+    assert rests_on(RECORD, None, LEDGER) == different[2]

@@ -150,3 +150,15 @@ def test_an_attempt_ends_with_the_daemon(tmp_path: Path) -> None:
 
     asyncio.run(scene())
     assert port.given_up
+
+
+def test_what_it_does_not_rest_on_does_not_wake_it(tmp_path: Path) -> None:
+    loop = keeper_loop(RefusedKeeper(), HandClock(), tmp_path)
+    loop.news()
+    assert loop.wake.is_set(), "the first news is news"
+    loop.wake.clear()
+    loop.news()
+    assert not loop.wake.is_set()
+    loop.records.epochs[loop.service] = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
+    loop.news()
+    assert loop.wake.is_set()
