@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,7 +36,7 @@ from controller.runtime.progress import Progress
 log = structlog.get_logger()
 
 HASTE_S = 3.0
-PROOF_CLIMBING_S = 0.05
+PROOF_CLIMBING_S = 0.15
 COMMIT_FOREVER_S = 24 * 3600.0  # a waiting commit is never cancelled: cancelling would show it
 
 
@@ -67,6 +68,7 @@ class ServiceLoop:
     canary: Prober | None
     report: Callable[[View, Decision], None]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    unproven: dict[DatabaseName, asyncio.Event] = field(default_factory=dict)
     progress: Progress = field(init=False)
     lanes: Lanes = field(init=False)
     decision: Decision | None = None
@@ -132,6 +134,7 @@ class ServiceLoop:
         self._try_again(view)
         decision = decide(view)
         self._note(view, decision)
+        self._ask_for_proof(view.own.promised)
         for intent in decision.intents:
             self._start(intent, decision)
         if decision.stance is not None and view.own.stance is decision.stance:
@@ -254,8 +257,10 @@ class ServiceLoop:
         """While the database here is writable, a write of ours is acknowledged now and then."""
         port: Database = self.hands.databases[database]
         sampled = self.observer.looks.databases[database]
+        unproven = self.unproven[database] = asyncio.Event()
         token = 0
         while True:
+            unproven.clear()
             epoch = self.hands.promises.of(self.hands.service)
             if proves(self.decision, sampled.value, epoch):
                 token += 1
@@ -265,16 +270,23 @@ class ServiceLoop:
                 except PortError as error:
                     self.hands.last_error[f"canary {database}"] = str(error)
                     self._look_again(database)
+                    await asyncio.sleep(self.pace.climb_s)
                 else:
                     known = self.observer.proofs.commits.get(database)
                     self.observer.proofs.committed(database, epoch, began)
                     if known is None or known[0] != epoch:
                         self._look_again(database)  # a voter follows, or it had not been heard
-                        continue
-            if self._climbing():
-                await asyncio.sleep(self.pace.climb_s)
-            else:
-                await beat.rest(self.pace.proof_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(beat.left_s(self.pace.proof_s)):
+                    await unproven.wait()
+
+    def _ask_for_proof(self, promised: Epoch) -> None:
+        """A primary that has not proven yet that it commits does so now, not at the next beat."""
+        for database, unproven in self.unproven.items():
+            known = self.observer.proofs.commits.get(database)
+            state = self.observer.looks.databases[database].value
+            if (known is None or known[0] != promised) and proves(self.decision, state, promised):
+                unproven.set()
 
     async def _prove_service(self, canary: Prober) -> None:
         """While this site should serve, a request through the service address is answered."""

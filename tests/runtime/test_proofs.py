@@ -1,12 +1,15 @@
 """Our own acknowledged writes prove what was written before them, never what came after."""
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from controller.core.decide import decide
 from controller.core.model import DatabaseName, DatabaseState, Epoch, Instant, Role
-from controller.runtime.loop import proves
+from controller.runtime.loop import ServiceLoop, proves
 from controller.runtime.observe import Proofs
 from tests.core.views import dc2_view, standby_state
 
@@ -41,3 +44,41 @@ def test_only_a_primary_of_the_promised_epoch_writes() -> None:
     assert proves(None, state, state.epoch)
     assert not proves(None, replace(state, writable=False), state.epoch)
     assert not proves(None, state, Epoch(state.epoch + 1))
+
+
+@dataclass
+class Loop:
+    """As much of a loop as is needed."""
+
+    state: DatabaseState
+    decision: Any = None
+    proofs: Proofs = field(default_factory=Proofs)
+    unproven: dict[DatabaseName, asyncio.Event] = field(
+        default_factory=lambda: {LEDGER: asyncio.Event()}
+    )
+
+    @property
+    def observer(self) -> Any:
+        looks = SimpleNamespace(databases={LEDGER: SimpleNamespace(value=self.state)})
+        return SimpleNamespace(proofs=self.proofs, looks=looks)
+
+    def asks(self) -> bool:
+        """Whether a write is asked for now, without waiting for the next beat."""
+        self.unproven[LEDGER].clear()
+        ServiceLoop._ask_for_proof(cast("ServiceLoop", self), self.state.epoch)
+        return self.unproven[LEDGER].is_set()
+
+
+async def test_a_primary_is_asked_for_a_proof_at_once_until_there_is_one() -> None:
+    loop = Loop(primary())
+    assert loop.asks()
+    loop.proofs.committed(LEDGER, Epoch(loop.state.epoch - 1), Instant(1.0))
+    assert loop.asks(), "a proof of an older epoch is none"
+    loop.proofs.committed(LEDGER, loop.state.epoch, Instant(2.0))
+    assert not loop.asks()
+    loop.proofs.gate_closed(LEDGER, Instant(3.0))
+    assert loop.asks(), "what was proven before the gate closed is void"
+
+
+async def test_a_standby_is_asked_for_no_proof() -> None:
+    assert not Loop(standby_state()).asks()
