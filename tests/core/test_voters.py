@@ -9,9 +9,9 @@ from controller.core import asked, copies, outlook, troubles, voters
 from controller.core.alone import assumed_record
 from controller.core.decide import decide
 from controller.core.intents import Admit, RaiseEpoch, RenewLease, SetLearners
-from controller.core.model import Epoch, LogEnd, SiteName
+from controller.core.model import Epoch, EpochRecord, LogEnd, SiteName
 from controller.core.quorum import learners, prove
-from controller.core.raising import raised, rewritten
+from controller.core.raising import raised, record_assumed, rewritten
 from controller.core.requests import Kind, NotAllowed, Request, State, declined
 from controller.core.view import View
 from tests.core import wishes
@@ -229,6 +229,9 @@ def test_who_learns_is_handed_on_with_each_epoch() -> None:
     forced = assumed_record(record(view, learners=(WITNESS, DC2)), order)
     assert forced is not None
     assert forced.learners == (WITNESS,)
+    written = record_assumed(record(view, revision=0, learners=(WITNESS,)))
+    assert isinstance(written, RaiseEpoch)
+    assert written.learners == (WITNESS,)
 
 
 def test_a_record_is_rewritten_under_its_epoch() -> None:
@@ -236,7 +239,37 @@ def test_a_record_is_rewritten_under_its_epoch() -> None:
     assert before is not None
     after = rewritten(before, SetLearners(expected_revision=5, learners=(WITNESS,)))
     assert after == replace(before, learners=(WITNESS,))
-    assert rewritten(after, RenewLease(expected_revision=5, renewal=7)).learners == (WITNESS,)
+    again = rewritten(after, RenewLease(expected_revision=5, renewal=7))
+    assert again == replace(after, renewal=7)
+
+
+def test_a_record_says_all_that_was_asked_of_it() -> None:
+    intent = RaiseEpoch(
+        epoch=Epoch(9),
+        kind="failover",
+        reason="burnt",
+        expected_revision=4,
+        previous=DC1,
+        request=3,
+        asked_by="ann",
+        excused=(DC1,),
+        learners=(WITNESS,),
+    )
+    expected = EpochRecord(
+        epoch=Epoch(9),
+        holder=DC2,
+        kind="failover",
+        reason="burnt",
+        asked_by="ann",
+        at="now",
+        previous=DC1,
+        request=3,
+        excused=(DC1,),
+        learners=(WITNESS,),
+    )
+    assert raised(intent, DC2, "now") == expected
+    given = replace(intent, holder=DC1, asked_by="")
+    assert raised(given, DC2, "now") == replace(expected, holder=DC1, asked_by="tricast at dc2")
 
 
 def test_a_learner_is_not_missed() -> None:
@@ -258,57 +291,88 @@ def test_nothing_stands_against_it() -> None:
     assert against(learning(), Kind.PROMOTE) == ""
 
 
+FEWER = "a commit of wallet needs 2 voters, and only 1 would be left"
+NOBODY_LEFT = (
+    "ledger: without the copy at witness nobody is left to acknowledge but dc2: 2 voters are "
+    "needed; see to the others first: tricast status"
+)
+HOLDS = (
+    "dc2 holds wallet: its primary always votes; move it first: tricast switchover --service wallet"
+)
+UNHEARD = "witness is not heard: a voter that is not there only makes takeovers harder"
+FENCED = "dc1 is fenced by ann: flooded; unfence it first: tricast unfence dc1"
+PAUSED = "automation is paused: works; tricast resume"
 REFUSED: list[tuple[View, Kind, SiteName, str]] = [
-    (spec(serving(), databases=()), Kind.DEMOTE, WITNESS, "wallet has no database: nobody votes"),
-    (serving(), Kind.DEMOTE, DC2, "dc2 holds wallet: its primary always votes; move it first"),
-    (learning(), Kind.DEMOTE, WITNESS, "witness is a learner of wallet already"),
-    (learning(), Kind.DEMOTE, DC1, "needs 2 voters, and only 1 would be left; promote witness"),
-    (spec(serving(), witnesses=()), Kind.DEMOTE, DC1, "needs 2 voters, and only 1 would be left"),
     (
-        other(serving(), DC1, seen=GONE),
+        spec(serving(), databases=()),
         Kind.DEMOTE,
         WITNESS,
-        "ledger: without the copy at witness nobody is left to acknowledge but dc2: 2 voters",
+        "wallet has no database: nobody votes on its commits",
     ),
+    (serving(), Kind.DEMOTE, DC2, HOLDS),
+    (learning(), Kind.DEMOTE, WITNESS, "witness is a learner of wallet already"),
+    (learning(), Kind.DEMOTE, DC1, f"{FEWER}; promote witness first"),
+    (spec(serving(), witnesses=()), Kind.DEMOTE, DC1, FEWER),
+    (other(serving(), DC1, seen=GONE), Kind.DEMOTE, WITNESS, NOBODY_LEFT),
     (
         state(serving(), writable=False),
         Kind.DEMOTE,
         WITNESS,
         "no primary of ledger serves at dc2 under epoch 2",
     ),
-    (replace(serving(), paused="works"), Kind.DEMOTE, WITNESS, "automation is paused: works"),
+    (replace(serving(), paused="works"), Kind.DEMOTE, WITNESS, PAUSED),
+    (
+        replace(learning(), paused="works"),
+        Kind.DEMOTE,
+        WITNESS,
+        f"witness is a learner of wallet already; {PAUSED}",
+    ),
     (serving(), Kind.PROMOTE, WITNESS, "witness is a voter of wallet already"),
     (learning(None, DC3), Kind.PROMOTE, DC3, "dc3 is not in the configuration any more"),
-    (
-        other(learning(), WITNESS, seen=GONE),
-        Kind.PROMOTE,
-        WITNESS,
-        "witness is not heard: a voter that is not there only makes takeovers harder",
-    ),
-    (
-        wishes.fenced(learning(None, DC1), DC1),
-        Kind.PROMOTE,
-        DC1,
-        "unfence it first: tricast unfence dc1",
-    ),
-    (replace(learning(), paused="works"), Kind.PROMOTE, WITNESS, "automation is paused: works"),
+    (other(learning(), WITNESS, seen=GONE), Kind.PROMOTE, WITNESS, UNHEARD),
+    (wishes.fenced(learning(None, DC1), DC1), Kind.PROMOTE, DC1, FENCED),
+    (replace(learning(), paused="works"), Kind.PROMOTE, WITNESS, PAUSED),
 ]
 
 
 @pytest.mark.parametrize(("view", "kind", "site", "said"), REFUSED)
 def test_what_stands_against_it(view: View, kind: Kind, site: SiteName, said: str) -> None:
-    assert said in against(view, kind, site)
+    assert against(view, kind, site) == said
+
+
+def test_who_is_heard_at_the_last_moment_is_heard() -> None:
+    limit = serving().spec.timings.suspect_after_s
+    view = other(learning(), WITNESS, seen=replace(GONE, control_s=limit))
+    assert against(view, Kind.PROMOTE) == ""
+
+
+def test_those_who_would_be_left_are_named_in_order() -> None:
+    wide = spec(serving(), data_sites=(DC1, DC2, DC3), witnesses=(WITNESS, SiteName("west")))
+    named = f"ledger: without the copy at {WITNESS} nobody is left to acknowledge but dc1 and dc2"
+    assert against(wide).startswith(f"{named}: 3 voters are needed")
+    learn = record(wide, learners=(WITNESS, DC3))
+    few = "a commit of wallet needs 3 voters, and only 2 would be left"
+    assert against(learn, site=DC1) == f"{few}; promote dc3 or witness first"
 
 
 # --- how it goes on ------------------------------------------------------------------------------
 
+OUT_FIRST = "the primary lets witness in no more; then the record says so"
+COUNTED_FIRST = "the record counts witness again; then the primary lets it in"
 GOES_ON: list[tuple[View, tuple[State, str] | None]] = [
     (serving(), None),
-    (demoting(state=State.OPEN), (State.RUNNING, "the primary lets witness in no more; then")),
-    (promoting(state=State.OPEN), (State.RUNNING, "the record counts witness again; then")),
-    (demoting(learning(), state=State.OPEN), (State.REFUSED, "is a learner of wallet already")),
+    (demoting(state=State.OPEN), (State.RUNNING, OUT_FIRST)),
+    (promoting(state=State.OPEN), (State.RUNNING, COUNTED_FIRST)),
+    (
+        demoting(replace(learning(), paused="works"), state=State.OPEN),
+        (State.REFUSED, f"witness is a learner of wallet already; {PAUSED}"),
+    ),
     (demoting(), None),
-    (demoting(replace(serving(), paused="works")), (State.FAILED, "automation is paused")),
+    (demoting(replace(serving(), paused="works")), (State.FAILED, PAUSED)),
+    (
+        demoting(replace(other(serving(), DC1, seen=GONE), paused="works")),
+        (State.FAILED, f"{NOBODY_LEFT}; {PAUSED}"),
+    ),
     (demoting(learning()), (State.DONE, "witness is a learner of wallet")),
     (promoting(), None),
     (promoting(record(learning(), learners=())), None),
@@ -319,12 +383,7 @@ GOES_ON: list[tuple[View, tuple[State, str] | None]] = [
 @pytest.mark.parametrize(("view", "found"), GOES_ON)
 def test_how_it_goes_on(view: View, found: tuple[State, str] | None) -> None:
     told = asked.settlement(view)
-    if found is None:
-        assert told is None
-    else:
-        assert told is not None
-        assert told.state is found[0]
-        assert found[1] in told.why
+    assert (None if told is None else (told.state, told.why)) == found
 
 
 def test_another_epoch_ends_it() -> None:
@@ -356,6 +415,13 @@ def test_who_learns_is_said_in_every_status() -> None:
         "witness only learns: no commit and no takeover of wallet counts it, until "
         "tricast voters promote witness --service wallet"
     ]
+
+
+def test_learners_are_told_in_order() -> None:
+    view = learning(spec(serving(), witnesses=(WITNESS, DC3)), WITNESS, DC3)
+    assert "(dc3 and witness only learns)" in outlook.guarantee(view)
+    told = [said.split()[0] for said in outlook.warnings(view) if "only learns" in said]
+    assert told == ["dc3", "witness"]
 
 
 def test_the_copy_of_a_learner_that_is_made_anew_is_back_when_it_learns_again() -> None:
