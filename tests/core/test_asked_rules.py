@@ -723,7 +723,9 @@ ENDS = [
     (serving(), Kind.PAUSE, {"state": State.RUNNING}, None),
     (serving(), Kind.PAUSE, {"lasts_s": 0.2}, (State.LAPSED, "its 0 s are over")),
     (serving(), Kind.PAUSE, {"not_before_s": 9.0}, None),
+    (serving(), Kind.PAUSE, {"approvals_needed": 1, "epoch": Epoch(1)}, None),  # good in any epoch
     (serving(), Kind.FORCE_SINGLE, {}, None),
+    (serving(), Kind.FORCE_SINGLE, {"epoch": Epoch(1)}, None),
     (
         serving(),
         Kind.SWITCHOVER,

@@ -9,14 +9,15 @@ from controller.core import asked as asking
 from controller.core import copies, fenced, fencing, guards, handover, troubles, wire
 from controller.core.decide import decide
 from controller.core.intents import FenceOthers, Follow, RaiseEpoch, Rejoin
-from controller.core.model import Closing, Epoch, Role, Seen
+from controller.core.model import Closing, Epoch, Role, Seen, SiteName
 from controller.core.requests import Kind
-from controller.core.view import View
+from controller.core.view import OtherSite, View
 from tests.core.turned import other, own, report, serving, silent, spec, state, witness_report
-from tests.core.views import DC1, DC2, GONE, WITNESS, dc2_view
-from tests.core.wishes import asked, wish
+from tests.core.views import DC1, DC2, GONE, HERE, WITNESS, dc2_view
+from tests.core.wishes import asked, drained, wish
 from tests.core.wishes import fenced as out
 
+DC3 = SiteName("dc3")
 SAID = "dc2 is fenced by ann: flooded"
 
 
@@ -29,6 +30,11 @@ def test_a_fence_is_in_force_once_approved() -> None:
     assert (fenced.fenced_sites(view), fenced.fenced_here(view)) == ((DC2,), True)
     proposed = out(dc2_view(), DC2, approvals_needed=1)
     assert (fenced.fenced_sites(proposed), fenced.fenced_here(proposed)) == ((), False)
+
+
+def test_who_is_kept_out_is_told_in_order_whoever_was_first() -> None:
+    view = out(out(out(dc2_view(), WITNESS), DC2), DC1)
+    assert fenced.fenced_sites(view) == (DC1, DC2, WITNESS)
 
 
 def test_its_record_is_read_as_it_was_written_and_beside_a_drain() -> None:
@@ -161,39 +167,90 @@ def _lag(view: View) -> View:
     return report(view, DC1, eligible=False, not_eligible_because=("haproxy here is silent",))
 
 
-REFUSED: list[tuple[Callable[[View], View], str]] = [
-    (lambda v: other(v, DC1, seen=GONE), "no other data site could serve: dc1: not heard"),
-    (lambda v: other(v, DC1, report=None), "dc1: no report for longer than 5 s"),
-    (lambda v: other(v, DC1, report_age_s=5.1), "dc1: no report for longer than 5 s"),
-    (_lag, "dc1: haproxy here is silent"),
-    (lambda v: report(v, DC1, eligible=False, not_eligible_because=()), "dc1: not eligible"),
-    (lambda v: out(v, DC1), "dc1: dc1 is fenced by ann: flooded"),
-    (lambda v: spec(v, data_sites=(DC2,)), "no other data site could serve: there is none"),
+def unfit(why: str) -> str:
+    return f"no other data site could serve: {why}"
+
+
+def too_few(missing: str) -> str:
+    return f"ledger: without dc2 no majority of voters is left; missing: {missing}"
+
+
+Turn = Callable[[View], View]
+REFUSED: list[tuple[Turn, tuple[str, ...]]] = [
+    (lambda v: other(v, DC1, seen=replace(HERE, control_s=0.5)), ()),
     (
-        lambda v: other(v, WITNESS, seen=GONE),
-        "ledger: without dc2 no majority of voters is left; missing: witness",
+        lambda v: other(v, DC1, seen=replace(HERE, control_s=0.51)),
+        (unfit("dc1: not heard"), too_few("dc1")),
     ),
     (
+        lambda v: other(v, DC1, report=None),
+        (unfit("dc1: no report for longer than 5 s"), too_few("dc1")),
+    ),
+    (lambda v: other(v, DC1, report_age_s=5.0), ()),
+    (
+        lambda v: other(v, DC1, report_age_s=5.1),
+        (unfit("dc1: no report for longer than 5 s"),),
+    ),
+    (_lag, (unfit("dc1: haproxy here is silent"),)),
+    (
+        lambda v: report(v, DC1, eligible=False, not_eligible_because=()),
+        (unfit("dc1: not eligible"),),
+    ),
+    (lambda v: out(v, DC1), (unfit("dc1: dc1 is fenced by ann: flooded"), too_few("dc1, dc2"))),
+    (
+        lambda v: other(out(v, DC1), DC1, seen=GONE),
+        (unfit("dc1: dc1 is fenced by ann: flooded, not heard"), too_few("dc1")),
+    ),
+    (
+        lambda v: spec(v, data_sites=(DC2,)),
+        (unfit("there is none"), too_few("dc2")),
+    ),
+    (lambda v: other(v, WITNESS, seen=GONE), (too_few("witness"),)),
+    (
         lambda v: replace(v, paused="disk work"),
-        "dc2 holds it and automation is paused (disk work): nobody would take over; "
-        "tricast resume --service wallet first",
+        (
+            "dc2 holds it and automation is paused (disk work): nobody would take over; "
+            "tricast resume --service wallet first",
+        ),
     ),
 ]
 
 
-@pytest.mark.parametrize(("turn", "why"), REFUSED)
+@pytest.mark.parametrize(("turn", "sentences"), REFUSED)
 def test_else_it_is_refused_and_what_is_missing_is_named(
-    turn: Callable[[View], View], why: str
+    turn: Turn, sentences: tuple[str, ...]
 ) -> None:
     base = report(serving(), DC1, eligible=True)
     assert fencing.refusals(base, DC2) == ()
-    assert any(why in said for said in fencing.refusals(turn(base), DC2))
+    assert fencing.refusals(turn(base), DC2) == sentences
+
+
+def test_of_several_sites_each_is_named_with_all_that_it_lacks() -> None:
+    view = report(serving(), DC1, eligible=False, not_eligible_because=("a is down", "b is down"))
+    view = spec(view, data_sites=(DC1, DC2, DC3))
+    view = replace(view, others={**view.others, DC3: OtherSite(report=None, seen=GONE)})
+    assert fencing.refusals(view, DC2)[0] == unfit("dc1: a is down, b is down; dc3: not heard")
+
+
+def test_voters_that_are_missing_are_named_in_order() -> None:
+    names = tuple(SiteName(f"w{n}") for n in range(9))
+    view = spec(serving(), witnesses=(WITNESS, *names))
+    unheard = {name: OtherSite(report=None, seen=GONE) for name in names}
+    view = replace(view, others={**view.others, **unheard})
+    assert fencing.refusals(view, DC2) == (too_few(", ".join(names)),)
 
 
 def test_the_asked_site_itself_has_to_be_fit() -> None:
     ill = own(standing_by(), front_ok=False)
     assert fencing.refusals(ill, DC1) == (
         "no other data site could serve: dc2: haproxy here does not answer",
+    )
+
+
+def test_nor_may_an_operator_keep_it_from_taking_over() -> None:
+    ill = own(drained(standing_by(), DC2), front_ok=False)
+    assert fencing.refusals(ill, DC1) == (
+        "no other data site could serve: dc2: dc2 is drained by ann, haproxy here does not answer",
     )
 
 

@@ -369,6 +369,14 @@ def test_the_epoch_is_handed_whatever_the_guarantee() -> None:
     assert (raised.holder, raised.previous, raised.epoch, raised.kind) == (DC1, DC2, 3, "handover")
 
 
+def test_who_learns_goes_on_learning_but_the_one_that_is_given_the_epoch() -> None:
+    view = record(to_dc1(serving()), learners=(DC1, WITNESS))
+    step = next(step for step in handover.HAND_OVER if step.name == "handed")
+    raised = step.apply(view)  # type: ignore[call-arg,misc]
+    assert isinstance(raised, RaiseEpoch)
+    assert (raised.holder, raised.learners) == (DC1, (WITNESS,))
+
+
 # --- requests to the letter ----------------------------------------------------------------------
 
 OPEN = wish(Kind.SWITCHOVER, target="dc2", approvals_needed=1)

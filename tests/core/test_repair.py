@@ -68,6 +68,11 @@ def told(view: View) -> tuple[State, str, bool] | None:
     return None if found is None else (found.state, found.why, found.copied)
 
 
+def test_a_copy_that_comes_back_unasked_is_not_made_anew() -> None:
+    (rejoin,) = of_database(state(behind_dc1(), diverged=True, streaming=False))
+    assert rejoin == Rejoin(database=LEDGER, upstream=DC1, epoch=Epoch(2), fresh=0)
+
+
 # --- who is asked --------------------------------------------------------------------------------
 
 

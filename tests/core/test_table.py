@@ -1,7 +1,7 @@
 """The role table itself: its numbers, its totality, and what each block may do."""
 
 from bgp.policy import Stance
-from controller.core.decide import decide
+from controller.core.decide import ROWS, decide
 from controller.core.health import Verdict, heard
 from controller.core.intents import Announce, Direct, RaiseEpoch
 from controller.core.model import Epoch, EpochRecord, Seen, SiteName
@@ -16,6 +16,16 @@ def test_numbers_rise_and_the_last_rule_fits_everything() -> None:
     numbers = [rule.number for rule in RULES]
     assert numbers == sorted(set(numbers))
     assert RULES[-1].when == ()
+
+
+def test_no_guard_is_passed_over_that_is_not_known_to_hold() -> None:
+    for rule, guards in ROWS:
+        assert [guard for _, guard, *_ in guards] == [*rule.when]
+        for place, (_, guard, beyond, alike) in enumerate(guards):
+            later, *_ = ROWS[beyond]
+            assert guard not in later.when
+            assert 0 <= alike <= place
+            assert later.when[:alike] == rule.when[:alike]
 
 
 def test_every_step_needs_only_steps_below_it() -> None:

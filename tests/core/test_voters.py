@@ -395,6 +395,12 @@ def test_another_epoch_ends_it() -> None:
     assert voters.asked_now(replace(demoting(), record=None)) is None
 
 
+def test_where_the_log_ended_stays_noted_once_it_is_over() -> None:
+    told = asked.settlement(demoting(learning(), ends=ENDS))
+    assert told is not None
+    assert (told.state, told.ends) == (State.DONE, ENDS)
+
+
 def test_it_may_be_given_up_while_it_runs() -> None:
     running: Request = wish(Kind.DEMOTE, target=WITNESS, state=State.RUNNING)
     assert declined(running, by="ann", why="", at="now").state is State.WITHDRAWN

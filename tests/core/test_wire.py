@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bgp.policy import Stance
 from controller.core import wire
 from controller.core.model import (
+    Closing,
     DatabaseKind,
     DatabaseName,
     DatabaseReport,
@@ -278,6 +279,13 @@ def test_fields_an_older_version_did_not_write_get_their_defaults() -> None:
         name=DatabaseName("ledger"), kind=DatabaseKind.POSTGRES, liveness=Liveness.RUNNING
     )
     assert found.services[0].databases[0].state == expected
+
+
+def test_a_closing_that_tells_neither_when_nor_what_failed_is_read() -> None:
+    closing = {"site": "dc2", "order": 4}
+    value = _changed(wire.encode_report(_report()), ["services", 0, "closings"], [closing])
+    found = wire.decode_report("sites/dc1", value).services[0].closings
+    assert found == (Closing(site=SiteName("dc2"), order=4, at="", failed=()),)
 
 
 @pytest.mark.parametrize(
