@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.core.model import Epoch
+from controller.core.model import Epoch, SiteName
 from controller.core.requests import (
     CLOSED,
     Approval,
@@ -18,6 +18,7 @@ from controller.core.requests import (
     approvers,
     closed,
     declined,
+    described,
     expired,
     in_force,
     moved,
@@ -40,6 +41,29 @@ def test_the_second_asker_is_told_whose_request_is_open() -> None:
     sentence = r"request 4 .*switchover to dc2 asked by ann at dc1 \(open"
     with pytest.raises(NotAllowed, match=sentence):
         numbered(wish(Kind.FAILOVER), seen(OPEN))
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "said"),
+    [
+        (Kind.SWITCHOVER, "dc2", "switchover to dc2"),
+        (Kind.SWITCHOVER, "", "switchover"),
+        (Kind.DRAIN, "dc2", "drain of dc2"),
+        (Kind.DEMOTE, "witness", "demote-voter of witness"),
+        (Kind.PROMOTE, "witness", "promote-voter of witness"),
+    ],
+)
+def test_a_request_is_described_by_whom_it_is_about(kind: Kind, target: str, said: str) -> None:
+    assert described(wish(kind, target=target)) == (
+        f"{said} asked by ann at dc1 (open since 2026-01-02T03:04:05.678Z)"
+    )
+
+
+def test_requests_with_weights_can_be_kept_in_a_set() -> None:
+    weights = {SiteName("dc1"): 1, SiteName("dc2"): 2}
+    first, same = (wish(Kind.WEIGHTS, weights=dict(weights)) for _ in range(2))
+    turned = wish(Kind.WEIGHTS, weights={SiteName("dc1"): 2, SiteName("dc2"): 1})
+    assert len({first, same, turned}) == 2
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED))
