@@ -352,6 +352,12 @@ def test_a_site_is_back_once_all_its_copies_are() -> None:
     )
 
 
+def test_a_daemon_that_has_just_begun_has_made_no_copy() -> None:
+    for number in range(1, 4):
+        view = wanted(behind_dc1(), number=number)
+        assert not repair.as_wanted(view, view.own.databases[0])
+
+
 def test_that_the_copy_is_made_is_not_forgotten() -> None:
     made = replace(wanted(behind_dc1()), copied=ASKED)
     assert asked.settlement(made) == SettleRequest(

@@ -9,7 +9,7 @@ from controller.core import asked, copies, outlook, troubles, voters
 from controller.core.alone import assumed_record
 from controller.core.decide import decide
 from controller.core.intents import Admit, RaiseEpoch, RenewLease, SetLearners
-from controller.core.model import Epoch, EpochRecord, LogEnd, SiteName
+from controller.core.model import DatabaseName, Epoch, EpochRecord, LogEnd, SiteName
 from controller.core.quorum import learners, prove
 from controller.core.raising import raised, record_assumed, rewritten
 from controller.core.requests import Kind, NotAllowed, Request, State, declined
@@ -21,6 +21,7 @@ from tests.core.turned import (
     climbing,
     follower,
     other,
+    own,
     record,
     serving,
     silent,
@@ -94,7 +95,8 @@ def test_where_the_log_ended_is_noted_once_the_site_is_out() -> None:
     assert voters.ends_seen(view) == ENDS
     settled = asked.settlement(view)
     assert settled is not None
-    assert (settled.state, settled.ends, settled.why) == (State.RUNNING, ENDS, voters.LEFT)
+    said = "the primary lets it in no more; enough others are to hold all that it confirmed"
+    assert (settled.state, settled.ends, settled.why) == (State.RUNNING, ENDS, said)
     assert asked.settlement(demoting(out(serving()), ends=ENDS)) is None
 
 
@@ -147,6 +149,32 @@ def test_a_site_that_came_back_in_is_not_demoted(view: View) -> None:
 def test_no_record_is_rewritten_by_who_does_not_hold_it() -> None:
     assert voters.change(demoting(record(out(serving()), holder=DC1), ends=ENDS)) is None
     assert voters.change(demoting(replace(out(serving()), store_ok=False), ends=ENDS)) is None
+    assert voters.change(promoting(record(learning(), holder=DC1))) is None
+
+
+def test_nothing_is_changed_where_no_record_is_known() -> None:
+    for view in (demoting(out(serving()), ends=ENDS), promoting()):
+        assert voters.change(replace(view, record=None)) is None
+        assert voters.moved(replace(view, record=None)) is None
+
+
+def test_every_database_is_asked() -> None:
+    """Nobody follows the journal, of which nothing else is known."""
+    journal = DatabaseName("journal")
+
+    def with_journal(view: View) -> View:
+        mine = view.own.databases[0]
+        both = own(view, databases=(mine, replace(mine, name=journal)))
+        return spec(both, databases=(LEDGER, journal))
+
+    ends = (*ENDS, LogEnd(database=journal, position=END))
+    assert voters.change(demoting(with_journal(out(serving())), ends=ends)) is None
+    assert voters.moved(promoting(with_journal(serving()))) is None
+
+
+def test_what_is_asked_is_done_once_and_its_contrary_never() -> None:
+    assert voters.change(demoting(learning(), ends=ENDS)) is None
+    assert voters.change(promoting(out(serving()), ends=ENDS)) is None
 
 
 def test_a_vote_is_given_back_while_commits_wait_for_it_and_never_taken_then() -> None:
@@ -164,6 +192,9 @@ def test_learners_are_named_in_order() -> None:
     assert changed is None  # five voters: two others have to hold it
     known = voters.change(promoting(learning(None, WITNESS, SiteName("a"))))
     assert known == SetLearners(expected_revision=7, learners=(SiteName("a"),))
+    many = tuple(SiteName(f"site{number}") for number in range(1, 9))
+    rest = voters.change(promoting(learning(None, *many, WITNESS)))
+    assert rest == SetLearners(expected_revision=7, learners=many)
 
 
 # --- promote: the record first -------------------------------------------------------------------

@@ -455,3 +455,7 @@ def test_epoch_keys_are_told_from_others(key: str, service: str | None) -> None:
 )
 def test_history_keys_are_told_from_others(key: str, found: tuple[str, int] | None) -> None:
     assert wire.change_of_key(key) == found
+
+
+def test_orders_of_weights_stand_in_a_row_of_their_own() -> None:
+    assert f"{wire.WEIGHTS}{wire.request_key(WALLET, 7)}" == "weights/requests/wallet/7"
