@@ -34,6 +34,7 @@ from tests.core.wishes import wish
 
 DC3 = SiteName("dc3")
 ENDS = (LogEnd(database=LEDGER, position=END),)
+MANY = tuple(SiteName(f"site{number}") for number in range(1, 9))
 
 
 def demoting(view: View | None = None, **changes: Any) -> View:
@@ -192,9 +193,8 @@ def test_learners_are_named_in_order() -> None:
     assert changed is None  # five voters: two others have to hold it
     known = voters.change(promoting(learning(None, WITNESS, SiteName("a"))))
     assert known == SetLearners(expected_revision=7, learners=(SiteName("a"),))
-    many = tuple(SiteName(f"site{number}") for number in range(1, 9))
-    rest = voters.change(promoting(learning(None, *many, WITNESS)))
-    assert rest == SetLearners(expected_revision=7, learners=many)
+    rest = voters.change(promoting(learning(None, *MANY, WITNESS)))
+    assert rest == SetLearners(expected_revision=7, learners=MANY)
 
 
 # --- promote: the record first -------------------------------------------------------------------
@@ -371,6 +371,16 @@ def test_what_stands_against_it(view: View, kind: Kind, site: SiteName, said: st
     assert against(view, kind, site) == said
 
 
+def test_a_site_may_be_asked_about_itself() -> None:
+    assert against(learning(dc2_view(), DC2), Kind.PROMOTE, DC2) == ""
+
+
+def test_what_is_over_is_not_judged_again() -> None:
+    paused = replace(serving(), paused="works")
+    assert voters.moved(demoting(paused, state=State.DONE)) is None
+    assert voters.moved(demoting(paused)) == (State.FAILED, PAUSED)
+
+
 def test_who_is_heard_at_the_last_moment_is_heard() -> None:
     limit = serving().spec.timings.suspect_after_s
     view = other(learning(), WITNESS, seen=replace(GONE, control_s=limit))
@@ -384,6 +394,9 @@ def test_those_who_would_be_left_are_named_in_order() -> None:
     learn = record(wide, learners=(WITNESS, DC3))
     few = "a commit of wallet needs 3 voters, and only 2 would be left"
     assert against(learn, site=DC1) == f"{few}; promote dc3 or witness first"
+    view = spec(serving(), witnesses=(WITNESS, *MANY))
+    said = against(record(view, learners=MANY), site=DC1)
+    assert said.endswith(f"promote {' or '.join(MANY)} first")
 
 
 # --- how it goes on ------------------------------------------------------------------------------
@@ -455,10 +468,10 @@ def test_who_learns_is_said_in_every_status() -> None:
 
 
 def test_learners_are_told_in_order() -> None:
-    view = learning(spec(serving(), witnesses=(WITNESS, DC3)), WITNESS, DC3)
-    assert "(dc3 and witness only learns)" in outlook.guarantee(view)
+    view = learning(spec(serving(), witnesses=(WITNESS, *MANY)), *MANY)
+    assert f"({' and '.join(MANY)} only learns)" in outlook.guarantee(view)
     told = [said.split()[0] for said in outlook.warnings(view) if "only learns" in said]
-    assert told == ["dc3", "witness"]
+    assert told == [*MANY]
 
 
 def test_the_copy_of_a_learner_that_is_made_anew_is_back_when_it_learns_again() -> None:
