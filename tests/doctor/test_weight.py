@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,10 @@ def test_who_listens_is_found(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_is_not_there_is_unknown(tmp_path: Path) -> None:
-    [row] = await weight.look(ground.around(tmp_path))
+    around = ground.around(tmp_path)
+    api = around.cluster.api.model_copy(update={"socket": str(tmp_path / "none.sock")})
+    cluster = around.cluster.model_copy(update={"api": api})
+    [row] = await weight.look(replace(around, cluster=cluster))
     assert (row.check, row.grade) == ("weight", Grade.UNKNOWN)
+    assert f"no daemon is to be found at {tmp_path}/none.sock" in row.seen
     assert "systemctl status tricast" in row.next_step
