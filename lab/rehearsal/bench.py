@@ -31,6 +31,7 @@ from lab.rehearsal.writer import Writer
 
 CLIENT = "client2"
 MOVED_WITHIN_S = 120
+LOOK_S = 0.5  # asking a stack how far it is takes processor time from it
 SETTLE_S = 5
 DOWN_S = 8
 LABS = 4
@@ -150,10 +151,12 @@ class Bench:
         before = usage()
         at = await fault.strike(stack, holder)
         blow = Blow(fault=fault.name, holder=holder, at=at, stamp=_wall() + at - time.monotonic())
+        await asyncio.sleep(LOOK_S)
         await wait_for(
             f"{stack.name}: the service moved after {fault.title}",
             lambda: stack.moved(blow),
             within_s=MOVED_WITHIN_S,
+            every_s=LOOK_S,
         )
         used = usage().since(before)
         await writer.acked(40, after=time.monotonic(), within_s=30)

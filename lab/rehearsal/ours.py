@@ -31,7 +31,15 @@ class Tricast:
         await self.lab.up(say=say)
 
     async def ready(self) -> str:
-        """Every voter votes, both sites can be reached; who holds the service."""
+        """Every voter votes, both sites can be reached, and somebody has looked at the last role
+        change, so that the next blow is no second one in its flap window; who holds the service.
+        """
+        holder = await self._healthy()
+        words = ("ack", "--service", "wallet", "--yes", "--reason", "bench")
+        await self.lab.run(f"{holder}-edge", [*COMMAND, *words])
+        return holder
+
+    async def _healthy(self) -> str:
         holder = ""
 
         async def look() -> str:
@@ -73,7 +81,7 @@ class Tricast:
 
     async def recovered(self, blow: Blow) -> str:
         """Every voter votes again."""
-        return await self.ready()
+        return await self._healthy()
 
     async def missing(self, holder: str, acked: list[str]) -> int:
         """Of both databases."""

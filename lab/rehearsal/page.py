@@ -15,8 +15,10 @@ Written by `make bench PUBLISH=1`; do not edit. `bench.json` has every run.
 The same client, network, provider routers, machine and blows for both. The outage is the longest
 time without an acknowledged write, behind the exchange, at 40 transfers a second, each sent again
 under its key, ever more rarely, until it is acknowledged; it includes the return of the failed
-site. One stack runs at a time. Three sites, their app servers and the clients share the cores of
-one machine: the daemons, ExaBGP and etcd of both stacks go before everything else there.
+site. One stack runs at a time, whole again before each blow and, as an operator would leave it,
+with the last role change acknowledged (`tricast ack`). Three sites, their app servers and the
+clients share the cores of one machine: the daemons, ExaBGP and etcd of both stacks go before
+everything else there.
 
 * **tricast**: this repository, profile `fast`. A transfer is acknowledged when PostgreSQL *and*
   MariaDB have committed it; both are moved.
