@@ -1,4 +1,4 @@
-"""The fence on this host's own traffic, behind `ports.Firewall`, by the nft program.
+"""The fence on this host's own traffic, behind `ports.Firewall`, by nftables.
 
 A blocked connection attempt, and the next packet of a connection that stands, is answered with a
 reset at once, where silence would have cost a time-out. One table of ours is replaced as a whole,
@@ -10,10 +10,10 @@ import asyncio
 from ipaddress import ip_address
 from typing import Final
 
-from controller.ports import Flow, PortError, Refused, TimedOut, Unreachable
+from controller.adapters.nft import run_nft
+from controller.ports import Flow, Refused
 
 TABLE: Final = "tricast_fence"
-DEADLINE_S: Final = 2.0
 REFRESH_S: Final = 30.0  # another program may have flushed all rules meanwhile
 PORT_MAX: Final = 65535
 
@@ -77,34 +77,3 @@ def _element(flow: Flow, version: int) -> str:
     if source.version != destination.version or not 0 < flow.port <= PORT_MAX:
         raise Refused(f"nftables: {flow} is not a flow")
     return f"{source} . {destination} . {flow.port}" if source.version == version else ""
-
-
-async def run_nft(script: str) -> None:
-    """The kernel has taken `script`, as one transaction."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "nft",
-            "-f",
-            "-",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as error:
-        raise Unreachable(f"nftables: nft cannot be started: {error.strerror}") from error
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            _, errors = await process.communicate(script.encode())
-    except TimeoutError:
-        raise TimedOut(f"nftables: nft did not end within {DEADLINE_S:g} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise _refusal(errors.decode(errors="replace"))
-
-
-def _refusal(errors: str) -> PortError:
-    lines = errors.strip().splitlines()
-    return Refused(f"nftables: nft refused our rules: {lines[0] if lines else 'no reason given'}")

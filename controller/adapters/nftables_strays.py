@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from controller.adapters.nftables import run_nft
+from controller.adapters.nft import run_nft
 from controller.core.model import Instant, SiteName
 from controller.ports import Clock, Refused
 

@@ -10,8 +10,9 @@ from typing import cast
 
 import pytest
 
+from controller.adapters.nft import run_nft
 from controller.adapters.nftables import TABLE, Nftables, ruleset
-from controller.ports import Flow, Refused, Unreachable
+from controller.ports import Flow, Refused, TimedOut, Unreachable
 from tests.contract.namespaces import Namespace, needs_root, run
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(60), needs_root]
@@ -202,19 +203,16 @@ async def test_leftover_of_a_former_daemon_is_replaced_on_first_use(net: Net) ->
         assert run("nft list tables").strip() == ""
 
 
-async def test_nft_runs_only_when_the_set_changed(
+async def test_the_kernel_is_asked_only_when_the_set_changed(
     net: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with net.router.inside():
         firewall = Nftables()
         flows = frozenset({net.flow(4)})
-        began = time.monotonic()
         await firewall.block(flows)
-        took = time.monotonic() - began
-        print(f"nft took {took * 1000:.1f} ms")  # noqa: T201
-        monkeypatch.setenv("PATH", "/nonexistent")
+        monkeypatch.setattr("controller.adapters.nft.LIBRARY", "libnowhere.so.1")
         await firewall.block(flows)
-        with pytest.raises(Unreachable, match="nft cannot be started"):
+        with pytest.raises(Unreachable, match=r"libnowhere.so.1 cannot be loaded.*nftables"):
             await firewall.block(frozenset())
         with pytest.raises(Unreachable):
             await firewall.block(flows)  # what stands is not known after a failure
@@ -242,6 +240,34 @@ async def test_thousand_flows_are_two_rules(net: Net) -> None:
         await Nftables().block(flows)
         print(f"1000 flows took {(time.monotonic() - began) * 1000:.1f} ms")  # noqa: T201
         assert run(f"nft list table inet {TABLE}").count("reject with tcp reset") == 2
+
+
+async def test_what_the_kernel_refuses_changes_nothing_and_is_said(net: Net) -> None:
+    with net.router.inside():
+        firewall = Nftables()
+        await firewall.block(frozenset({net.flow(4)}))
+        with pytest.raises(
+            Refused, match=r"nftables: the kernel refused our rules: .*No such file"
+        ):
+            await run_nft("add table inet others\nadd rule inet nowhere here accept\n")
+        assert run("nft list tables").strip() == f"table inet {TABLE}"
+
+
+def _held_up(*_: object) -> tuple[int, str]:
+    time.sleep(0.3)
+    return 0, ""
+
+
+async def test_another_programs_long_transaction_does_not_hold_us_up_for_ever(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.adapters.nft.DEADLINE_S", 0.05)
+    monkeypatch.setattr("controller.adapters.nft._run", _held_up)
+    with net.router.inside():
+        began = time.monotonic()
+        with pytest.raises(TimedOut, match=r"no answer of the kernel within 0\.05 s"):
+            await Nftables().block(frozenset({net.flow(4)}))
+        assert time.monotonic() - began < 0.25
 
 
 @pytest.mark.parametrize(
