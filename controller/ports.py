@@ -84,9 +84,11 @@ class Database(Protocol):
     async def start(self, deadline_s: float) -> None:
         """A server that was down runs as after `close`."""
 
-    async def promote(self, epoch: Epoch, deadline_s: float) -> None:
-        """Writable under `epoch`: in PostgreSQL on timeline `epoch`; in MariaDB and MySQL with the
-        epoch row written as the first transaction. Gate closed. Commits wait for another voter.
+    async def promote(
+        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+    ) -> None:
+        """Writable under `epoch`: PostgreSQL on its timeline, MariaDB and MySQL with the epoch row
+        as the first transaction. Gate closed. Commits wait for another voter, of `voters` admitted.
         """
 
     async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:

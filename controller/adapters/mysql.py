@@ -249,11 +249,14 @@ class Mysql:
         async with self._deadline("start", deadline_s) as deadline:
             await self._agent.call("mysql-start", {"database": self._spec.name}, deadline.left_s)
 
-    async def promote(self, epoch: Epoch, deadline_s: float) -> None:
+    async def promote(
+        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+    ) -> None:
         """Writable, gate closed, the epoch row in the log, and every commit from it on waits."""
         async with self._deadline(f"promote at epoch {epoch}", deadline_s) as deadline:
             seen = await self._replica.look()
             if not seen.read_only and seen.epoch == epoch and seen.source_side:
+                await self._accounts.admit(voters)
                 return
             self._refuse_promotion(seen, epoch)
             if seen.source is not None:
@@ -266,6 +269,7 @@ class Mysql:
             seen = await self._replica.look()
             if seen.read_only or seen.epoch != epoch or not seen.source_side:
                 raise Refused(f"{self._spec.name} is not writable under epoch {epoch} after all")
+            await self._accounts.admit(voters)
 
     def _refuse_promotion(self, seen: Look, epoch: Epoch) -> None:
         """A server that is something else already is closed first; regaining is not resuming."""

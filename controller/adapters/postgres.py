@@ -36,7 +36,6 @@ class Postgres:
         self._eyes = Eyes(spec)
         self.tell_of_loss = self._eyes.tell_of_loss
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
-        self._side = Link(f"{spec.name} at {spec.site}", spec.target)
         self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.strict_target)
 
     async def observe(self, deadline_s: float) -> DatabaseState:
@@ -85,7 +84,8 @@ class Postgres:
         finally:
             # A restore command that is still set would be asked again at promotion.
             await self._set({"restore_command": ""}, max(deadline, within(1.0)))
-        await self._replayed_to(target.text, deadline)
+        # A file that is still being restored has no name yet that tells its timeline.
+        await self._settled(deadline)
 
     async def close(self, deadline_s: float) -> None:
         """Every session was cut unanswered; runs as a closed standby of nobody."""
@@ -104,12 +104,18 @@ class Postgres:
         await self._agent.call("postgres-start", self._named(), left(deadline))
         await self._up(deadline)
 
-    async def promote(self, epoch: Epoch, deadline_s: float) -> None:
-        """Writable on timeline `epoch`, closed to clients and to voters."""
+    async def promote(
+        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+    ) -> None:
+        """Writable on timeline `epoch`, closed to clients and to everybody but `voters`.
+
+        They are let in while the server opens its timeline: until it has, nothing waits for them.
+        """
         deadline = within(deadline_s)
         look = await self._look_sealed(deadline)
         if not look.recovering:
             if int(look.wal_file[:8], 16) == epoch:
+                await self.admit(voters, left(deadline))
                 return
             raise Refused(
                 f"{self._name} is writable on timeline {int(look.wal_file[:8], 16)}: close it"
@@ -118,16 +124,15 @@ class Postgres:
         if not look.sealed:
             raise Refused(f"{self._name} is not sealed: it cannot be promoted to {epoch}")
         await self._lock_out(look, deadline)
-        end = await self._settled(deadline)
+        look, end = await self._settled(deadline)
         if max(look.histories, default=0) > end.epoch:
             # A timeline of which it has no log would become the parent of the new one.
             await self._lock_out(await self._restarted(deadline), deadline)
-            end = await self._settled(deadline)
-        await self._plant(epoch, end, deadline)
-        async with asyncio.TaskGroup() as side:
-            side.create_task(self._keep_slots(deadline))
-            await self._do(sql.PROMOTE, deadline)
-            reached = await self._promoted(deadline)
+            look, end = await self._settled(deadline)
+        await self._plant(epoch, look, end, deadline)
+        await self._do(sql.PROMOTE, deadline)
+        await self._let_in(voters, look, deadline)
+        reached = await self._promoted(deadline)
         if reached != epoch:
             await self.close(deadline_s=max(left(deadline), 10.0))
             raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
@@ -138,16 +143,7 @@ class Postgres:
         look = await self._eyes.look(deadline)
         if look.recovering and voters:
             raise Refused(f"{self._name} is not a primary: it admits no voter")
-        changed = False
-        for site in self._spec.voters:
-            user = self._spec.voter_user(site)
-            wanted = {user} if site in voters and site != self._spec.site else set()
-            if look.voters.get(f"voter_{site}") != frozenset({NOBODY, *wanted}):
-                changed = True
-                await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
-        if changed:
-            await self._reload(deadline)
-        await self._keep_slots(deadline)
+        await self._let_in(voters, look, deadline)
         while unwanted := self._spec.unwanted((await self._eyes.look(deadline)).walsenders, voters):
             await self._do(sql.cut_walsenders(unwanted), deadline)
             await asyncio.sleep(POLL_S)
@@ -238,7 +234,7 @@ class Postgres:
 
     async def aclose(self) -> None:
         """Connections are closed."""
-        for each in (self._eyes, self._link, self._side, self._canary):
+        for each in (self._eyes, self._link, self._canary):
             each.drop()
         await self._agent.aclose()
 
@@ -303,8 +299,8 @@ class Postgres:
                 return look
             await asyncio.sleep(POLL_S)
 
-    async def _settled(self, deadline: float) -> Position:
-        """All the log it holds is replayed; where its last whole record ends."""
+    async def _settled(self, deadline: float) -> tuple[Look, Position]:
+        """All the log it holds is replayed; a look then, and where its last whole record ends."""
         poked, pokes = within(0), 0
         while True:
             received, replayed, wait = (await self._do(sql.PROGRESS, deadline))[0]
@@ -314,7 +310,7 @@ class Postgres:
             if idle and replayed and (done or pokes > 3):
                 look = await self._eyes.look(deadline)
                 if look.replayed == replayed:
-                    return self._eyes.at(look, replayed)
+                    return look, self._eyes.at(look, replayed)
             elif idle and within(0) > poked:
                 poked, pokes = within(POKE_S), pokes + 1
                 await self._do(sql.RELOAD, deadline)
@@ -340,19 +336,27 @@ class Postgres:
         if stale or look.alone:
             await self._reload(deadline)
 
-    async def _plant(self, epoch: Epoch, end: Position, deadline: float) -> None:
+    async def _plant(self, epoch: Epoch, look: Look, end: Position, deadline: float) -> None:
         """Every number below `epoch` is taken, so that promotion opens timeline `epoch`."""
         if end.epoch >= epoch:
             raise Refused(f"{self._name} already ends on timeline {end.epoch}, not below {epoch}")
-        look = await self._eyes.look(deadline)
         missing = sorted(set(range(2, epoch)) - look.histories)
         if missing:
             await self._do(sql.plant(missing, epoch), deadline)
 
-    async def _keep_slots(self, deadline: float) -> None:
-        """Every voter finds a slot here, so that its log is kept for it."""
+    async def _let_in(self, voters: frozenset[SiteName], look: Look, deadline: float) -> None:
+        """Exactly these voters may log in, and every voter finds a slot that keeps its log."""
+        changed = False
+        for site in self._spec.voters:
+            user = self._spec.voter_user(site)
+            wanted = {user} if site in voters and site != self._spec.site else set()
+            if look.voters.get(f"voter_{site}") != frozenset({NOBODY, *wanted}):
+                changed = True
+                await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
+        if changed:
+            await self._reload(deadline)
         for site in self._spec.others:
-            await self._side.again(sql.keep_slot(slot_name(site)), deadline=deadline)
+            await self._do(sql.keep_slot(slot_name(site)), deadline)
 
     async def _promoted(self, deadline: float) -> int:
         while True:

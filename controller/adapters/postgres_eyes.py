@@ -74,7 +74,7 @@ class Eyes:
 
     async def look(self, deadline: float) -> Look:
         """The fast answer, with the histories needed to read it at hand."""
-        rows = await self._link.again(reading.FAST, deadline=deadline)
+        rows = await self._link.often(reading.FAST, deadline=deadline)
         if self._generation != self._link.generation:
             # A new connection: perhaps a new run of the server, with other files; and perhaps
             # files of the gate that a daemon before us wrote and did not live to put in force.

@@ -84,6 +84,7 @@ class Link:
         self._turn = asyncio.Lock()
         self._owed = False  # an answer is still to come for what was begun
         self._cancelled_wait = False
+        self._plans: dict[str, bytes] = {}  # of this connection: prepared statements, by their text
         self._told: Callable[[], None] | None = None
         self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         self.generation = 0  # rises with each new connection
@@ -105,6 +106,31 @@ class Link:
             return await self.query(sql, *params, deadline=deadline)
         except Lost:
             return await self.query(sql, *params, deadline=deadline)
+
+    async def often(self, sql: str, *, deadline: float) -> list[Row]:
+        """As `again`, of a question that is asked over and over: a connection plans it once."""
+        try:
+            return await self._planned(sql, deadline)
+        except Lost:
+            return await self._planned(sql, deadline)
+
+    async def _planned(self, sql: str, deadline: float) -> list[Row]:
+        async with self._held(deadline):
+            pg = await self._ready()
+            self._cancelled_wait = False
+            name = self._plans.get(sql)
+            try:
+                if name is None:
+                    name = f"tricast_{len(self._plans)}".encode()
+                    pg.send_prepare(name, sql.encode())
+                    pg.flush()
+                    await self._answer(pg)
+                    self._plans[sql] = name
+                pg.send_query_prepared(name, [])
+                pg.flush()
+            except OperationalError as error:
+                self._lost(error)
+            return await self._answer(pg)
 
     async def begin(self, sql: str, *params: str | None, deadline: float) -> bool:
         """A statement is on its way; `finish` waits for it. False: an earlier one still is."""
@@ -194,6 +220,7 @@ class Link:
         pg.nonblocking = 1
         pg.notice_handler = self._notice
         self.generation += 1
+        self._plans.clear()
         return pg
 
     def _poll(self, pg: PGconn) -> pq.PollingStatus:

@@ -148,7 +148,7 @@ class Hands:
         except (PortError, NotAllowed) as error:
             return Result(outcome=Outcome.FAILED, detail=str(error))
 
-    async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912, PLR0915 - one case an intent
+    async def _do(self, intent: Intent) -> Result:  # noqa: C901, PLR0912 - one case an intent
         limits = self.deadlines
         match intent:
             case RaiseEpoch():
@@ -189,8 +189,7 @@ class Hands:
                 async with self._reaching(source):
                     await self.databases[name].catch_up(source, target, limits.catch_up_s)
             case Promote(database=name, epoch=epoch, voters=voters):
-                await self.databases[name].promote(epoch, limits.promote_s)
-                await self.databases[name].admit(voters, limits.step_s)
+                await self.databases[name].promote(epoch, limits.promote_s, voters=voters)
             case Admit(database=name, voters=voters):
                 await self.databases[name].admit(voters, limits.step_s)
             case SetGate(database=name, opened=opened):
@@ -223,12 +222,13 @@ class Hands:
         revision = await self._swap(record, intent.expected_revision)
         if revision is None:
             return Result(outcome=Outcome.FAILED, detail="another site changed the epoch first")
-        self.records.took(self.service, replace(record, revision=revision))
         if record.holder != self.me:
+            self.records.took(self.service, replace(record, revision=revision))
             return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch} to {record.holder}")
         self.raised = record.epoch
         self.lease_until = Instant(sent + self.lease_s)
-        await self.promises.raise_to(self.service, record.epoch)
+        await self.promises.raise_to(self.service, record.epoch)  # so the first turn has both
+        self.records.took(self.service, replace(record, revision=revision))
         return Result(outcome=Outcome.OK, detail=f"epoch {record.epoch}")
 
     async def _promoted_meanwhile(self, record: EpochRecord) -> str:
