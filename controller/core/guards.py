@@ -256,7 +256,7 @@ def left_in_peace(view: View) -> bool:
     late_s = view.spec.timings.suspect_after_s
     heard = all(other.seen.control_s <= late_s for other in view.others.values())
     young = view.record_unchanged_s < view.spec.timings.yield_grace_s
-    return heard and young and not holder_serves(view)
+    return holder(view) is not None and heard and young and not holder_serves(view)
 
 
 def holder_climbing(view: View) -> bool:

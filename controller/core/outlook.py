@@ -90,8 +90,9 @@ def guarantee(view: View) -> str:
 
 
 def _learning(view: View) -> str:
-    names = " and ".join(sorted(learners(view)))
-    return f" ({names} only learns)" if names else ""
+    names = sorted(learners(view))
+    verb = "learns" if len(names) == 1 else "learn"
+    return f" ({' and '.join(names)} only {verb})" if names else ""
 
 
 def warnings(view: View) -> tuple[str, ...]:

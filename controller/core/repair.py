@@ -133,8 +133,9 @@ def moved(view: View) -> tuple[State, str, bool] | None:
     if request.kind is Kind.REINIT and not request.copied:
         return _copying(view, request, against)
     if all(_is_back(view, state) for state in states):
-        verb = "learns" if _learns(view) else "votes"
-        return State.DONE, f"{', '.join(names)} {verb} at {view.me}", request.copied
+        verb = "learn" if _learns(view) else "vote"
+        ending = "s" if len(names) == 1 else ""
+        return State.DONE, f"{', '.join(names)} {verb}{ending} at {view.me}", request.copied
     return _failed(view, request)
 
 

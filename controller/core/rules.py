@@ -129,6 +129,7 @@ RULES: tuple[Rule, ...] = (
         when=(guards.own_epoch, no(guards.established), troubles.relief_due),
         role=wants.acting_as(Role.PRIMARY),
         reason=Reason.HOLDER_YIELDS,
+        intent=sequences.shut_out,
         may_yield=True,
     ),
     Rule(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, fenced, guards, repair, voters
+from controller.core import copies, fenced, guards, repair, troubles, voters
 from controller.core.intents import (
     Admit,
     AssumeAddresses,
@@ -222,15 +222,35 @@ TAKE_OVER: tuple[AnyStep, ...] = (
 
 
 def _close_deposed(view: View, state: DatabaseState) -> Intent | None:
-    """At once; after a hand-over, with the gate closed, not before the other site has had its time,
-    if its controller lives: nothing is acknowledged here, and a restart would only slow it down.
+    """At once to clients, for what they read may be old; nothing is acknowledged here any more. Its
+    restart waits while the new holder climbs: on the same machines, or over the same network, it
+    would only slow it down. Where a lease is all that keeps two sites from serving, nothing waits.
     """
-    other, timings = guards.holder(view), view.spec.timings
-    heard = other is not None and other.seen.control_s <= timings.suspect_after_s
-    young = view.record_unchanged_s < timings.hand_over_s
-    if heard and young and not state.gate_open and guards.handed_over(view):
+    if guards.left_in_peace(view) and not guards.lease_durability(view):
+        return SetGate(database=state.name, opened=False) if state.gate_open else None
+    if _has_its_time(view) and not state.gate_open:
         return None
     return _close(view, state)
+
+
+def _has_its_time(view: View) -> bool:
+    """This site has handed over a moment ago, and the controller of the new holder lives."""
+    other, timings = guards.holder(view), view.spec.timings
+    heard = other is not None and other.seen.control_s <= timings.suspect_after_s
+    return heard and view.record_unchanged_s < timings.hand_over_s and guards.handed_over(view)
+
+
+def shut_out(view: View) -> Intent | None:
+    """While relief is on its way for a database that has fallen, nobody writes to the others here:
+    whatever they wrote, the other site would have to fetch before it can serve.
+    """
+    fallen = [s.name for s in view.own.databases if s.liveness is Liveness.DOWN]
+    if not any(troubles.outlasted(view, f"database:{name}") for name in fallen):
+        return None
+    for state in view.own.databases:
+        if state.gate_open and f"database:{state.name}" not in view.busy:
+            return SetGate(database=state.name, opened=False)
+    return None
 
 
 def _not_writable(view: View, state: DatabaseState) -> bool:

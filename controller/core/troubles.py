@@ -152,6 +152,11 @@ def _outlasted(view: View, found: Trouble) -> bool:
     return view.own.trouble_s.get(found.kind, 0.0) >= found.patience_s
 
 
+def outlasted(view: View, kind: str) -> bool:
+    """A trouble of this kind has been borne for its patience."""
+    return any(found.kind == kind and _outlasted(view, found) for found in troubles(view))
+
+
 def yield_reasons(view: View) -> tuple[str, ...]:
     """Why this holder would be better relieved: troubles that outlasted their patience."""
     return tuple(found.text for found in troubles(view) if _outlasted(view, found))

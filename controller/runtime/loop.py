@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 HASTE_S = 3.0
 PROOF_CLIMBING_S = 0.15
+AWAITING = frozenset({110, 410})  # a new holder climbs, and this site keeps out of its way
 COMMIT_FOREVER_S = 24 * 3600.0  # a waiting commit is never cancelled: cancelling would show it
 
 
@@ -167,11 +168,13 @@ class ServiceLoop:
         return self.hearing.late() or self._climbing()
 
     def _climbing(self) -> bool:
-        """Rungs wait and something moved a short while ago; a long wait needs no haste."""
+        """Rungs wait and something moved a short while ago; a long wait needs no haste, nor does
+        one for another site, which the store tells of.
+        """
         decision = self.decision
         if decision is None or decision.traffic is HOLD:
             return True
-        if decision.rule >= 420:
+        if decision.rule >= 420 or decision.rule in AWAITING:
             return False
         hasty = self.clock.monotonic() - self.moved_at < HASTE_S
         return hasty and any(not rung.done for rung in decision.rungs)

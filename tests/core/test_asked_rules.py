@@ -395,11 +395,16 @@ def test_the_old_holder_takes_over_again_when_the_new_one_is_late() -> None:
     assert (raised.epoch, raised.kind, raised.request) == (4, "failover", 0)
 
 
-def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_time() -> None:
-    def closing(view: View) -> bool:
-        return any(isinstance(i, CloseDatabase) for i in decide(view).intents)
+def closing(view: View) -> bool:
+    return any(isinstance(i, CloseDatabase) for i in decide(view).intents)
 
-    young = state(handed(), writable=True)
+
+def shut(view: View) -> set[str]:
+    return {i.database for i in decide(view).intents if isinstance(i, SetGate) and not i.opened}
+
+
+def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_time() -> None:
+    young = report(state(handed(), writable=True), DC1, role=Role.PRIMARY)
     assert decide(young).rule == 110
     assert not closing(young)
     assert not closing(replace(young, record_unchanged_s=1.49))
@@ -412,6 +417,29 @@ def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_t
     assert closing(record(young, holder=SiteName("dc9")))
     opened = copy(young, DC1, writable=True, gate_open=True, epoch=Epoch(3))
     assert not closing(opened)
+
+
+@pytest.mark.parametrize("turn", [lambda v: v, lambda v: record(v, kind="failover", request=0)])
+def test_while_the_new_holder_climbs_a_deposed_database_is_only_shut(turn: Turn) -> None:
+    """Nobody may read what is old; its restart would only slow the other site down."""
+    young = turn(state(handed(), writable=True))
+    assert decide(young).rule == 110
+    assert not closing(young)
+    assert not shut(young)
+    opened = state(young, gate_open=True)
+    assert shut(opened) == {"ledger"}
+    assert not closing(opened)
+    assert not closing(replace(opened, record_unchanged_s=1.99))
+    for late in (
+        replace(opened, record_unchanged_s=2.0),
+        report(opened, DC1, role=Role.PRIMARY),
+        other(opened, WITNESS, seen=GONE),  # what is here may be needed instead
+        other(opened, DC1, seen=GONE),
+        spec(opened, durability=Durability.LEASE),  # nothing but this keeps it from writing
+    ):
+        assert decide(late).rule == 110
+        assert closing(late)
+        assert not shut(late)
 
 
 NOT_LATE: list[Turn] = [

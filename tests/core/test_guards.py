@@ -493,6 +493,7 @@ def fallen(**changes: Any) -> View:
         (other(fallen(), DC1, seen=GONE), False),
         (other(fallen(), WITNESS, seen=replace(GONE, control_s=0.5)), True),
         (other(fallen(), WITNESS, seen=replace(GONE, control_s=0.51)), False),
+        (record(fallen(), holder=SiteName("dc9")), False),
     ],
 )
 def test_a_new_holder_is_left_in_peace_while_it_needs_nothing_from_here(

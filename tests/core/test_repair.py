@@ -342,7 +342,7 @@ def test_a_site_is_back_once_all_its_copies_are() -> None:
     def rejoining(**changes: Any) -> View:
         return wanted(two(behind_dc1(), **changes), Kind.REJOIN, database="")
 
-    assert told(rejoining()) == (State.DONE, "ledger, journal votes at dc2", False)
+    assert told(rejoining()) == (State.DONE, "ledger, journal vote at dc2", False)
     assert told(rejoining(quarantined=True)) is None
     failed = {"database:ledger": "no space", "database:journal": "late"}
     assert told(replace(rejoining(quarantined=True), failed=failed)) == (

@@ -469,7 +469,7 @@ def test_who_learns_is_said_in_every_status() -> None:
 
 def test_learners_are_told_in_order() -> None:
     view = learning(spec(serving(), witnesses=(WITNESS, *MANY)), *MANY)
-    assert f"({' and '.join(MANY)} only learns)" in outlook.guarantee(view)
+    assert f"({' and '.join(MANY)} only learn)" in outlook.guarantee(view)
     told = [said.split()[0] for said in outlook.warnings(view) if "only learns" in said]
     assert told == [*MANY]
 
