@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -69,6 +69,7 @@ class KeeperLoop:
     error: str = ""
     restraint: Restraint = field(default_factory=lambda: Restraint(LONGEST_REST_S))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _new_epoch: bool = False  # it was just promised
     _attempt: tuple[Epoch, asyncio.Timeout] | None = None  # to follow the holder of that epoch
     _told: Hashable = None
 
@@ -91,8 +92,7 @@ class KeeperLoop:
         promised = self.promises.of(self.service)
         if self.all_hold is not None:
             self.all_hold(self._held_by_all(keep_bytes=0))
-        seen = await self.port.observe(self.observe_s)
-        state = _under(seen, promised)
+        state = await self._look(promised)
         if state != self.state:
             self.state = state
             self.changed.set()
@@ -124,6 +124,17 @@ class KeeperLoop:
             return False
         self.error = ""
         return True
+
+    async def _look(self, promised: Epoch) -> VoterState:
+        """The keeper as it is. While a new epoch is to be promised, and it sealed for that, as it
+        was a moment ago, and not sealed: it has to be, whatever a look would say.
+        """
+        record = self.records.epochs.get(self.service)
+        new = record is not None and record.epoch > promised
+        if self.state is not None and (new or self._new_epoch):
+            self._new_epoch = new
+            return replace(_under(self.state, promised), sealed=False)
+        return _under(await self.port.observe(self.observe_s), promised)
 
     def _rests(self, decision: KeeperDecision) -> bool:
         """A holder that refused is asked again ever more seldom: each attempt unseals and seals

@@ -162,3 +162,45 @@ def test_what_it_does_not_rest_on_does_not_wake_it(tmp_path: Path) -> None:
     loop.records.epochs[loop.service] = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
     loop.news()
     assert loop.wake.is_set()
+
+
+class CountedKeeper(RefusedKeeper):
+    """It is looked at as often as this says, and was sealed as often."""
+
+    looks: int = 0
+    seals: int = 0
+
+    async def observe(self, deadline_s: float) -> VoterState:
+        self.looks += 1
+        return await super().observe(deadline_s)
+
+    async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
+        self.seals += 1
+        return await super().seal(epoch, deadline_s)
+
+
+def test_a_new_epoch_is_promised_and_sealed_for_without_a_look(tmp_path: Path) -> None:
+    """And what was seen before is not told as the seal of it."""
+    port, clock = CountedKeeper(), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+    loop.records.reports.clear()  # nobody has promoted
+
+    async def scene() -> None:
+        told: list[tuple[int, bool]] = []
+        for number in range(6):
+            if number == 3:
+                loop.records.epochs[loop.service] = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
+            await loop._turn()
+            assert loop.state is not None
+            told.append((loop.state.promised, loop.state.sealed))
+            if number == 2:
+                assert (port.looks, port.seals) == (3, 0)
+        assert told[2:] == [
+            (RECORD.epoch, True),
+            (RECORD.epoch, False),
+            (RECORD.epoch + 1, False),
+            (RECORD.epoch + 1, True),
+        ]
+
+    asyncio.run(scene())
+    assert (port.looks, port.seals) == (4, 1)
