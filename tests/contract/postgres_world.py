@@ -108,6 +108,15 @@ class Site:
         target = {"hostaddr": "127.0.0.1", "port": str(self.port), "dbname": "wallet"}
         return Link(f"{user} at {self.name}", target | {"user": user, "password": SECRETS[secret]})
 
+    async def replayed(self) -> DatabaseState:
+        """Once a server that was started has replayed its own log, it tells where that ends."""
+
+        async def told() -> bool:
+            return (await self.state()).position is not None
+
+        await until(f"{self.name} has replayed its own log", told)
+        return await self.state()
+
     @property
     def server(self) -> pg_server.Server:
         """The server as the host agent knows it."""

@@ -71,7 +71,7 @@ async def test_a_dead_primary_starts_closed() -> None:
             await w.dc1.write("refused")
         with pytest.raises(Refused, match="not a primary"):
             await w.dc1.database.set_gate(opened=True, deadline_s=5)
-        assert (await w.dc1.state()).position is not None
+        await w.dc1.replayed()
 
 
 async def test_closing_cuts_waiting_sessions_unanswered() -> None:
@@ -184,8 +184,8 @@ async def test_a_log_that_parted_is_not_led_past_the_fork() -> None:
         await w.dc1.database.start(20)
         await w.dc1.database.seal(Epoch(4), 5)
         sealed = await w.keeper.seal(Epoch(4), 5)
-        before = await w.dc1.state()
-        assert (before.position is not None, before.diverged) == (True, False)
+        before = await w.dc1.replayed()
+        assert not before.diverged
         with pytest.raises(Refused, match=r"parted from that of epoch 3 at 0/\w+: it must be"):
             await w.dc1.database.catch_up(WITNESS, sealed, 20)
         after = await w.dc1.state()
@@ -255,7 +255,7 @@ async def test_a_rewind_waits_for_the_new_primarys_checkpoint() -> None:
     async with world() as w:
         await depose(w, phantoms=1)
         await w.dc1.database.start(20)
-        before = (await w.dc1.state()).position
+        before = (await w.dc1.replayed()).position
         with pytest.raises(Refused, match="not yet 9"):
             await w.dc1.database.rejoin(DC2, Epoch(9), 60)
         assert (await w.dc1.state()).position == before

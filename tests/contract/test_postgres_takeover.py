@@ -267,12 +267,7 @@ async def test_a_history_that_was_never_reached_is_not_followed() -> None:
         await asyncio.gather(*(s.database.start(deadline_s=20) for s in (w.dc1, w.dc2)))
         # dc2 climbs half-way to epoch 5 and stops: the numbers are planted, nothing is promoted.
         planted = w.dc2.server.wal_dir
-
-        async def replayed() -> bool:
-            return (await w.dc2.state()).position is not None
-
-        await until("the standby has replayed its own log", replayed)
-        end = (await w.dc2.state()).position
+        end = (await w.dc2.replayed()).position
         assert end is not None
         for number in range(2, 5):
             text = f"1\t{end.text}\tplanted for epoch 5\n"
