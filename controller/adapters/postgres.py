@@ -345,7 +345,9 @@ class Postgres:
             await self._do(sql.plant(missing, epoch), deadline)
 
     async def _let_in(self, voters: frozenset[SiteName], look: Look, deadline: float) -> None:
-        """Exactly these voters may log in, and every voter finds a slot that keeps its log."""
+        """Every voter finds a slot that keeps its log; then exactly these may log in."""
+        for site in self._spec.others:
+            await self._do(sql.keep_slot(slot_name(site)), deadline)
         changed = False
         for site in self._spec.voters:
             user = self._spec.voter_user(site)
@@ -355,8 +357,6 @@ class Postgres:
                 await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
         if changed:
             await self._reload(deadline)
-        for site in self._spec.others:
-            await self._do(sql.keep_slot(slot_name(site)), deadline)
 
     async def _promoted(self, deadline: float) -> int:
         while True:

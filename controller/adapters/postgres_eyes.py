@@ -8,7 +8,7 @@ from typing import Final
 from controller.adapters import postgres_look as reading
 from controller.adapters.postgres_link import Link, NotReady, Row, parse_conninfo
 from controller.adapters.postgres_look import Look, Walsender
-from controller.adapters.postgres_spec import PostgresSpec
+from controller.adapters.postgres_spec import PostgresSpec, slot_name
 from controller.core.model import DatabaseKind, DatabaseState, Epoch, Follower, Liveness, SiteName
 from controller.core.position import Position, lsn_to_int
 from controller.hostagent import wal
@@ -170,10 +170,12 @@ class Eyes:
         )
 
     def _admitted(self, look: Look) -> frozenset[SiteName]:
+        # Who is let in and finds no slot cannot replicate: it is not admitted until it has one.
         return frozenset(
             site
             for site in self._spec.voters
             if self._spec.voter_user(site) in look.voters.get(f"voter_{site}", frozenset())
+            and slot_name(site) in look.slots
         )
 
     def _followers(self, look: Look) -> list[Follower]:

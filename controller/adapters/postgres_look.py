@@ -56,7 +56,8 @@ select recovering, received, replayed,
     case when recovering then (select listed from names) end,
     case when not recovering then pg_walfile_name(pg_current_wal_lsn()) end,
     current_setting('synchronous_standby_names'),
-    case when not recovering then pg_current_wal_flush_lsn() end
+    case when not recovering then pg_current_wal_flush_lsn() end,
+    (select string_agg(slot_name, ' ') from pg_replication_slots where wal_status <> 'lost')
 from server
 """
 
@@ -117,6 +118,7 @@ class Look:
     wal_file: str
     standby_names: str
     flushed: str | None
+    slots: frozenset[str]  # those that still have their log
 
     @property
     def idle(self) -> bool:
@@ -173,6 +175,7 @@ def read_look(row: Row) -> Look:
         wal_file=row[15] or "",
         standby_names=row[16] or "",
         flushed=row[17],
+        slots=frozenset((row[18] or "").split()),
     )
 
 

@@ -12,6 +12,8 @@ from tests.contract.postgres_world import DC2, WITNESS, Site, now, until, world
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(120)]
 
+USED = "select slot_name from pg_replication_slots where active order by slot_name"
+
 
 async def test_closing_the_gate_cuts_every_client_and_lets_none_in() -> None:
     async with world() as w:
@@ -50,6 +52,22 @@ async def test_a_voter_that_is_not_admitted_any_more_is_cut() -> None:
             await w.dc1.client.finish(now() + 1.0)
         await w.dc1.database.admit(frozenset({DC2}), 5)
         await w.dc1.client.finish(now() + 10)
+
+
+async def test_a_voter_without_a_slot_is_not_admitted_until_it_has_one_again() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.keeper.seal(Epoch(2), 5)
+
+        async def idle() -> bool:
+            return await w.dc1.sql(USED) == [("dc2",)]
+
+        await until("the keeper has left its slot", idle)
+        await w.dc1.sql("select pg_drop_replication_slot('witness')")
+        assert (await w.dc1.state()).admitted == {DC2}
+        await w.dc1.database.admit(frozenset({DC2, WITNESS}), 5)
+        assert (await w.dc1.state()).admitted == {DC2, WITNESS}
+        await w.keeper.follow(w.dc1.name, Epoch(2), 10)
 
 
 async def test_a_standby_admits_nobody() -> None:

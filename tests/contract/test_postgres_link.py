@@ -83,4 +83,5 @@ async def test_a_server_that_has_no_slot_left_is_promoted_and_says_so() -> None:
             return (await w.dc2.state()).writable
 
         await until("it is promoted", writable)
-        assert not (await w.dc2.state()).gate_open
+        state = await w.dc2.state()
+        assert (state.gate_open, state.admitted) == (False, frozenset())
