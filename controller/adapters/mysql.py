@@ -26,7 +26,7 @@ from controller.adapters.mysql_dialect import (
     WRITTEN,
 )
 from controller.adapters.mysql_gtid import includes, missing_at
-from controller.adapters.mysql_look import Look
+from controller.adapters.mysql_look import Look, look_at_log_end
 from controller.adapters.mysql_replica import Diverged, Replica, log_state_at
 from controller.adapters.mysql_report import Credential, MysqlSpec, VoterLink, report, silent
 from controller.adapters.mysql_session import Deadline, Login, Session, quoted
@@ -90,7 +90,7 @@ class Mysql:
             seen = await self._replica.look()
             if not seen.read_only:
                 raise Refused(f"{self._spec.name} is writable: it must be closed, not sealed")
-            await self._replica.seal()
+            await self._replica.seal(seen)
 
     async def catch_up(self, source: SiteName, target: Position, deadline_s: float) -> None:
         """The own log holds everything up to `target`; nothing was acknowledged meanwhile."""
@@ -237,9 +237,9 @@ class Mysql:
                 writer = not seen.read_only or seen.source_side or seen.waiting_commits
                 if writer or seen.started is None or seen.started.pending:
                     return False
-                await self._replica.seal()
-                await self._accounts.lock_clients()
-                await self._accounts.admit(frozenset())
+                seen = await self._replica.seal(seen)
+                await self._accounts.lock_clients(seen)
+                await self._accounts.admit(frozenset(), seen)
                 return True
         except (PortError, TimeoutError):
             return False
@@ -256,20 +256,19 @@ class Mysql:
         async with self._deadline(f"promote at epoch {epoch}", deadline_s) as deadline:
             seen = await self._replica.look()
             if not seen.read_only and seen.epoch == epoch and seen.source_side:
-                await self._accounts.admit(voters)
+                await self._accounts.admit(voters, seen)
                 return
             self._refuse_promotion(seen, epoch)
-            if seen.source is not None:
-                seen = await self._replica.seal()
+            seen = await self._replica.seal(seen)
             if seen.tail_missing:
                 await self._settle("all", deadline)
-            await self._accounts.lock_clients()
+            await self._accounts.lock_clients(seen)
             await self._write_epoch(epoch, await self._wait_for_voters_from_now_on())
             await self._hand.run(self._dialect.open_writes)
             seen = await self._replica.look()
             if seen.read_only or seen.epoch != epoch or not seen.source_side:
                 raise Refused(f"{self._spec.name} is not writable under epoch {epoch} after all")
-            await self._accounts.admit(voters)
+            await self._accounts.admit(voters, seen)
 
     def _refuse_promotion(self, seen: Look, epoch: Epoch) -> None:
         """A server that is something else already is closed first; regaining is not resuming."""
@@ -319,10 +318,8 @@ class Mysql:
 
     async def _log_grown(self, before: str) -> None:
         """The log is longer; on a closed, sealed server only by what we are writing."""
-        seen = await self._replica.look()
-        while seen.log_end == before:
+        while await look_at_log_end(self._hand, self._dialect) == before:
             await asyncio.sleep(_POLL_S)
-            seen = await self._replica.look()
 
     async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
         """Exactly these voters' accounts are unlocked; connections of the others were cut."""

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from controller.adapters.mysql_dialect import FORGET_GATED, NOTE_GATED, Dialect
-from controller.adapters.mysql_look import Account, Look, ServerSession, look
+from controller.adapters.mysql_look import (
+    Account,
+    Look,
+    ServerSession,
+    look,
+    look_at_accounts,
+    look_at_sessions,
+)
 from controller.adapters.mysql_replica import KILL, kill_sessions
 from controller.adapters.mysql_report import MysqlSpec, gated
 from controller.adapters.mysql_session import Session, quoted
@@ -30,25 +37,24 @@ class Accounts:
         self._session = session
         self._dialect = dialect
 
-    async def lock_clients(self) -> None:
-        """No client may log in, and none is logged in."""
-        seen = await self._look()
-        open_ones = [account for account in gated(self._spec, seen) if not account.locked]
+    async def lock_clients(self, seen: Look | None = None) -> None:
+        """No client may log in, and none is logged in; `seen` is a look of a moment ago."""
+        seen = seen or await look(self._session, self._dialect)
+        open_ones = [account for account in gated(self._spec, seen.accounts) if not account.locked]
         noted = [
             NOTE_GATED.format(user=quoted(account.user), host=quoted(account.host))
             for account in open_ones
         ]
         await self._locally((*noted, *_change(open_ones, "LOCK")))
-        if open_ones:
-            seen = await self._look()
         cut = self._dialect.kill_client
-        await self._kill_while(seen, cut, lambda s: not self._spec.is_infrastructure(s.user))
+        sessions = await self._sessions() if open_ones else seen.sessions
+        await self._kill_while(sessions, cut, lambda s: not self._spec.is_infrastructure(s.user))
 
     async def unlock_clients(self) -> None:
         """The clients that were locked by us may log in; those an operator locked may not."""
         rows = await self._session.rows("SELECT user, host FROM tricast.gated")
         noted = {(str(row["user"]), str(row["host"])) for row in rows}
-        accounts = gated(self._spec, await self._look())
+        accounts = gated(self._spec, await look_at_accounts(self._session, self._dialect))
         clients = self._spec.clients
         chosen = [
             account
@@ -66,9 +72,11 @@ class Accounts:
             names = ", ".join(clients) or "any client"
             raise Refused(f"{self._spec.name} has no account of {names} that it could let in")
 
-    async def admit(self, voters: frozenset[SiteName]) -> None:
-        """Exactly the accounts of `voters` are unlocked; connections of the others are gone."""
-        seen = await self._look()
+    async def admit(self, voters: frozenset[SiteName], seen: Look | None = None) -> None:
+        """Exactly the accounts of `voters` are unlocked; connections of the others are gone.
+        `seen` is a look of a moment ago.
+        """
+        seen = seen or await look(self._session, self._dialect)
         others = {s: link for s, link in self._spec.voters.items() if s != self._spec.site}
         wanted = {others[site].user for site in voters if site in others}
         every = {link.user for link in others.values()}
@@ -79,12 +87,11 @@ class Accounts:
         lock = [a for a in accounts if a.user not in wanted and not a.locked]
         unlock = [a for a in accounts if a.user in wanted and a.locked]
         await self._locally((*_change(lock, "LOCK"), *_change(unlock, "UNLOCK")))
-        if lock:
-            seen = await self._look()
-        await self._kill_while(seen, KILL, lambda s: s.user in every - wanted)
+        sessions = await self._sessions() if lock else seen.sessions
+        await self._kill_while(sessions, KILL, lambda s: s.user in every - wanted)
 
-    async def _look(self) -> Look:
-        return await look(self._session, self._dialect)
+    async def _sessions(self) -> tuple[ServerSession, ...]:
+        return await look_at_sessions(self._session, self._dialect)
 
     async def _locally(self, statements: Iterable[str]) -> None:
         """The statements are not replicated; a connection that failed half-way is dropped."""
@@ -100,13 +107,16 @@ class Accounts:
             raise
 
     async def _kill_while(
-        self, seen: Look, kill: str, unwanted: Callable[[ServerSession], bool]
+        self,
+        sessions: Iterable[ServerSession],
+        kill: str,
+        unwanted: Callable[[ServerSession], bool],
     ) -> None:
-        """No session is left for which `unwanted` holds; `seen` is from after the locking."""
-        while victims := [s.id for s in seen.sessions if unwanted(s)]:
+        """None is left for which `unwanted` holds; `sessions` were seen after the locking."""
+        while victims := [s.id for s in sessions if unwanted(s)]:
             await kill_sessions(self._session, victims, kill)
             await asyncio.sleep(_POLL_S)
-            seen = await self._look()
+            sessions = await self._sessions()
 
 
 def _change(accounts: list[Account], verb: str) -> tuple[str, ...]:

@@ -200,6 +200,23 @@ async def look(session: Session, dialect: Dialect) -> Look:
     )
 
 
+async def look_at_sessions(session: Session, dialect: Dialect) -> tuple[ServerSession, ...]:
+    """Every connection but our own, for whoever waits until one is gone."""
+    return tuple(_session(row) for row in await session.rows(dialect.sessions))
+
+
+async def look_at_accounts(session: Session, dialect: Dialect) -> tuple[Account, ...]:
+    """Every login, for whoever changes some."""
+    return tuple(_account(row) for row in await session.rows(dialect.accounts))
+
+
+async def look_at_log_end(session: Session, dialect: Dialect) -> str:
+    """Where the log ends, for whoever waits until it grows."""
+    end = f"SELECT {dialect.log_end} AS log_end, {dialect.log_owned} AS log_owned"
+    server, sessions = await session.many((end, dialect.sessions))
+    return _log_end(dialect, server[0], tuple(_session(row) for row in sessions))
+
+
 def _waiting(dialect: Dialect, sessions: Sequence[ServerSession]) -> tuple[ServerSession, ...]:
     first = [s for s in sessions if s.state.startswith(dialect.waiting)]
     behind = [s for s in sessions if first and s.state in dialect.queued]

@@ -11,13 +11,14 @@ from typing import Final
 
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes
-from controller.adapters.mysql_look import Look, Source, look
+from controller.adapters.mysql_look import Look, Source, look, look_at_sessions
 from controller.adapters.mysql_session import Deadline, Login, Row, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
 
 KILL: Final = "KILL CONNECTION {id:d}"
 _POLL_S: Final = 0.005
+_ENDING_S: Final = 0.002
 _RETRY_S: Final = 0.05
 _ASK_S: Final = 10.0
 _KILL_S: Final = 0.1
@@ -42,9 +43,14 @@ class Replica:
         """One look at the server."""
         return await look(self._session, self._dialect)
 
-    async def seal(self) -> Look:
-        """No receiver is alive, none is configured, and the own log holds all that was received."""
-        seen = await self.look()
+    async def seal(self, seen: Look | None = None) -> Look:
+        """No receiver is alive, none is configured, and the own log holds all that was received.
+        `seen` is a look of a moment ago; the answer is one from afterwards.
+        """
+        if seen is None:
+            seen = await self.look()
+        elif seen.source is None:
+            return seen
         if seen.source is not None:
             await self._take_in(seen, seen.source)
             await self._session.run((self._dialect.stop, self._dialect.forget_source))
@@ -66,26 +72,28 @@ class Replica:
         if source.applier != "Yes" and source.receiving:
             # Started while the receiver lives, the applier keeps the relay logs.
             await self._session.rows(f"{self._dialect.start} SQL_THREAD")
-        seen = await self._kill_receiver(seen)
+        await self._kill_receiver(seen)
         await self._session.rows(self._dialect.stop_receiver)
+        seen = await self.look()
         while seen.source is not None and seen.source.receiving:
             await asyncio.sleep(_POLL_S)
             seen = await self.look()
         return seen
 
-    async def _kill_receiver(self, seen: Look) -> Look:
+    async def _kill_receiver(self, seen: Look) -> None:
         """The receiver has ended, or has had its chance.
 
         One that acknowledges and is told to stop first tells its source, and waits a second for a
         source that is a black hole; one that is killed just ends, unless it is told to stop too.
         """
-        await kill_sessions(self._session, [s.id for s in seen.sessions if s.receiver])
-        left = _KILL_S
-        while left > 0 and any(s.receiver for s in seen.sessions):
-            await asyncio.sleep(_POLL_S)
-            left -= _POLL_S
-            seen = await self.look()
-        return seen
+        victims = [s.id for s in seen.sessions if s.receiver]
+        await kill_sessions(self._session, victims)
+        left, alive = _KILL_S, bool(victims)
+        while left > 0 and alive:
+            await asyncio.sleep(_ENDING_S)
+            left -= _ENDING_S
+            sessions = await look_at_sessions(self._session, self._dialect)
+            alive = any(s.receiver for s in sessions)
 
     async def _drain(self, seen: Look) -> Look:
         """The own log holds everything received; a broken applier is a refusal."""
@@ -127,7 +135,7 @@ class Replica:
         seen = await self.look()
         self._refuse_unsettled(seen)
         if not self.follows(seen, upstream, voting=voting):
-            await self.seal()
+            await self.seal(seen)
             # MySQL hears the second connection of a voter only a second after its first one.
             await self._set_acknowledging(on=voting and not self._dialect.log_place)
             await self._point_at(upstream)

@@ -1,6 +1,6 @@
 """From one look at a MariaDB or MySQL server to the state that the deciding code reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from controller.adapters.mysql_look import Account, Look, ServerSession, Source
@@ -107,7 +107,7 @@ def report(spec: MysqlSpec, seen: Look) -> DatabaseState:
         receiving=source is not None and source.receiving,
         streaming=source is not None and source.streaming,
         diverged=bool(seen.started and seen.started.diverged),
-        gate_open=any(not account.locked for account in gated(spec, seen)),
+        gate_open=any(not account.locked for account in gated(spec, seen.accounts)),
         admitted=admitted(spec, seen),
         followers=tuple(_followers(spec, seen)),
         waiting_commits=seen.waiting_commits,
@@ -122,9 +122,9 @@ def _epoch(seen: Look) -> int:
     return max(seen.epoch, tail)
 
 
-def gated(spec: MysqlSpec, seen: Look) -> list[Account]:
+def gated(spec: MysqlSpec, accounts: Iterable[Account]) -> list[Account]:
     """The accounts that clients use."""
-    return [account for account in seen.accounts if not spec.is_infrastructure(account.user)]
+    return [account for account in accounts if not spec.is_infrastructure(account.user)]
 
 
 def admitted(spec: MysqlSpec, seen: Look) -> frozenset[SiteName]:

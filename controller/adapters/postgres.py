@@ -163,7 +163,7 @@ class Postgres:
         if look.clients != wanted:
             roles = wanted - {NOBODY}
             await self._do(sql.write_list(look.gate_dir, "clients", roles), deadline)
-            await self._reload(deadline)
+            await self._reload(deadline, longer=opened)
         if not opened:
             await self._cut_clients(deadline)
 
@@ -258,8 +258,11 @@ class Postgres:
             await self._do(sql.set_parameter(name, value), deadline)
         await self._do(sql.RELOAD, deadline)
 
-    async def _reload(self, deadline: float) -> None:
-        """The server has read its files again: whoever logs in now meets the new ones."""
+    async def _reload(self, deadline: float, *, longer: bool = False) -> None:
+        """Whoever logs in now meets the new files; lists that became `longer` need no proof."""
+        if longer:
+            await self._set({}, deadline)
+            return
         asked = await self._ask(sql.CLOCK, deadline)
         await self._do(sql.RELOAD, deadline)
         while True:
@@ -348,15 +351,12 @@ class Postgres:
         """Every voter finds a slot that keeps its log; then exactly these may log in."""
         for site in self._spec.others:
             await self._do(sql.keep_slot(slot_name(site)), deadline)
-        changed = False
-        for site in self._spec.voters:
-            user = self._spec.voter_user(site)
-            wanted = {user} if site in voters and site != self._spec.site else set()
-            if look.voters.get(f"voter_{site}") != frozenset({NOBODY, *wanted}):
-                changed = True
-                await self._do(sql.write_list(look.gate_dir, f"voter_{site}", wanted), deadline)
-        if changed:
-            await self._reload(deadline)
+        lists = self._spec.voter_lists(voters).items()
+        stale = {name: to for name, to in lists if look.voters.get(name) != to | {NOBODY}}
+        for name, users in stale.items():
+            await self._do(sql.write_list(look.gate_dir, name, users), deadline)
+        if stale:
+            await self._reload(deadline, longer=all(stale.values()))
 
     async def _promoted(self, deadline: float) -> int:
         while True:

@@ -71,6 +71,14 @@ class PostgresSpec:
         """The role under which a returning database of `site` replicates, in quarantine."""
         return self.voters[site].rejoin_user or f"rejoin_{site}"
 
+    def voter_lists(self, voters: frozenset[SiteName]) -> dict[str, frozenset[str]]:
+        """Who stands in each voter's list when exactly `voters` may replicate; never we."""
+        invited = voters - {self.site}
+        return {
+            f"voter_{site}": frozenset({self.voter_user(site)} if site in invited else ())
+            for site in self.voters
+        }
+
     def site_of(self, user: str) -> tuple[SiteName | None, bool]:
         """The site whose role `user` is, and whether it is the one for quarantine."""
         for site in self.voters:

@@ -1,5 +1,6 @@
 """Builds the adapters of one site from the configuration. The only place that names them all."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class SharedFirewall:
     async def install(self, part: str, flows: frozenset[Flow]) -> None:
         """The flows of `part` are blocked, and those of the others still are."""
         self._parts[part] = flows
+        await asyncio.sleep(0)  # others who want the same at this moment go into the same table
         await self._firewall.block(frozenset().union(*self._parts.values()))
 
 

@@ -163,8 +163,8 @@ async def test_files_written_and_not_in_force_are_put_in_force_by_the_next_contr
     async with world() as w:
         await w.begin(epoch=2)
         gate = w.dc1.directory / "gate/clients"
+        await w.dc1.client.query("select 1", deadline=now() + 5)  # the open list is in force
         gate.write_text("nobody_is_admitted\n")
-        await w.dc1.client.query("select 1", deadline=now() + 5)
         w.dc1.client.drop()
         fresh = w.dc1.adapter()
         assert not (await fresh.observe(5)).gate_open

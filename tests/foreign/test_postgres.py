@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -9,7 +10,7 @@ from controller.core.model import Epoch
 from controller.hostagent import pg_closed, pg_server, wal
 from controller.hostagent.contract import Failed, account, run
 from controller.ports import Refused, TimedOut
-from tests.contract.postgres_world import BIN, DC2, WITNESS, now, until, world
+from tests.contract.postgres_world import BIN, DC2, WITNESS, Site, now, until, world
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(120)]
 
@@ -27,6 +28,39 @@ async def test_an_empty_or_missing_list_refuses_the_whole_hba_file() -> None:
         (gate / "clients").write_text("")
         await w.dc1.sql("select pg_reload_conf()")
         await w.dc1.link("wallet", "wallet").query("select 1", deadline=now() + 5)
+
+
+async def test_whoever_connects_after_a_reload_meets_the_new_files() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        gate = w.dc1.server.gate_dir / "clients"
+        opened = gate.read_text()
+        async with asyncio.TaskGroup() as tasks:
+            others = tasks.create_task(_connecting(w.dc1))
+            for _ in range(50):
+                gate.write_text("nobody_is_admitted\n")
+                await w.dc1.sql("select pg_reload_conf()")
+                with pytest.raises(Refused, match=r"no pg_hba\.conf entry"):
+                    await _log_in(w.dc1)
+                gate.write_text(opened)
+                await w.dc1.sql("select pg_reload_conf()")
+                await _log_in(w.dc1)
+            others.cancel()
+
+
+async def _connecting(site: Site) -> None:
+    """Others who knock all the while."""
+    while True:
+        with suppress(Refused):
+            await asyncio.gather(*(_log_in(site) for _ in range(4)))
+
+
+async def _log_in(site: Site) -> None:
+    link = site.link("wallet", "wallet")
+    try:
+        await link.query("select 1", deadline=now() + 5)
+    finally:
+        link.drop()
 
 
 async def test_a_cancelled_wait_is_told_as_a_success() -> None:
