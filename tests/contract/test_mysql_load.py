@@ -25,6 +25,7 @@ from tests.contract.mysql_cluster import (
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(180)]
 ROUNDS = 4
 WRITERS = 8
+PAUSE_S = 0.02  # of each between two writes: a copy on a slow host must be able to keep up
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Load:
                         await write(session, key)
                     self.told.add(key)
                     key += "+"
+                    await asyncio.sleep(PAUSE_S)
             except (PortError, TimeoutError):
                 await asyncio.sleep(0.02)
             finally:
