@@ -10,13 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgp.policy import Stance
-from controller.core.model import (
-    DatabaseState,
-    Epoch,
-    Instant,
-    SiteName,
-    VoterState,
-)
+from controller.core.model import DatabaseState, Epoch, Instant, SiteName, VoterState
 from controller.core.position import Position
 
 
@@ -128,7 +122,7 @@ class Keeper(Protocol):
     """One log keeper of a witness site."""
 
     async def observe(self, deadline_s: float) -> VoterState:
-        """One look. `promised` is left 0: the caller knows its promises."""
+        """One look, or PortError. `promised` is left 0: the caller knows its promises."""
 
     async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
         """Receives from nobody; a restart keeps it so. Returns the true end of its log."""

@@ -70,6 +70,7 @@ class KeeperLoop:
     restraint: Restraint = field(default_factory=lambda: Restraint(LONGEST_REST_S))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     _new_epoch: bool = False  # it was just promised
+    _blind: bool = False  # the last look failed
     _attempt: tuple[Epoch, asyncio.Timeout] | None = None  # to follow the holder of that epoch
     _told: Hashable = None
 
@@ -132,14 +133,21 @@ class KeeperLoop:
         record = self.records.epochs.get(self.service)
         new = record is not None and record.epoch > promised
         if self.state is not None and (new or self._new_epoch):
-            self._new_epoch = new
+            self._new_epoch, self._blind = new, False
             return replace(_under(self.state, promised), sealed=False)
-        return _under(await self.port.observe(self.observe_s), promised)
+        try:
+            seen, self._blind = await self.port.observe(self.observe_s), False
+        except PortError as error:
+            seen, self._blind = _unseen(self.database, error), True
+        return _under(seen, promised)
 
     def _rests(self, decision: KeeperDecision) -> bool:
         """A holder that refused is asked again ever more seldom: each attempt unseals and seals
-        the keeper, which every site is told.
+        the keeper, which every site is told. One that was not seen, because its server is late or
+        down, is left as it is but for a promise: it may well follow, and somebody's commit wait.
         """
+        if self._blind and not isinstance(decision.intent, PromiseEpoch):
+            return True
         following = isinstance(decision.intent, FollowHolder)
         return following and bool(self.restraint.resting(self.clock.monotonic()))
 
@@ -234,6 +242,18 @@ class KeeperLoop:
         if report is None:
             return None
         return next((found for found in report.services if found.service == self.service), None)
+
+
+def _unseen(database: DatabaseName, error: PortError) -> VoterState:
+    """What is told of a keeper when a look at it failed."""
+    return VoterState(
+        database=database,
+        promised=Epoch(0),
+        sealed=False,
+        position=None,
+        whole=False,
+        problems=(str(error),),
+    )
 
 
 def _under(seen: VoterState, promised: int) -> VoterState:

@@ -56,19 +56,9 @@ class MysqlKeeper:
         self._probation = Probation(spec.name)
 
     async def observe(self, deadline_s: float) -> VoterState:
-        """One look; a server that does not answer is not sealed and not whole."""
-        try:
-            async with self._deadline("look", deadline_s):
-                return self._report(await self._looks.look())
-        except PortError as error:
-            return VoterState(
-                database=self._spec.name,
-                promised=Epoch(0),
-                sealed=False,
-                position=None,
-                whole=False,
-                problems=(str(error),),
-            )
+        """One look; PortError when the server does not answer in time."""
+        async with self._deadline("look", deadline_s):
+            return self._report(await self._looks.look())
 
     def _deadline(self, what: str, deadline_s: float) -> Deadline:
         return Deadline(f"keeper of {self._spec.name}: {what}", deadline_s)

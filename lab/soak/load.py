@@ -50,13 +50,16 @@ class Load:
         return {core: round(cpu_s(found.pid) / took, 3) for core, found in self.spinners.items()}
 
     def cores(self) -> dict[int, float]:
-        """How busy each core was since the load began, with everything that ran on it."""
+        """How busy each core was since the load began, with everything that ran on it.
+
+        The kernel's counter of waiting for disks may go back (proc_stat(5)), and all with it.
+        """
         now = _ticks()
         spent = {
             core: [new - old for new, old in zip(now[core], self.ticks[core], strict=True)]
             for core in self.spinners
         }
-        return {core: round(busy / max(whole, 1), 3) for core, (busy, whole) in spent.items()}
+        return {core: round(busy / max(whole, busy, 1), 3) for core, (busy, whole) in spent.items()}
 
 
 @asynccontextmanager

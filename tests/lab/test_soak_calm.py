@@ -153,9 +153,9 @@ async def test_the_load_spins_on_every_core_and_is_gone_afterwards() -> None:
     async with busy(0.3) as load:
         pids = {core: spinner.pid for core, spinner in load.spinners.items()}
         async with asyncio.timeout(30):
-            while min(load.shares().values()) == 0.0:
-                await asyncio.sleep(0.05)
-        assert all(0.0 < share <= 1.0 for share in load.cores().values())
+            while min(*load.shares().values(), *load.cores().values()) == 0.0:
+                await asyncio.sleep(0.05)  # a core's own ticks are samples: the first may all miss
+        assert max(load.cores().values()) <= 1.0
         assert set(load.cores()) == set(pids)
     assert all(spinner.returncode is not None for spinner in load.spinners.values())
     for pid in pids.values():

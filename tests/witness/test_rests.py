@@ -9,7 +9,7 @@ import pytest
 
 from controller.core.model import Epoch, Report, SiteName, VoterState
 from controller.core.position import LogFormat, Position
-from controller.ports import Flow, Refused, Store
+from controller.ports import Flow, Refused, Store, TimedOut
 from controller.runtime.promises import Promises
 from controller.runtime.records import Records
 from tests.core.views import DC1, DC2, LEDGER, RECORD, WITNESS, report_of_dc1
@@ -204,3 +204,43 @@ def test_a_new_epoch_is_promised_and_sealed_for_without_a_look(tmp_path: Path) -
 
     asyncio.run(scene())
     assert (port.looks, port.seals) == (4, 1)
+
+
+class LateKeeper(RefusedKeeper):
+    """Follows, but its server may be too late with its answer."""
+
+    late: bool = False
+    seals: int = 0
+
+    async def observe(self, deadline_s: float) -> VoterState:
+        if self.late:
+            raise TimedOut("keeper of ledger: look: no end of it within 0.2 s")
+        seen = VoterState(database=LEDGER, promised=Epoch(0), sealed=self.sealed, position=END)
+        return replace(seen, following=DC1, following_epoch=RECORD.epoch)
+
+    async def seal(self, epoch: Epoch, deadline_s: float) -> Position:
+        self.seals += 1
+        return await super().seal(epoch, deadline_s)
+
+
+def test_a_keeper_whose_look_is_late_goes_on_following(tmp_path: Path) -> None:
+    port, clock = LateKeeper(sealed=False), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+    asyncio.run(turns(loop, clock, 0.05))
+    port.late = True
+    asyncio.run(turns(loop, clock, 0.5))
+    assert (port.seals, port.attempts) == (0, 0)
+    assert loop.state is not None
+    assert (loop.state.whole, loop.state.sealed, loop.state.position) == (False, False, None)
+    assert "no end of it" in loop.state.problems[0]
+
+
+def test_a_keeper_whose_look_is_late_promises_and_seals_for_a_newer_epoch(tmp_path: Path) -> None:
+    port, clock = LateKeeper(sealed=False), HandClock()
+    loop = keeper_loop(port, clock, tmp_path)
+    asyncio.run(turns(loop, clock, 0.05))
+    port.late = True
+    asyncio.run(turns(loop, clock, 0.05))
+    loop.records.epochs[loop.service] = replace(RECORD, epoch=Epoch(RECORD.epoch + 1))
+    asyncio.run(turns(loop, clock, 0.02))
+    assert (loop.promises.of(loop.service), port.seals) == (RECORD.epoch + 1, 1)
