@@ -289,8 +289,11 @@ def _rewind(view: View, state: DatabaseState) -> Intent | None:
     return Rejoin(database=state.name, upstream=view.record.holder, epoch=view.record.epoch)
 
 
-def _seal_for_holder(view: View, state: DatabaseState) -> Intent:
+def _seal_for_holder(view: View, state: DatabaseState) -> Intent | None:
+    """To take nothing from an older epoch; one too late to be seen may well do so already."""
     assert view.record is not None
+    if state.liveness is Liveness.UNKNOWN:
+        return None
     return SealDatabase(database=state.name, epoch=view.record.epoch)
 
 

@@ -359,6 +359,7 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         True,
         SealDatabase(database=LEDGER, epoch=THREE),
     ),
+    ("REJOIN", "sealed", state(dc2_view(), liveness=Liveness.UNKNOWN), True, WAITING),
     (
         "REJOIN",
         "following",

@@ -57,6 +57,15 @@ def test_a_serving_holder_with_a_late_look_is_not_taken_for_one_that_climbs() ->
     assert decide(dc2_view(report=report, changed_s=0.0)).rule == 391
 
 
+def test_a_copy_whose_look_is_late_goes_on_following() -> None:
+    view = dc2_view()
+    late = replace(view, own=replace(view.own, databases=(unseen(standby_state()),)))
+    for seen in (view, late):
+        decision = decide(seen)
+        assert decision.ladder == "REJOIN"
+        assert decision.intents == ()
+
+
 def climbing(yielding: str) -> ServiceReport:
     """dc1 owns the epoch and has not promoted."""
     report = report_of_dc1(yielding=yielding)
