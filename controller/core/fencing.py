@@ -50,9 +50,10 @@ def _unfit(view: View, site: SiteName) -> Iterator[str]:
 
 def close_fenced(view: View) -> FenceOthers | None:
     """Each fenced data site's databases are asked to close, once per order; never a holder's, for
-    whoever relieves it may still need its log.
+    whoever relieves it may still need its log. Who that is, a record below the promise does
+    not say.
     """
-    if view.record is None or fenced.fenced_here(view):
+    if view.record is None or guards.record_below_floor(view) or fenced.fenced_here(view):
         return None
     orders = tuple(
         (site, view.fences[site].request.number)

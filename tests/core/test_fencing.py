@@ -141,6 +141,7 @@ def test_its_databases_are_closed_once_for_each_order() -> None:
         out(serving(), DC2),  # this very site
         out(out(serving(), DC1), DC2),  # who is kept out closes nobody
         out(serving(), WITNESS),
+        own(out(serving(), DC1), promised=Epoch(4)),  # the store was set back
         replace(out(dc2_view(), DC1), record=None),
         serving(),
     ],
