@@ -22,6 +22,7 @@ from controller.adapters.mysql_dialect import (
     CANARY_BEGINS,
     DIALECTS,
     EPOCH_INSERT,
+    NEW_FILE,
     NOTE_DIVERGED,
     WRITTEN,
 )
@@ -304,6 +305,8 @@ class Mysql:
         """The epoch row stands in the log; its session goes on waiting without us."""
         if before.epoch == epoch:
             return
+        if not before.waiting_commits:  # an earlier attempt's row, for which a new file would wait
+            await self._hand.run((NEW_FILE,))
         writer = Session(self._spec.login())
         statement = EPOCH_INSERT.format(epoch=epoch, holder=quoted(self._spec.site))
         try:

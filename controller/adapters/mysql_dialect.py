@@ -24,6 +24,8 @@ NOTE_DIVERGED: Final = "UPDATE tricast.start SET diverged={reason} WHERE id=1"
 NOTE_LEVEL: Final = "UPDATE tricast.start SET level={level} WHERE id=1"
 NOTE_GATED: Final = "INSERT IGNORE INTO tricast.gated (user, host) VALUES ({user}, {host})"
 FORGET_GATED: Final = "DELETE FROM tricast.gated WHERE user={user} AND host={host}"
+# What stands in the log from here on stands in a file of its own, however long the last one was.
+NEW_FILE: Final = "FLUSH NO_WRITE_TO_BINLOG BINARY LOGS"
 FOREVER_MS: Final = 4294967295  # 49.7 days, the longest wait MariaDB accepts
 
 
@@ -69,7 +71,8 @@ class Dialect:
     appliers: str  # sessions to kill, where one cut inside a transaction does not stop; "": it does
     forget_source: str
     change_source: str
-    change_to_exact: str  # the same source from a file and offset on
+    change_source_exact: str  # from a file and offset on
+    change_to_exact: str  # the same source, from there on
     gtids_at: str  # which GTIDs stand before a file and offset of the source; "": it cannot say
     log_place: str  # file and offset of the source's own end, where it cannot say that
     tells_received: bool  # which GTIDs were received is told, also when it asks by file and offset
@@ -94,6 +97,18 @@ class Dialect:
     accounts: str  # user, host, locked
     sessions: str  # id, user, host, command, state, info
 
+
+_MARIADB_SOURCE: Final = (
+    "CHANGE MASTER TO MASTER_HOST={host}, MASTER_PORT={port}, MASTER_USER={user}, "
+    "MASTER_PASSWORD={password}, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1"
+)
+_MARIADB_EXACT: Final = "MASTER_LOG_FILE={file}, MASTER_LOG_POS={offset}, MASTER_USE_GTID=no"
+_MYSQL_SOURCE: Final = (
+    "CHANGE REPLICATION SOURCE TO SOURCE_HOST={host}, SOURCE_PORT={port}, SOURCE_USER={user}, "
+    "SOURCE_PASSWORD={password}, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=0, "
+    "SOURCE_HEARTBEAT_PERIOD=1, GET_SOURCE_PUBLIC_KEY=1"
+)
+_MYSQL_EXACT: Final = "SOURCE_AUTO_POSITION=0, SOURCE_LOG_FILE={file}, SOURCE_LOG_POS={offset}"
 
 MARIADB: Final = Dialect(
     kind=DatabaseKind.MARIADB,
@@ -122,18 +137,13 @@ MARIADB: Final = Dialect(
     stop_receiver="STOP SLAVE IO_THREAD",
     appliers="",
     forget_source="RESET SLAVE ALL",
-    change_source=(
-        "CHANGE MASTER TO MASTER_HOST={host}, MASTER_PORT={port}, MASTER_USER={user}, "
-        "MASTER_PASSWORD={password}, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1, "
-        "MASTER_USE_GTID=slave_pos"
-    ),
+    change_source=f"{_MARIADB_SOURCE}, MASTER_USE_GTID=slave_pos",
     # Two commits at most get into the log while the first of them waits. A voter that has received
     # both, and whose acknowledgements were lost, is sent nothing more that it could acknowledge:
     # asking by GTID it would leave them waiting for ever. Asking by file and offset says at the
     # same time what it has, and that counts as its acknowledgement.
-    change_to_exact=(
-        "CHANGE MASTER TO MASTER_LOG_FILE={file}, MASTER_LOG_POS={offset}, MASTER_USE_GTID=no"
-    ),
+    change_source_exact=f"{_MARIADB_SOURCE}, {_MARIADB_EXACT}",
+    change_to_exact=f"CHANGE MASTER TO {_MARIADB_EXACT}",
     gtids_at="SELECT BINLOG_GTID_POS({file}, {offset}) AS gtids",
     log_place="",
     tells_received=False,
@@ -209,17 +219,11 @@ MYSQL: Final = Dialect(
         " WHERE name = 'thread/sql/replica_sql' AND processlist_id IS NOT NULL"
     ),
     forget_source="RESET REPLICA ALL",
-    change_source=(
-        "CHANGE REPLICATION SOURCE TO SOURCE_HOST={host}, SOURCE_PORT={port}, SOURCE_USER={user}, "
-        "SOURCE_PASSWORD={password}, SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=0, "
-        "SOURCE_HEARTBEAT_PERIOD=1, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1"
-    ),
+    change_source=f"{_MYSQL_SOURCE}, SOURCE_AUTO_POSITION=1",
     # As in MariaDB, what a dump by GTID leaves out because the voter has it counts for nothing.
     # What is sent twice is acknowledged and left out by its GTID: the place must not be too late.
-    change_to_exact=(
-        "CHANGE REPLICATION SOURCE TO SOURCE_AUTO_POSITION=0, SOURCE_LOG_FILE={file}, "
-        "SOURCE_LOG_POS={offset}"
-    ),
+    change_source_exact=f"{_MYSQL_SOURCE}, {_MYSQL_EXACT}",
+    change_to_exact=f"CHANGE REPLICATION SOURCE TO {_MYSQL_EXACT}",
     gtids_at="",
     log_place="SHOW BINARY LOG STATUS",
     tells_received=True,

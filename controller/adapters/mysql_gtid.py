@@ -57,6 +57,17 @@ def owned_by(text: str, sessions: Container[int]) -> str:
     return mysql_set(",".join(found))
 
 
+def same_end(format_: LogFormat, state: str, end: str) -> bool:
+    """Whether a log of binlog state `state` ends at `end`, no record more or less."""
+    if format_ is LogFormat.MYSQL_GTID:
+        return mysql_set(state) == mysql_set(end)
+    last: dict[int, int] = {}
+    gtids = mariadb_gtids(state)
+    for domain, _, number in gtids:
+        last[domain] = max(last.get(domain, 0), number)
+    return {gtid for gtid in gtids if gtid[2] == last[gtid[0]]} == set(mariadb_gtids(end))
+
+
 def missing_at(format_: LogFormat, mine: str, theirs: str) -> str:
     """The records of binlog state `mine` that the history with state `theirs` lacks, or ""."""
     if format_ is LogFormat.MARIADB_GTID:

@@ -205,6 +205,11 @@ async def look_at_sessions(session: Session, dialect: Dialect) -> tuple[ServerSe
     return tuple(_session(row) for row in await session.rows(dialect.sessions))
 
 
+async def look_at_source(session: Session, dialect: Dialect) -> Source | None:
+    """What replication does, for whoever waits until it streams."""
+    return _source(dialect, await session.rows(dialect.replica_status))
+
+
 async def look_at_accounts(session: Session, dialect: Dialect) -> tuple[Account, ...]:
     """Every login, for whoever changes some."""
     return tuple(_account(row) for row in await session.rows(dialect.accounts))

@@ -11,7 +11,8 @@ from typing import Final
 
 from controller.adapters.mysql_dialect import Dialect
 from controller.adapters.mysql_gtid import includes
-from controller.adapters.mysql_look import Look, Source, look, look_at_sessions
+from controller.adapters.mysql_look import Look, Source, look, look_at_sessions, look_at_source
+from controller.adapters.mysql_place import Place, place_of
 from controller.adapters.mysql_session import Deadline, Login, Row, Session, quoted
 from controller.core.position import Position
 from controller.ports import Refused
@@ -135,15 +136,27 @@ class Replica:
         seen = await self.look()
         self._refuse_unsettled(seen)
         if not self.follows(seen, upstream, voting=voting):
-            await self.seal(seen)
+            seen = await self.seal(seen)
+            place = await self._begins_there(seen, upstream) if voting else None
             # MySQL hears the second connection of a voter only a second after its first one.
-            await self._set_acknowledging(on=voting and not self._dialect.log_place)
-            await self._point_at(upstream)
+            heard = place is not None or not self._dialect.log_place
+            await self._set_acknowledging(on=voting and heard)
+            await self._point_at(upstream, place)
             await self._session.rows(self._dialect.start)
             await self._until_streaming(upstream)
-            if voting:
+            if voting and place is None:
                 await self._say_what_it_has(upstream)
         await self._until_streaming(upstream)
+
+    async def _begins_there(self, seen: Look, upstream: Login) -> Place | None:
+        """Where it goes on, if the upstream can say at once where its own log ends."""
+        there = Session(upstream)
+        try:
+            return await place_of(there, self._dialect, seen.log_end)
+        except Refused:
+            return None  # not let in yet, or without the right to ask
+        finally:
+            there.drop()
 
     async def _say_what_it_has(self, upstream: Login) -> None:
         """It asks the same upstream for what comes after the very record it ends with."""
@@ -229,19 +242,23 @@ class Replica:
         if not seen.read_only:
             raise Refused(f"{self._name} is writable: it must be closed before it follows")
 
-    async def _point_at(self, upstream: Login) -> None:
-        change = self._dialect.change_source.format(
+    async def _point_at(self, upstream: Login, place: Place | None = None) -> None:
+        words = self._dialect.change_source if place is None else self._dialect.change_source_exact
+        file, offset = place or ("", 0)
+        change = words.format(
             host=quoted(upstream.address),
             port=upstream.port,
             user=quoted(upstream.user),
             password=quoted(upstream.password),
+            file=quoted(file),
+            offset=offset,
         )
         await self._session.run((*self._dialect.adopt_own_log, change))
 
     async def _until_streaming(self, upstream: Login) -> None:
         """The receiver is connected. It tries again faster than the server would by itself."""
         while True:
-            source = (await self.look()).source
+            source = await look_at_source(self._session, self._dialect)
             if source is None:
                 raise Refused(f"{self._name} lost its replication while it was starting")
             if source.streaming:

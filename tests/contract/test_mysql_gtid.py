@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.adapters.mysql_gtid import joined, missing_at, mysql_set, owned_by
+from controller.adapters.mysql_gtid import joined, missing_at, mysql_set, owned_by, same_end
 from controller.core.position import LogFormat
 
 A, B = "aaaaaaaa-0000-0000-0000-000000000001", "bbbbbbbb-0000-0000-0000-000000000002"
@@ -54,3 +54,36 @@ def test_a_set_is_written_as_the_server_writes_it() -> None:
 def test_what_one_set_lacks_of_another_is_a_set() -> None:
     found = missing_at(LogFormat.MYSQL_GTID, f"{A}:1-9,{B}:1", f"{A}:1-4:6")
     assert found == f"{A}:5:7-9,{B}:1"
+
+
+@pytest.mark.parametrize(
+    ("state", "end", "same"),
+    [
+        ("0-1-5", "0-1-5", True),
+        ("0-1-5,0-2-9", "0-2-9", True),
+        ("0-2-9,0-1-5", "0-1-5", False),
+        ("0-1-5", "0-2-5", False),
+        ("0-1-5,0-2-5", "0-2-5", False),  # two histories, or one that was not kept strictly
+        ("0-1-5,7-1-3", "7-1-3,0-1-5", True),
+        ("0-1-5,7-1-3", "0-1-5", False),
+        ("", "", True),
+        ("0-1-1", "", False),
+        ("", "0-1-1", False),
+    ],
+)
+def test_a_mariadb_state_ends_where_its_last_numbers_are(state: str, end: str, same: bool) -> None:
+    assert same_end(LogFormat.MARIADB_GTID, state, end) is same
+
+
+@pytest.mark.parametrize(
+    ("state", "end", "same"),
+    [
+        (f"{A}:1-5,{B}:1", f"{B}:1,{A}:1-5", True),
+        (f"{A}:1-3:4-5", f"{A}:1-5", True),
+        (f"{A}:1-5", f"{A}:1-6", False),
+        (f"{A}:1-5", "", False),
+        ("", "", True),
+    ],
+)
+def test_a_mysql_set_is_its_end(state: str, end: str, same: bool) -> None:
+    assert same_end(LogFormat.MYSQL_GTID, state, end) is same

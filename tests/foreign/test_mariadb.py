@@ -128,6 +128,25 @@ async def test_what_a_killed_waiter_is_told(three: Cluster, kill: str, told: str
     assert len(waiting(server)) == ("SOFT" in kill)  # only a soft kill leaves the wait alone
 
 
+async def test_its_newest_file_is_not_named_while_two_commits_wait(three: Cluster) -> None:
+    """To whom asks for it by its proper name; `mysql_place` asks another way."""
+    server = await stranded(three)
+    asking = server.session("tricast")
+    try:
+        async with asyncio.TaskGroup() as group:
+            attempts = [group.create_task(outcome(server, "first"))]
+            await eventually(lambda: one_waits(server), "the first commit to wait")
+            attempts.append(group.create_task(outcome(server, "second")))
+            await eventually(lambda: queued(server, 1), "the second to stand behind it")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await asking.rows("SHOW MASTER STATUS")
+            server.kill()
+            assert "OK" not in await asyncio.gather(*attempts)
+    finally:
+        asking.drop()
+
+
 async def test_a_hard_killed_waiter_ends_the_wait_of_its_whole_group(three: Cluster) -> None:
     server = await stranded(three)
     async with asyncio.TaskGroup() as group:
