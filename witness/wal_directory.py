@@ -74,10 +74,10 @@ class WalDirectory:
         if begun or not held or end.timeline != parent or end.position < fork:
             return
         part = fresh.with_name(f"{fresh.name}.new")
-        shutil.copyfile(self.path / held[0].file_name, part)
-        with part.open("r+b") as file:
-            file.truncate(fork % wal.SEGMENT_BYTES)
+        with (self.path / held[0].file_name).open("rb") as parent_file, part.open("wb") as file:
+            file.write(parent_file.read(fork % wal.SEGMENT_BYTES))
             file.truncate(wal.SEGMENT_BYTES)
+            file.flush()
             os.fsync(file.fileno())
         part.rename(fresh)
 

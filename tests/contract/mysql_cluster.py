@@ -408,3 +408,8 @@ async def write(session: Session, *keys: str) -> None:
 
 def keys_at(server: Server) -> set[str]:
     return {row[0] for row in server.sql("SELECT transfer_key FROM wallet.journal")}
+
+
+def holds(directory: Path, key: str) -> bool:
+    """A binary log file in `directory` has the write of `key`."""
+    return any(key.encode() in path.read_bytes() for path in directory.glob("binlog.0*"))
