@@ -1,7 +1,9 @@
 """Processor time, by kind of program: what ran, and what waited for its turn.
 
 Every site, app server and client of a lab shares the cores of one machine, and only there do they
-wait for each other. Source of the figures: the kernel's `/proc/PID/task/TID/schedstat`.
+wait for each other. What ran is told by the processor clock of each process, which keeps what its
+threads did when they have ended (clock_getcpuclockid(3)); what waited, thread by thread, by
+`/proc/PID/task/TID/schedstat`.
 """
 
 import os
@@ -16,7 +18,18 @@ from lab.netns.programs import PROGRAMS
 BENCH: Final = "the bench itself"
 CLIENT: Final = "clients"
 OTHER: Final = "anything else"
-Share = tuple[float, float]  # seconds that ran, and that waited for a processor
+PROCESS_CLOCK: Final = 2  # CPUCLOCK_SCHED; the number of a process is in the bits above it
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process has had, in seconds."""
+
+    ran_s: float
+    waited_s: dict[str, float]  # of each thread that lives
+
+
+NOTHING: Final = Share(0.0, {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +42,13 @@ class Usage:
     def since(self, before: "Usage") -> dict[str, Any]:
         """Between `before` and this, by program; what has ended meanwhile is not in it."""
         totals: dict[str, list[float]] = {}
-        for key, (name, (ran, waited)) in self.of.items():
-            was_ran, was_waited = before.of.get(key, (name, (0.0, 0.0)))[1]
+        for key, (name, share) in self.of.items():
+            was = before.of.get(key, (name, NOTHING))[1]
             total = totals.setdefault(name, [0.0, 0.0])
-            total[0] += ran - was_ran
-            total[1] += waited - was_waited
+            total[0] += share.ran_s - was.ran_s
+            total[1] += sum(
+                waited - was.waited_s.get(thread, 0.0) for thread, waited in share.waited_s.items()
+            )
         return {
             "seconds": round(self.at - before.at, 3),
             "cores": os.cpu_count(),
@@ -78,13 +93,19 @@ def _name(process: Process) -> str:
 
 
 def share_of(pid: int) -> Share | None:
-    """Of all its threads that still run; None where there is no such process."""
-    ran = waited = 0
+    """So far; None where there is no such process."""
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as told:
-                words = told.read().split()
-            ran, waited = ran + int(words[0]), waited + int(words[1])
+        ran_s = time.clock_gettime((~pid << 3) | PROCESS_CLOCK)
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return None
+    return Share(ran_s, {thread: waited_s(pid, thread) for thread in threads})
+
+
+def waited_s(pid: int, thread: str) -> float:
+    """How long a thread was ready to run and did not; 0 for one that has ended."""
+    try:
+        with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as told:
+            return int(told.read().split()[1]) / 1e9
     except (FileNotFoundError, ProcessLookupError):
-        return (ran / 1e9, waited / 1e9) if ran else None
-    return ran / 1e9, waited / 1e9
+        return 0.0

@@ -1,6 +1,7 @@
 """What the benchmark makes of logs and runs: parsing, statistics, goals, the picture."""
 
 import re
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +161,19 @@ def test_the_time_that_a_process_ran_and_waited_is_read() -> None:
     mine = found["programs"][BENCH]
     assert 0.04 < mine["ran_s"] <= found["seconds"] + 0.01
     assert mine["waited_s"] >= 0
+
+
+def test_what_a_thread_ran_that_has_ended_counts_as_well() -> None:
+    def spin() -> None:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+
+    before = usage()
+    thread = threading.Thread(target=spin)
+    thread.start()
+    thread.join()
+    assert usage().since(before)["programs"][BENCH]["ran_s"] > 0.04
 
 
 def test_a_goal_that_was_missed_is_said_to_be() -> None:
