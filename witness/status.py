@@ -8,6 +8,7 @@ from controller.daemon.fences import fence_views
 from controller.daemon.history import recorded
 from controller.daemon.status import (
     drained,
+    record_view,
     rejoining,
     requested,
     site_view,
@@ -17,7 +18,6 @@ from controller.runtime.recorder import RecollectionBook
 from controller.version import VERSION
 from controller.web.schema import (
     HistoryEntry,
-    RecordView,
     RequestView,
     ServiceView,
     SiteView,
@@ -102,11 +102,7 @@ class WitnessStatus:
             durability=conf.durability.value,
             epoch=0 if record is None else record.epoch,
             holder="" if record is None else record.holder,
-            record=None
-            if record is None
-            else RecordView(
-                kind=record.kind, reason=record.reason, asked_by=record.asked_by, at=record.at
-            ),
+            record=record_view(record),
             guarantee="ask a data site",
             paused=records.pauses.get(name, ""),
             warnings=(*own.warnings, *self._witness.deeds.auditor.alarms()),

@@ -153,6 +153,8 @@ def _lag(database: DatabaseView) -> Cell:
 
 def voter_cell(service: ServiceView, site: SiteView, database: DatabaseView) -> Cell:
     """What a copy does for the quorum."""
+    if service.record is not None and site.site in service.record.learners:
+        return Cell("learner", DIM)
     if database.sealed:
         return Cell(f"sealed@{database.promised}", ODD)
     if database.writable:

@@ -133,7 +133,7 @@ def serving(service: ServiceView, me: str, fresh_s: float) -> Serving:
         isolated=own is not None and own.stance == ISOLATED,
         refused=_refused(own),
         unsealed_s=change.since_s if change and change.step == SEALING else 0.0,
-        copies=tuple(_copies(service.sites, me, fresh_s)),
+        copies=tuple(_copies(service, me, fresh_s)),
         overdue=service.drill.overdue if service.drill and service.drill.known else None,
     )
 
@@ -143,14 +143,15 @@ def _refused(own: SiteView | None) -> tuple[str, ...]:
     return tuple(why for name, why in evidence.items() if name.startswith(REFUSED))
 
 
-def _copies(sites: tuple[SiteView, ...], me: str, fresh_s: float) -> list[Copy]:
+def _copies(service: ServiceView, me: str, fresh_s: float) -> list[Copy]:
     """A copy of which nothing fresh is known does not vote."""
     found = []
-    for site in sites:
+    learners = () if service.record is None else service.record.learners
+    for site in service.sites:
         fresh = site.site == me or (site.report_age_s or 0.0) <= fresh_s
         for database in site.databases:
             lag = database.lag_bytes if fresh else None
-            votes = fresh and database.streaming
+            votes = None if site.site in learners else fresh and database.streaming
             found.append(Copy(site=site.site, database=database.name, votes=votes, lag_bytes=lag))
     return found
 

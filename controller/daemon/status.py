@@ -8,6 +8,7 @@ from controller.core import guards, outlook
 from controller.core.decide import Decision
 from controller.core.model import (
     DatabaseState,
+    EpochRecord,
     ServiceName,
     ServiceReport,
     SiteKind,
@@ -34,12 +35,12 @@ from controller.runtime.records import Records
 from controller.runtime.shedding import Shedding
 from controller.web.audit_schema import AuditView
 from controller.web.notify_schema import NotificationsView
+from controller.web.record_schema import RecordView
 from controller.web.schema import (
     Apps,
     DatabaseView,
     HistoryEntry,
     OpenChange,
-    RecordView,
     RejoinView,
     RequestView,
     ServiceView,
@@ -52,6 +53,19 @@ from controller.web.source import Pulse
 
 HISTORY_SHOWN = 20
 STUCK_S = 5.0
+
+
+def record_view(record: EpochRecord | None) -> RecordView | None:
+    """What people are told of the epoch record."""
+    if record is None:
+        return None
+    return RecordView(
+        kind=record.kind,
+        reason=record.reason,
+        asked_by=record.asked_by,
+        at=record.at,
+        learners=record.learners,
+    )
 
 
 def database_view(state: DatabaseState, voter: VoterState) -> DatabaseView:
@@ -259,11 +273,7 @@ class DaemonStatus:
             durability=spec.durability.value,
             epoch=0 if record is None else record.epoch,
             holder="" if record is None else record.holder,
-            record=None
-            if record is None
-            else RecordView(
-                kind=record.kind, reason=record.reason, asked_by=record.asked_by, at=record.at
-            ),
+            record=record_view(record),
             guarantee=outlook.guarantee(view),
             paused=guards.pause_reason(view),
             warnings=(

@@ -355,7 +355,7 @@ def _of_copies(service: Serving, lag_bytes: int) -> Iterator[_Condition]:
         yield _Condition(
             kind=EventKind.VOTER_LOST,
             subject=subject,
-            holds=not holder and not copy.votes,
+            holds=False if holder else None if copy.votes is None else not copy.votes,
             what=f"the copy {where} does not vote; one more loss may stop {service.name}",
             over=f"the copy {where} votes again",
             service=service,

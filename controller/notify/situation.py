@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """One voter of a database beside the holder's own."""
+    """One copy of a database."""
 
     site: str
     database: str
-    votes: bool
+    votes: bool | None  # None: it learns, by an operator's word
     lag_bytes: int | None = None
 
 

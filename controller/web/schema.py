@@ -28,6 +28,7 @@ from controller.web.history_schema import HistoryLoss, HistoryOrder, HistoryOuts
 from controller.web.notify_schema import Notifications, NotificationsView, NotifyAsk, NotifyTest
 from controller.web.plan_schema import Plan
 from controller.web.printed_schema import Event, Topology
+from controller.web.record_schema import RecordView
 from controller.web.voters_schema import Voters
 from controller.web.weights_schema import Weights, WeightsView
 
@@ -38,15 +39,6 @@ class StoreView(Answer):
     ok: bool
     detail: str = ""
     leader: str = ""  # site of the member that leads; "" for unknown
-
-
-class RecordView(Answer):
-    """The epoch record of a service."""
-
-    kind: str
-    reason: str
-    asked_by: str = ""
-    at: str = ""
 
 
 class StepView(Answer):

@@ -8,6 +8,7 @@ import pytest
 
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
+from controller.cli.status_view import status_lines
 from controller.config import PolicyConf, Verb
 from controller.core.model import Durability, ServiceName
 from controller.core.requests import Kind, State
@@ -17,6 +18,7 @@ from controller.web.voters_schema import Voters
 from tests.core.turned import other, serving, spec
 from tests.core.views import DC1, GONE, WALLET
 from tests.core.wishes import wish
+from tests.web import sample
 from tests.web.eyes import GROUPS
 from tests.web.office import Office
 from tests.web.sample import daemon
@@ -251,3 +253,13 @@ def test_under_a_policy(typed: Typed, monkeypatch: pytest.MonkeyPatch, office: O
     code, _, err = typed(*DEMOTE, "--yes", "--break-glass")
     assert code is ExitCode.DONE
     assert "It goes past the policy of demotion of a voter of wallet: the approval of" in err
+
+
+def test_the_status_says_who_only_learns() -> None:
+    assert sample.WALLET.record is not None
+    record = sample.WALLET.record.model_copy(update={"learners": ("dc2",)})
+    shown = sample.WALLET.model_copy(update={"record": record})
+    status = sample.STEADY.model_copy(update={"services": (shown,)})
+    rows = [line.plain for line in status_lines(status, 160) if " ledger " in line.plain]
+    assert ["learner" in row for row in rows] == [False, True, False]
+    assert not any("learner" in line.plain for line in status_lines(sample.STEADY, 160))

@@ -93,6 +93,17 @@ def test_what_flickers_is_not_told() -> None:
         assert story.kinds(QUIET, 6.0) == []
 
 
+def test_who_learns_by_an_operators_word_is_not_missed() -> None:
+    story, learns = Story(), copies(QUIET, "dc2", votes=None)
+    assert story.kinds(learns) == []
+    assert story.kinds(learns, 100.0) == []
+    story.at(copies(QUIET, "dc2", votes=False), 1.0)
+    assert story.kinds(copies(QUIET, "dc2", votes=False), 11.0) == [EventKind.VOTER_LOST]
+    assert story.kinds(learns, 100.0) == []  # it was lost before, and does not vote again by that
+    story.at(QUIET, 1.0)
+    assert story.kinds(QUIET, 11.0) == [EventKind.VOTER_BACK]
+
+
 def test_a_lag_between_half_and_the_limit_neither_begins_nor_ends() -> None:
     story, middle = Story(), copies(QUIET, "dc2", lag_bytes=LIMIT * 3 // 4)
     assert story.kinds(middle) == []

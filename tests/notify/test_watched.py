@@ -6,7 +6,7 @@ from controller.notify.situation import Situation
 from controller.web.audit_schema import AuditView
 from controller.web.metrics import Metrics
 from controller.web.notify_schema import NotificationsView, TargetView
-from controller.web.schema import RequestView, StoreView
+from controller.web.schema import RequestView, ServiceView, Status, StoreView
 from tests.notify.situations import Story
 from tests.web.sample import DC1, STEADY, TAKING_OVER, WALLET, Told
 
@@ -40,6 +40,26 @@ async def test_a_takeover_is_told_by_the_new_holder_and_what_is_lost_with_it() -
     assert (begun.kind, begun.teller, begun.epoch) == (EventKind.ROLE_CHANGE_BEGUN, "dc2", 8)
     later = {event.kind for event in story.at(taking, 11.0)}
     assert later == {EventKind.SITE_LOST, EventKind.VOTER_LOST}
+
+
+async def test_a_site_that_learns_by_an_operators_word_is_not_missed() -> None:
+    assert WALLET.record is not None
+    record = WALLET.record.model_copy(update={"learners": ("dc2",)})
+    still = [copy.model_copy(update={"streaming": False}) for copy in WALLET.sites[1].databases]
+    dc2 = WALLET.sites[1].model_copy(update={"databases": tuple(still)})
+    sites = (WALLET.sites[0], dc2, *WALLET.sites[2:])
+    learning = WALLET.model_copy(update={"record": record, "sites": sites})
+    story = Story(await looked(Told(STEADY)))
+    assert story.at(await looked(Told(of(learning))), 100.0) == []
+    assert story.at(await looked(Told(of(learning))), 100.0) == []
+    lost = WALLET.model_copy(update={"sites": sites})
+    story.at(await looked(Told(of(lost))), 1.0)
+    told = story.at(await looked(Told(of(lost))), 11.0)
+    assert {event.kind for event in told} == {EventKind.VOTER_LOST}
+
+
+def of(service: ServiceView) -> Status:
+    return STEADY.model_copy(update={"services": (service,)})
 
 
 async def test_refusals_requests_audit_and_store_are_seen() -> None:

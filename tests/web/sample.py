@@ -9,12 +9,12 @@ from threading import Event, Thread
 
 from controller.web.app import build_app
 from controller.web.metrics import Metrics
+from controller.web.record_schema import RecordView
 from controller.web.schema import (
     Apps,
     DatabaseView,
     HistoryEntry,
     OpenChange,
-    RecordView,
     RequestView,
     ServiceView,
     SiteView,
