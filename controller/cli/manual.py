@@ -169,6 +169,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         examples=(
             "tricast switchover --service wallet --to dc2 --reason 'patches in dc1'",
             "tricast switchover --service wallet --yes --in 600",
+            "tricast switchover --service wallet --to dc2 --at 03:00 --no-wait",
         ),
         codes=TELLING,
     ),

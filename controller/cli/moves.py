@@ -6,13 +6,16 @@ from dataclasses import replace
 import click
 
 from controller.cli import options
-from controller.cli.endpoint import tell
+from controller.cli.elsewhere import PATH as STATUS
+from controller.cli.endpoint import ask, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
+from controller.cli.moments import moment, seconds_until
 from controller.cli.names import SITE
 from controller.cli.options import Asked
 from controller.cli.progress import confirm, finish, follow, past, typed
-from controller.web.schema import Ask, RequestAnswer, RequestView
+from controller.cli.status_view import age
+from controller.web.schema import Ask, RequestAnswer, RequestView, Status
 
 PATH = "/api/v1/requests"
 PLAN_OPTION = click.option(
@@ -48,12 +51,16 @@ def told_to(asked: Asked, order: Ask, plan: RequestView) -> RequestView:
     "--to", type=SITE, default="", help="Which site takes over (default: the best candidate)."
 )
 @click.option("--in", "not_before", type=click.FloatRange(0), default=0.0, help="Seconds from now.")
+@click.option(
+    "--at", "then", metavar="TIME", default="", help="Not before 03:00, or an ISO 8601 time."
+)
 @PLAN_OPTION
 def switchover(
     asked: Asked,
     *,
     to: str,
     not_before: float,
+    then: str,
     wanted: str,
     break_glass: bool,
 ) -> int:
@@ -62,6 +69,9 @@ def switchover(
     Nothing is lost. New requests wait at haproxy while those under way end; then the gates are
     closed, the other log is equal, and the epoch is handed over. Each step is printed.
     """
+    when = ""
+    if then:
+        not_before, when = _from_now(asked, then, not_before)
     order = Ask(
         kind="switchover",
         service=asked.service,
@@ -71,9 +81,19 @@ def switchover(
         break_glass=break_glass,
     )
     plan = planned(asked, order, wanted)
-    confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}{past(plan)}?")
+    confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}{when}{past(plan)}?")
     later = replace(asked, timeout=asked.timeout + not_before)
     return follow(later, told_to(asked, order, plan), lambda _request, _status: False)
+
+
+def _from_now(asked: Asked, then: str, not_before: float) -> tuple[float, str]:
+    """The seconds until `then` by the daemon's clock, and how it is said in a question."""
+    if not_before:
+        raise CliError(ExitCode.USAGE, f"either --in {not_before:g} or --at {then}")
+    now = ask(asked.endpoint, STATUS, Status).now
+    at = moment(then, now)
+    left = seconds_until(at, now)
+    return left, f" at {at.isoformat(timespec='seconds')}, in {age(left)}"
 
 
 @click.command()

@@ -348,3 +348,22 @@ def serving_record() -> EpochRecord:
     found = serving().record
     assert found is not None
     return found
+
+
+def test_a_switchover_at_a_time_waits_for_it_by_the_daemons_clock(
+    sock: str, office: Office, capsys: Captured
+) -> None:
+    assert STEADY.now == "2026-11-21T01:10:00.000Z"
+    words = ["switchover", "--yes", "--no-wait", "--json", "--socket", sock]
+    assert main([*words, "--at", "2026-11-21T03:10:00+01:00"]) == ExitCode.DONE
+    request = office.records.requests.newest(serving().spec.name)
+    assert request is not None
+    assert request.request.not_before_s == 3600
+    for also, why in (
+        (["--at", "03:00", "--in", "5"], "either --in 5 or --at 03:00"),
+        (["--at", "2026-11-21T01:00:00Z"], "2026-11-21T01:00:00Z is over"),
+        (["--at", "soon"], "'soon' is no time; write"),
+    ):
+        capsys.readouterr()
+        assert main([*words, *also]) == ExitCode.USAGE
+        assert why in capsys.readouterr().err
