@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from controller.core import copies, fenced, guards, repair, troubles, voters
 from controller.core.intents import (
+    EPOCH_LANE,
     Admit,
     AssumeAddresses,
     CatchUp,
@@ -278,8 +279,11 @@ def _hidden(view: View, state: DatabaseState) -> bool:
 
 
 def _may_rejoin(view: View, state: DatabaseState) -> bool:
-    """There is a primary to follow, and no operator keeps this site out."""
-    return holder_promoted(view, state.name) and not fenced.fenced_here(view)
+    """There is a primary to follow, no operator keeps this site out, and it is not about to take
+    the epoch itself: nothing could end a rejoin that began before.
+    """
+    raising = EPOCH_LANE in view.busy
+    return holder_promoted(view, state.name) and not fenced.fenced_here(view) and not raising
 
 
 def _rewind(view: View, state: DatabaseState) -> Intent | None:

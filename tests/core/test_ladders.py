@@ -9,6 +9,7 @@ from bgp.policy import Stance
 from controller.core import sequences
 from controller.core.decide import decide
 from controller.core.intents import (
+    EPOCH_LANE,
     Admit,
     AssumeAddresses,
     CatchUp,
@@ -387,6 +388,13 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         new_primary(dc2_view()),
         False,
         Rejoin(database=LEDGER, upstream=DC1, epoch=THREE),
+    ),
+    (
+        "REJOIN",
+        "following",
+        replace(new_primary(dc2_view()), busy=frozenset({EPOCH_LANE})),  # it raises the epoch
+        False,
+        WAITING,
     ),
     ("REJOIN", "following", new_holder(dc2_view()), False, WAITING),
     (

@@ -8,7 +8,7 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core import intents as ask
-from controller.core.model import DatabaseName, Durability, Epoch, ServiceName, SiteName
+from controller.core.model import DatabaseName, Durability, Epoch, Outcome, ServiceName, SiteName
 from tests.sim.checkers import KINDS, Checker, Violation
 from tests.sim.checkers.epochs import EpochsRise
 from tests.sim.checkers.healing import SETTLED_S, Heals
@@ -43,6 +43,7 @@ from tests.sim.truth import (
     Following,
     GateSet,
     IntentBegan,
+    IntentEnded,
     LearnersSet,
     LeaseServed,
     LogCut,
@@ -60,6 +61,7 @@ from tests.sim.truth import (
 
 S, DB = ServiceName("wallet"), DatabaseName("ledger")
 A, B, W = SiteName("dc1"), SiteName("dc2"), SiteName("witness")
+REJOIN = ask.Rejoin(database=DB, upstream=A, epoch=Epoch(2))
 
 
 def acked(
@@ -358,6 +360,38 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         "it promised 3",
     ),
     (
+        PromisesKept,
+        [IntentBegan(0.5, S, B, 411, REJOIN, 1), PromiseKept(1, S, B, 3)],
+        Following(2.3, S, DB, B, A, 2, voter=True, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
+        [PromiseKept(1, S, B, 3), IntentBegan(1.1, S, B, 411, REJOIN, 1)],
+        Following(2.3, S, DB, B, A, 2, voter=False, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
+        [
+            IntentBegan(0.5, S, B, 411, REJOIN, 1),
+            PromiseKept(1, S, B, 3),
+            IntentEnded(1.5, S, B, REJOIN, 1, Outcome.OK),
+        ],
+        Following(2.3, S, DB, B, A, 2, voter=False, prefix=True),
+        "it promised 3",
+    ),
+    (
+        PromisesKept,
+        [
+            IntentBegan(0.5, S, B, 411, REJOIN, 1),
+            PromiseKept(1, S, B, 3),
+            Sealed(1.5, S, DB, B, 3, (2, 1)),
+        ],
+        Following(2.3, S, DB, B, A, 2, voter=False, prefix=True),
+        "it promised 3",
+    ),
+    (
         NothingLost,
         [promoted(0, A, 13), ALONE, acked(1, 1, epoch=13), ClientTold(2, S, "c", 9, True, A, A)],
         promoted(3, B, 14, (1,)),
@@ -504,6 +538,15 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
             Following(9, S, DB, B, A, 2, voter=True, prefix=True),
             decided(10, epoch=3),
             Following(10.9, S, DB, B, A, 2, voter=True, prefix=True),
+        ],
+        None,
+    ),
+    (
+        PromisesKept,
+        [
+            IntentBegan(0.5, S, B, 411, REJOIN, 1),
+            PromiseKept(1, S, B, 3),
+            Following(2.3, S, DB, B, A, 2, voter=False, prefix=True),
         ],
         None,
     ),

@@ -3,6 +3,7 @@
 import bisect
 from typing import ClassVar, TypeAlias
 
+from controller.core.intents import Rejoin
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.disturbed import Disturbed
@@ -16,6 +17,8 @@ from tests.sim.truth import (
     FaultBegan,
     FaultEnded,
     Following,
+    IntentBegan,
+    IntentEnded,
     PauseCleared,
     PauseSet,
     PromiseKept,
@@ -33,7 +36,8 @@ class PromisesKept(Checker):
     as there is nobody to end it, or who might is paused, or has read no record since it started. A
     record below the promise, of a store that was set back, moves nothing. A receiver that somebody
     starts by hand is ended again; until then it may follow who holds the promised epoch: whatever
-    it confirms there, the holder has.
+    it confirms there, the holder has. A rejoin that began before the promise goes on to its end: it
+    is not given up, and its copy is in quarantine, where it confirms nothing.
     """
 
     name: ClassVar[str] = "promises kept"
@@ -50,6 +54,8 @@ class PromisesKept(Checker):
         FaultBegan,
         FaultEnded,
         AllHealed,
+        IntentBegan,
+        IntentEnded,
     )
 
     def __init__(self) -> None:
@@ -60,6 +66,7 @@ class PromisesKept(Checker):
         self.holders: dict[tuple[ServiceName, int], SiteName] = {}
         self.by_hand: dict[tuple[str, str], float] = {}  # when a receiver was started, and where
         self.blind: dict[tuple[ServiceName, SiteName], float] = {}  # until when, or for ever
+        self.rejoining: dict[tuple[Name, SiteName], IntentBegan] = {}
 
     def see(self, event: Event) -> None:
         self.disturbed.see(event)
@@ -84,6 +91,10 @@ class PromisesKept(Checker):
                 self.paused_until[service] = at
             case Decided():
                 self._decided(event)
+            case IntentBegan(service=service, site=site, intent=Rejoin(database=database)):
+                self.rejoining[(service, database), site] = event
+            case IntentEnded(service=service, site=site, intent=Rejoin(database=database)):
+                self.rejoining.pop(((service, database), site), None)
             case _:
                 pass
 
@@ -142,6 +153,9 @@ class PromisesKept(Checker):
         since = max(kept.at, paused, blind, self.disturbed.until(event.site, event.at))
         if sealed and self._meddled(event, event.site, event.upstream, sealed):
             return
+        rejoin = self.rejoining.get(((event.service, event.database), event.site))
+        if rejoin is not None and rejoin.at <= kept.at and not event.voter:
+            since = event.at
         if event.epoch < sealed or event.at - since > ENDING_S:
             self.broken(
                 event.at,
