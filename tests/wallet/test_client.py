@@ -64,7 +64,7 @@ class FakeWallet:
 
     async def _transfer(self, request: web.Request) -> web.Response:
         assert request.transport is not None
-        self.connections.add(request.transport.get_extra_info("peername"))
+        self.connections.add(request.transport)  # itself: a port is soon another connection's
         who = {"site": "dc1", "server": "app1"}
         match self.mood:
             case "failing":
