@@ -282,7 +282,7 @@ def _may_rejoin(view: View, state: DatabaseState) -> bool:
     """There is a primary to follow, no operator keeps this site out, and it is not about to take
     the epoch itself: nothing could end a rejoin that began before.
     """
-    raising = EPOCH_LANE in view.busy
+    raising = EPOCH_LANE in view.busy - view.resting
     return holder_promoted(view, state.name) and not fenced.fenced_here(view) and not raising
 
 

@@ -396,6 +396,15 @@ GOALS: tuple[tuple[str, str, View, bool, Intent | None], ...] = (
         False,
         WAITING,
     ),
+    (
+        "REJOIN",
+        "following",
+        replace(  # it did, in vain
+            new_primary(dc2_view()), busy=frozenset({EPOCH_LANE}), resting=frozenset({EPOCH_LANE})
+        ),
+        False,
+        Rejoin(database=LEDGER, upstream=DC1, epoch=THREE),
+    ),
     ("REJOIN", "following", new_holder(dc2_view()), False, WAITING),
     (
         "REJOIN",
