@@ -27,7 +27,7 @@ from controller.audit.export import (
     read_header,
     verify_exported,
 )
-from controller.cli.endpoint import Endpoint, ask, fetch
+from controller.cli.endpoint import Endpoint, ask, fetch, status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.output import console
@@ -41,7 +41,6 @@ from controller.web.audit_schema import (
     AuditSpan,
     AuditVerdict,
 )
-from controller.web.schema import Status
 
 PATH: Final = "/api/v1/audit"
 NOT_FOUND: Final = 404
@@ -102,7 +101,7 @@ def not_known(what: str, called: str) -> str:
 
 def _too_old(endpoint: Endpoint) -> CliError:
     """The daemon does not tell its log file by file: no version did before it was rotated."""
-    version = ask(endpoint, "/api/v1/status", Status).version or "an older version"
+    version = status_of(endpoint).version or "an older version"
     return CliError(
         ExitCode.UNKNOWN,
         f"the daemon at {endpoint} is tricast {version}: this tricast {VERSION} does not know how "

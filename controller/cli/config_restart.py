@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from controller.cli.config_compare import EXABGP, NOTHING
-from controller.cli.elsewhere import PATH, endpoints
-from controller.cli.endpoint import Endpoint, ask
+from controller.cli.elsewhere import endpoints
+from controller.cli.endpoint import Endpoint, status_of
 from controller.cli.errors import CliError
 from controller.config import Cluster
 from controller.core.model import SiteKind
@@ -37,7 +37,7 @@ def holders(cluster: Cluster) -> dict[str, list[str]]:
 
 def _status(endpoint: Endpoint) -> Status | None:
     try:
-        return ask(endpoint, PATH, Status)
+        return status_of(endpoint)
     except CliError:
         return None
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from controller.cli.drill_standing import found_standing, look, service_of
-from controller.cli.endpoint import ask, tell
+from controller.cli.drill_standing import found_standing, service_of
+from controller.cli.endpoint import ask, status_of, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import PATH, planned, told_to
@@ -228,7 +228,7 @@ class Rehearsal:
         lacking = "the daemon has not been asked"
         while self.canary.now_s() < until:
             with suppress(CliError):
-                status = look(self.asked)
+                status = status_of(self.asked.endpoint)
                 lacking = self._lacking(status, moved)
                 if not lacking:
                     moved.settled_s = self.canary.now_s()
@@ -280,7 +280,7 @@ class Rehearsal:
             self._rest()
             self._judge_gap()
             with suppress(CliError):
-                service = service_of(look(self.asked), self.plan.service)
+                service = service_of(status_of(self.asked.endpoint), self.plan.service)
                 if service.epoch and service.holder != target:
                     self.holder = service.holder
                     raise Aborted(f"{service.holder} holds {service.name} by itself")
@@ -293,7 +293,7 @@ class Rehearsal:
         since: float | None = None
         while True:
             with suppress(CliError):
-                status = look(self.asked)
+                status = status_of(self.asked.endpoint)
                 service = service_of(status, self.plan.service)
                 failing = reasons(examined(self._standing(status, service, source, target)))
                 now = self.canary.now_s()
@@ -333,7 +333,7 @@ class Rehearsal:
         why = "no daemon has answered"
         while True:
             with suppress(CliError):
-                status = look(self.asked)
+                status = status_of(self.asked.endpoint)
                 service = service_of(status, self.plan.service)
                 self.holder = service.holder
                 request = service.request

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from controller.cli.endpoint import ask
+from controller.cli.endpoint import status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import planned
@@ -16,7 +16,6 @@ from controller.drill.measure import Sample
 from controller.web.drill_schema import DrillCheck, DrillPlan
 from controller.web.schema import Ask, RequestView, ServiceView, SiteView, Status
 
-PATH: Final = "/api/v1/status"
 VOTING: Final = frozenset({"primary", "following"})
 
 
@@ -89,14 +88,9 @@ def _missing_at(service: ServiceView, site: SiteView) -> Iterator[str]:
         yield from (f"{where}: {problem}" for problem in copy.problems)
 
 
-def look(asked: Asked) -> Status:
-    """What the daemon says now. Raises CliError."""
-    return ask(asked.endpoint, PATH, Status)
-
-
 def plan_of(asked: Asked, to: str, kind: str, once: Callable[[str], Sample]) -> DrillPlan:
     """Whether a drill may begin now, and what it would do. Nothing is changed."""
-    status = look(asked)
+    status = status_of(asked.endpoint)
     service = service_of(status, asked.service)
     url = "" if service.drill is None else service.drill.canary_url
     standing = found_standing(status, service, to, canary=once(url) if url else None)

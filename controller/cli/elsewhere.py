@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from controller.cli.endpoint import Endpoint, ask
+from controller.cli.endpoint import Endpoint, status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.config import Cluster, ConfigError, inspect
@@ -14,7 +14,6 @@ from controller.web.schema import ServiceView, SiteView, Status
 DEFAULT_CONFIG: Final = Path("/etc/tricast/tricast.yml")
 DEADLINE_S: Final = 1.0
 OWN_WORDS: Final = ("apps", "sessions_up", "sessions_total", "directed_to", "held")
-PATH: Final = "/api/v1/status"
 
 
 def cluster_of(config: Path | None) -> Cluster | None:
@@ -78,7 +77,7 @@ def _first(first: Endpoint, sites: Mapping[str, Endpoint]) -> tuple[Status, tupl
 
 def _status(where: Endpoint) -> Status | CliError:
     try:
-        return ask(where, PATH, Status)
+        return status_of(where)
     except CliError as error:
         return error
 

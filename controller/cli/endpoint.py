@@ -19,6 +19,7 @@ from controller.cli.exit_codes import ExitCode
 from controller.cli.remote import Servers, connect, why_not
 from controller.config import Cluster, ConfigError, inspect
 from controller.web.answer import FORMAT
+from controller.web.schema import Status
 
 DEFAULT_SOCKET: Final = Path("/run/tricast/tricast.sock")
 DEADLINE_S: Final = 3.0
@@ -98,6 +99,11 @@ def _loaded(config: Path) -> Cluster:
 
 
 REJECTED: Final = {400: ExitCode.USAGE, 403: ExitCode.REFUSED}
+
+
+def status_of(endpoint: Endpoint) -> Status:
+    """What the daemon says of everything. Raises CliError."""
+    return ask(endpoint, "/api/v1/status", Status)
 
 
 def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:

@@ -6,7 +6,7 @@ import time
 import click
 
 from controller.cli import options
-from controller.cli.endpoint import ask, tell
+from controller.cli.endpoint import status_of, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import PATH
@@ -94,7 +94,7 @@ def _until_gone(asked: Asked, site: str) -> None:
     said = f"{site} is unfenced; no daemon has said so yet"
     while True:
         try:
-            found = _of(ask(asked.endpoint, "/api/v1/status", Status), site)
+            found = _of(status_of(asked.endpoint), site)
         except CliError as error:
             if error.code is not ExitCode.UNAVAILABLE:
                 raise

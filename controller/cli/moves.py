@@ -6,8 +6,7 @@ from dataclasses import replace
 import click
 
 from controller.cli import options
-from controller.cli.elsewhere import PATH as STATUS
-from controller.cli.endpoint import ask, tell
+from controller.cli.endpoint import status_of, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moments import moment, seconds_until
@@ -15,7 +14,7 @@ from controller.cli.names import SITE
 from controller.cli.options import Asked
 from controller.cli.progress import confirm, finish, follow, past, typed
 from controller.cli.status_view import age
-from controller.web.schema import Ask, RequestAnswer, RequestView, Status
+from controller.web.schema import Ask, RequestAnswer, RequestView
 
 PATH = "/api/v1/requests"
 PLAN_OPTION = click.option(
@@ -90,7 +89,7 @@ def _from_now(asked: Asked, then: str, not_before: float) -> tuple[float, str]:
     """The seconds until `then` by the daemon's clock, and how it is said in a question."""
     if not_before:
         raise CliError(ExitCode.USAGE, f"either --in {not_before:g} or --at {then}")
-    now = ask(asked.endpoint, STATUS, Status).now
+    now = status_of(asked.endpoint).now
     at = moment(then, now)
     left = seconds_until(at, now)
     return left, f" at {at.isoformat(timespec='seconds')}, in {age(left)}"

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import click
 
 from controller.cli import elsewhere, options
-from controller.cli.endpoint import Endpoint, ask
+from controller.cli.endpoint import Endpoint, ask, status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.names import SERVICE, SITE
@@ -20,7 +20,6 @@ from controller.web.plan_schema import Plan, PlanService
 from controller.web.schema import Status
 
 PATH: Final = "/api/v1/plan"
-STATUS: Final = "/api/v1/status"
 EPOCHS: Final = {"switchover": "handover", "failover": "failover", "drain": "handover"}
 SERVICE_OPTION = click.option(
     "--service", type=SERVICE, default="", help="Which service; needed when there are several."
@@ -94,7 +93,7 @@ def _shown(where: Where, wanted: dict[str, str], *, as_json: bool) -> int:
         config = where["config"]
         sites = first.one_by_one() or _concerned(found, Path(config) if config else None)
         found = completed(found, *_others(sites, wanted))
-    found = _with_stalls(found, ask(first, STATUS, Status))
+    found = _with_stalls(found, status_of(first))
     if as_json:
         print_json(found)
     else:

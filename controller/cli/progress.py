@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import click
 
-from controller.cli.endpoint import Endpoint, ask
+from controller.cli.endpoint import Endpoint, ask, status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.options import Asked
@@ -139,7 +139,7 @@ def as_it_stands(endpoint: Endpoint, request: RequestView) -> tuple[RequestView,
         ),
         request,
     )
-    return found, ask(endpoint, "/api/v1/status", Status)
+    return found, status_of(endpoint)
 
 
 def told_with_step(request: RequestView, status: Status) -> str:

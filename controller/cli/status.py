@@ -10,15 +10,13 @@ from rich.live import Live
 from rich.text import Text
 
 from controller.cli import options
-from controller.cli.endpoint import Endpoint, ask
+from controller.cli.endpoint import Endpoint, status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.names import SERVICE
 from controller.cli.output import console, print_json
 from controller.cli.status_view import status_lines
 from controller.web.schema import Status
-
-PATH = "/api/v1/status"
 
 
 @click.command()
@@ -60,7 +58,7 @@ def status(
 
 def asked(endpoint: Endpoint, service: str | None) -> Status:
     """What the daemon says, of one service or of all. Raises CliError, also for an unknown one."""
-    found = ask(endpoint, PATH, Status)
+    found = status_of(endpoint)
     names = [known.name for known in found.services]
     if service is not None and service not in names:
         raise CliError(

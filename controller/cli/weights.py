@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from rich.text import Text
 
 from controller.cli import options
-from controller.cli.endpoint import ask
+from controller.cli.endpoint import status_of
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.moves import planned, told_to
@@ -83,7 +83,7 @@ def weights() -> None:
 @click.option("--service", type=SERVICE, help="Only this service.")
 def show(*, as_json: bool, service: str | None, **where: Path | str | None) -> int:
     """Show the weight of each data site, where it comes from, and who would go first now."""
-    status = ask(options.endpoint(where), "/api/v1/status", Status)
+    status = status_of(options.endpoint(where))
     found = Weights(
         cluster=status.cluster, site=status.site, services=tuple(_known(status, service))
     )
