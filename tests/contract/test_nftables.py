@@ -1,15 +1,18 @@
 """The fence with real connections: client - router - server, each in a namespace of its own."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
 
+from controller.adapters import nft
 from controller.adapters.nft import run_nft
 from controller.adapters.nftables import TABLE, Nftables, ruleset
 from controller.ports import Flow, Refused, TimedOut, Unreachable
@@ -204,15 +207,16 @@ async def test_leftover_of_a_former_daemon_is_replaced_on_first_use(net: Net) ->
 
 
 async def test_the_kernel_is_asked_only_when_the_set_changed(
-    net: Net, monkeypatch: pytest.MonkeyPatch
+    net: Net, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    gone = str(tmp_path / "libnftables.so.1")
     with net.router.inside():
         firewall = Nftables()
         flows = frozenset({net.flow(4)})
         await firewall.block(flows)
-        monkeypatch.setattr("controller.adapters.nft.LIBRARY", "libnowhere.so.1")
+        monkeypatch.setattr(nft, "LIBRARY", gone)
         await firewall.block(flows)
-        with pytest.raises(Unreachable, match=r"libnowhere.so.1 cannot be loaded.*nftables"):
+        with pytest.raises(Unreachable, match=f"{re.escape(gone)} cannot be loaded.*nftables"):
             await firewall.block(frozenset())
         with pytest.raises(Unreachable):
             await firewall.block(flows)  # what stands is not known after a failure
