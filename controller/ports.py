@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgp.policy import Stance
-from controller.core.model import DatabaseState, Epoch, Instant, SiteName, VoterState
+from controller.core.model import DatabaseState, Epoch, Instant, SiteName, Sites, VoterState
 from controller.core.position import Position
 
 
@@ -79,13 +79,14 @@ class Database(Protocol):
         """A server that was down runs as after `close`."""
 
     async def promote(
-        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+        self, epoch: Epoch, deadline_s: float, *, voters: Sites = frozenset(), waits: bool = True
     ) -> None:
         """Writable under `epoch`: PostgreSQL on its timeline, MariaDB and MySQL with the epoch row
-        as the first transaction. Gate closed. Commits wait for another voter, of `voters` admitted.
+        as the first transaction. Gate closed. Commits wait for another voter, of `voters` admitted;
+        so does the epoch row, if it `waits`.
         """
 
-    async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
+    async def admit(self, voters: Sites, deadline_s: float) -> None:
         """Lets exactly these voters replicate under their voter credential; others are cut."""
 
     async def set_gate(self, *, opened: bool, deadline_s: float) -> None:

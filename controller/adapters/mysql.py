@@ -31,7 +31,7 @@ from controller.adapters.mysql_look import Look, look_at_log_end
 from controller.adapters.mysql_replica import Diverged, Replica, log_state_at
 from controller.adapters.mysql_report import Credential, MysqlSpec, VoterLink, report, silent
 from controller.adapters.mysql_session import Deadline, Login, Session, quoted
-from controller.core.model import DatabaseState, Epoch, Liveness, SiteName
+from controller.core.model import DatabaseState, Epoch, Liveness, SiteName, Sites
 from controller.core.position import Position
 from controller.ports import HostAgent, PortError, Refused, TimedOut, Unreachable
 
@@ -251,9 +251,11 @@ class Mysql:
             await self._agent.call("mysql-start", {"database": self._spec.name}, deadline.left_s)
 
     async def promote(
-        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+        self, epoch: Epoch, deadline_s: float, *, voters: Sites = frozenset(), waits: bool = True
     ) -> None:
-        """Writable, gate closed, the epoch row in the log, and every commit from it on waits."""
+        """Writable, gate closed, the epoch row in the log, and every commit from it on waits: the
+        row itself too, if it `waits`.
+        """
         async with self._deadline(f"promote at epoch {epoch}", deadline_s) as deadline:
             seen = await self._replica.look()
             if not seen.read_only and seen.epoch == epoch and seen.source_side:
@@ -264,7 +266,10 @@ class Mysql:
             if seen.tail_missing:
                 await self._settle("all", deadline)
             await self._accounts.lock_clients(seen)
-            await self._write_epoch(epoch, await self._wait_for_voters_from_now_on())
+            if waits:
+                await self._write_epoch(epoch, await self._wait_for_voters_from_now_on())
+            else:
+                await self._write_epoch_alone(epoch)
             await self._hand.run(self._dialect.open_writes)
             seen = await self._replica.look()
             if seen.read_only or seen.epoch != epoch or not seen.source_side:
@@ -319,12 +324,23 @@ class Mysql:
         finally:
             writer.drop()
 
+    async def _write_epoch_alone(self, epoch: Epoch) -> None:
+        """The epoch row is committed, and nothing waits. Nobody else can write meanwhile: the
+        server is closed, so what an acknowledgement would be missing for is this row alone.
+        """
+        before = await self._wait_for_voters_from_now_on()
+        await self._hand.run((f"SET GLOBAL {self._dialect.source_side}=0",))
+        if before.epoch < epoch:
+            row = EPOCH_INSERT.format(epoch=epoch, holder=quoted(self._spec.site))
+            await self._hand.run((NEW_FILE, row))
+        await self._wait_for_voters_from_now_on()
+
     async def _log_grown(self, before: str) -> None:
         """The log is longer; on a closed, sealed server only by what we are writing."""
         while await look_at_log_end(self._hand, self._dialect) == before:
             await asyncio.sleep(_POLL_S)
 
-    async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
+    async def admit(self, voters: Sites, deadline_s: float) -> None:
         """Exactly these voters' accounts are unlocked; connections of the others were cut."""
         async with self._deadline("admit", deadline_s):
             await self._accounts.admit(voters)

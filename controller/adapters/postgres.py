@@ -16,7 +16,7 @@ from controller.adapters.postgres_eyes import Eyes
 from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, same_server
 from controller.adapters.postgres_look import Look
 from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
-from controller.core.model import DatabaseState, Epoch, SiteName
+from controller.core.model import DatabaseState, Epoch, SiteName, Sites
 from controller.core.position import Position, holds, lsn_to_int
 from controller.hostagent import wal
 from controller.ports import HostAgent, PortError, Refused, TimedOut
@@ -105,12 +105,12 @@ class Postgres:
         await self._up(deadline)
 
     async def promote(
-        self, epoch: Epoch, deadline_s: float, *, voters: frozenset[SiteName] = frozenset()
+        self, epoch: Epoch, deadline_s: float, *, voters: Sites = frozenset(), waits: bool = True
     ) -> None:
-        """Writable on timeline `epoch`, closed to clients and to everybody but `voters`.
-
-        They are let in while the server opens its timeline: until it has, nothing waits for them.
+        """Writable on timeline `epoch`, closed to clients and to everybody but `voters`. They are
+        let in while the server opens its timeline: until it has, nothing waits for them.
         """
+        del waits  # a timeline waits for nobody
         deadline = within(deadline_s)
         look = await self._look_sealed(deadline)
         if not look.recovering:
@@ -137,7 +137,7 @@ class Postgres:
             await self.close(deadline_s=max(left(deadline), 10.0))
             raise Refused(f"{self._name} came up on timeline {reached}, not {epoch}; closed again")
 
-    async def admit(self, voters: frozenset[SiteName], deadline_s: float) -> None:
+    async def admit(self, voters: Sites, deadline_s: float) -> None:
         """Exactly these voters replicate under their credential; others were cut."""
         deadline = within(deadline_s)
         look = await self._eyes.look(deadline)
@@ -347,7 +347,7 @@ class Postgres:
         if missing:
             await self._do(sql.plant(missing, epoch), deadline)
 
-    async def _let_in(self, voters: frozenset[SiteName], look: Look, deadline: float) -> None:
+    async def _let_in(self, voters: Sites, look: Look, deadline: float) -> None:
         """Every voter finds a slot that keeps its log; then exactly these may log in."""
         for site in self._spec.others:
             await self._do(sql.keep_slot(slot_name(site)), deadline)

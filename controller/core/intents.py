@@ -84,11 +84,14 @@ class CatchUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Become writable under `epoch`, and let these voters replicate from it."""
+    """Become writable under `epoch`, and let these voters replicate from it. The epoch's first
+    record waits for a voter, unless it could only wait for the very one that has to be copied.
+    """
 
     database: DatabaseName
     epoch: Epoch
     voters: frozenset[SiteName]
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,28 @@
 
 from controller.core import copies
 from controller.core.model import DatabaseName, DatabaseState, SiteName
-from controller.core.quorum import holder_promoted, majority
+from controller.core.quorum import holder_promoted, learners, majority
 from controller.core.view import View
 
 
 def needed(view: View) -> int:
     """Copies that have to hold a commit before it is acknowledged, the primary's own included."""
     return majority(len(view.spec.data_sites) + len(view.spec.witnesses))
+
+
+def all_needed(view: View) -> bool:
+    """Every voter has to hold a commit: none of them can be done without."""
+    everybody = len(view.spec.data_sites) + len(view.spec.witnesses)
+    return everybody - len(learners(view)) <= needed(view)
+
+
+def only_waits(view: View, state: DatabaseState) -> bool:
+    """A write into this log could only wait: every voter is needed, and not all of them follow. If
+    the one that is missing has to be made a copy, the copy waits for what waits here.
+    """
+    if view.alone is not None or not all_needed(view):
+        return False
+    return 1 + len(copies.voters_following(view, state)) < needed(view)
 
 
 def heard(view: View, site: SiteName) -> bool:

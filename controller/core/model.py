@@ -6,12 +6,13 @@ Only differences of `Instant`s of one node are ever compared; no wall clock deci
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, TypeAlias
 
 from bgp.policy import Stance
 from controller.core.position import Position
 
 SiteName = NewType("SiteName", str)
+Sites: TypeAlias = frozenset[SiteName]
 ServiceName = NewType("ServiceName", str)
 DatabaseName = NewType("DatabaseName", str)
 Epoch = NewType("Epoch", int)

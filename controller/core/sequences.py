@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, fenced, guards, repair, troubles, voters
+from controller.core import copies, fenced, guards, margin, repair, troubles, voters
 from controller.core.intents import (
     EPOCH_LANE,
     Admit,
@@ -116,6 +116,7 @@ def _promote(view: View, state: DatabaseState) -> Intent | None:
         database=state.name,
         epoch=view.record.epoch,
         voters=voters.wanted_admitted(view, replace(state, admitted=frozenset())),
+        waits=not margin.all_needed(view),
     )
 
 

@@ -188,8 +188,10 @@ class Hands:
             case CatchUp(database=name, source=source, target=target):
                 async with self._reaching(source):
                     await self.databases[name].catch_up(source, target, limits.catch_up_s)
-            case Promote(database=name, epoch=epoch, voters=voters):
-                await self.databases[name].promote(epoch, limits.promote_s, voters=voters)
+            case Promote(database=name, epoch=epoch, voters=voters, waits=waits):
+                await self.databases[name].promote(
+                    epoch, limits.promote_s, voters=voters, waits=waits
+                )
             case Admit(database=name, voters=voters):
                 await self.databases[name].admit(voters, limits.step_s)
             case SetGate(database=name, opened=opened):

@@ -11,6 +11,7 @@ import structlog
 from controller.core import repair
 from controller.core.decide import Decision, decide
 from controller.core.intents import Intent, RaiseEpoch, SetGate, lane, name
+from controller.core.margin import only_waits
 from controller.core.model import (
     FOREVER_S,
     NO_EPOCH,
@@ -265,7 +266,7 @@ class ServiceLoop:
         while True:
             unproven.clear()
             epoch = self.hands.promises.of(self.hands.service)
-            if proves(self.decision, sampled.value, epoch):
+            if proves(self.decision, self.last_view, sampled.value, epoch):
                 token += 1
                 began = self.clock.monotonic()
                 try:
@@ -288,7 +289,9 @@ class ServiceLoop:
         for database, unproven in self.unproven.items():
             known = self.observer.proofs.commits.get(database)
             state = self.observer.looks.databases[database].value
-            if (known is None or known[0] != promised) and proves(self.decision, state, promised):
+            if known is not None and known[0] == promised:
+                continue
+            if proves(self.decision, self.last_view, state, promised):
                 unproven.set()
 
     async def _prove_service(self, canary: Prober) -> None:
@@ -306,11 +309,16 @@ class ServiceLoop:
                 await beat.rest(self.pace.service_proof_s)
 
 
-def proves(decision: Decision | None, state: DatabaseState, promised: Epoch) -> bool:
+def proves(
+    decision: Decision | None, view: View | None, state: DatabaseState, promised: Epoch
+) -> bool:
     """Writes of our own are made here: by a primary, but never into a log that another site has to
-    hold whole. That is so while the service is handed over, and until it is closed after that.
+    hold whole. That is so while the service is handed over, and until it is closed after that; and
+    where a write could only wait for a voter that may have to be made a copy of this log.
     """
     if not state.writable or state.epoch != promised:
+        return False
+    if view is not None and only_waits(view, state):
         return False
     return decision is None or decision.role not in (Role.HANDING_OVER, Role.STEPPING_DOWN)
 

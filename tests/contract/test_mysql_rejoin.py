@@ -1,6 +1,7 @@
 """A server that comes back: what it may keep, what it must drop, whom it may not answer."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -122,6 +123,46 @@ async def test_with_records_nobody_else_has_it_becomes_a_copy_of_the_proven_prim
     assert keys_at(three.servers[DC1]) == {"k1", "k2"}
     # And the one that was primary comes back to it as it is: the copy knows every writer.
     assert await three.databases[DC2].rejoin(DC1, Epoch(4), LONG_S) == ""
+
+
+async def test_where_nobody_else_votes_it_becomes_a_copy_of_a_primary_that_waits_for_nobody(
+    three: Cluster,
+) -> None:
+    await three.serve(DC1, 2, DC2, WITNESS)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2")
+    session.drop()
+    await seal_voters(three)
+    await phantom_at_dc1(three)
+    errant = three.servers[DC1].gtid(4)
+    # The keeper only learns: but for dc1 there is nobody who could acknowledge the epoch.
+    await three.databases[DC2].promote(Epoch(3), LONG_S, waits=False)
+    state = await three.look(DC2)
+    assert (state.writable, state.epoch, state.waiting_commits) == (True, 3, 0)
+    assert errant in await three.databases[DC1].rejoin(DC2, Epoch(3), LONG_S)
+    with pytest.raises(TimedOut):  # only the row did not wait
+        await three.databases[DC2].canary("unseen", 0.7)
+    await three.databases[DC2].admit(frozenset({DC1}), LONG_S)
+    await three.databases[DC1].follow(DC2, Epoch(3), quarantine=False, deadline_s=LONG_S)
+    await three.databases[DC2].canary("acknowledged", LONG_S)
+    await eventually(lambda: caught_up(three), "dc1 to catch up")
+    assert keys_at(three.servers[DC1]) == {"k1", "k2"}
+
+
+async def test_an_epoch_row_that_waited_waits_no_more_when_the_promotion_is_asked_so(
+    three: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary = three.databases[DC1]
+    with monkeypatch.context() as patch:
+        patch.setattr(primary, "_dialect", replace(FLAVOUR.dialect, open_writes=("DO 0",)))
+        with pytest.raises(Refused, match="not writable"):
+            await primary.promote(Epoch(2), LONG_S)
+    assert (await three.look(DC1)).waiting_commits == 1
+    await primary.promote(Epoch(2), LONG_S, waits=False)
+    state = await three.look(DC1)
+    assert (state.writable, state.epoch, state.waiting_commits) == (True, 2, 0)
+    with pytest.raises(TimedOut):
+        await primary.canary("waits", 0.7)
 
 
 async def test_a_longer_log_of_an_older_epoch_is_behind(three: Cluster) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from controller.core import asked, copies, outlook, troubles, voters
+from controller.core import asked, copies, margin, outlook, troubles, voters
 from controller.core.alone import assumed_record
 from controller.core.decide import decide
-from controller.core.intents import Admit, RaiseEpoch, RenewLease, SetLearners
+from controller.core.intents import Admit, Promote, RaiseEpoch, RenewLease, SetLearners
 from controller.core.model import DatabaseName, Epoch, EpochRecord, LogEnd, SiteName
 from controller.core.quorum import learners, prove
 from controller.core.raising import raised, record_assumed, rewritten
@@ -230,6 +230,25 @@ def test_a_takeover_asks_for_no_seal_of_a_learner() -> None:
     assert not prove(lonely, first).complete
     found = prove(record(lonely, learners=(WITNESS,)), first)
     assert (found.complete, found.needed, found.sealed) == (True, 1, (DC2,))
+
+
+def test_what_could_only_wait_for_the_one_that_may_have_to_be_copied_waits_for_nobody() -> None:
+    """With the witness a learner nobody but dc1 is left to acknowledge, and dc1 may have to be made
+    a copy of this very log first.
+    """
+    first = climbing().own.databases[0]
+    [waits] = [i for i in decide(climbing()).intents if isinstance(i, Promote)]
+    [alone] = [i for i in decide(learning(climbing())).intents if isinstance(i, Promote)]
+    assert (waits.waits, alone.waits) == (True, False)
+    assert not margin.only_waits(climbing(), first)
+    assert margin.only_waits(learning(climbing()), first)
+    serves = learning()
+    assert not margin.only_waits(serves, serves.own.databases[0]), "dc1 follows"
+    halted = state(serves, followers=())
+    assert margin.only_waits(halted, halted.own.databases[0])
+    assert not margin.only_waits(record(halted, learners=()), halted.own.databases[0])
+    ordered = replace(halted, alone=wish(Kind.FORCE_SINGLE, target=DC2))
+    assert not margin.only_waits(ordered, halted.own.databases[0])
 
 
 def test_the_seal_of_a_learner_counts_for_nothing() -> None:

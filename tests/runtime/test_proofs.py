@@ -11,7 +11,8 @@ from controller.core.decide import decide
 from controller.core.model import DatabaseName, DatabaseState, Epoch, Instant, Role
 from controller.runtime.loop import ServiceLoop, proves
 from controller.runtime.observe import Proofs
-from tests.core.views import dc2_view, standby_state
+from tests.core.turned import record, serving
+from tests.core.views import WITNESS, dc2_view, standby_state
 
 LEDGER = DatabaseName("ledger")
 
@@ -36,14 +37,22 @@ def primary() -> DatabaseState:
 def test_nothing_is_written_into_a_log_that_another_site_has_to_hold_whole(role: Role) -> None:
     state, decision = primary(), replace(decide(dc2_view()), role=role)
     leaves = role in (Role.HANDING_OVER, Role.STEPPING_DOWN)
-    assert proves(decision, state, state.epoch) is not leaves
+    assert proves(decision, None, state, state.epoch) is not leaves
 
 
 def test_only_a_primary_of_the_promised_epoch_writes() -> None:
     state = primary()
-    assert proves(None, state, state.epoch)
-    assert not proves(None, replace(state, writable=False), state.epoch)
-    assert not proves(None, state, Epoch(state.epoch + 1))
+    assert proves(None, None, state, state.epoch)
+    assert not proves(None, None, replace(state, writable=False), state.epoch)
+    assert not proves(None, None, state, Epoch(state.epoch + 1))
+
+
+def test_nothing_is_written_that_could_only_wait_for_a_copy_of_this_log() -> None:
+    view = record(serving(), learners=(WITNESS,))
+    halted = replace(view.own.databases[0], followers=())
+    assert proves(None, view, view.own.databases[0], halted.epoch)
+    assert not proves(None, view, halted, halted.epoch)
+    assert proves(None, serving(), halted, halted.epoch)
 
 
 @dataclass
@@ -52,6 +61,7 @@ class Loop:
 
     state: DatabaseState
     decision: Any = None
+    last_view: Any = None
     proofs: Proofs = field(default_factory=Proofs)
     unproven: dict[DatabaseName, asyncio.Event] = field(
         default_factory=lambda: {LEDGER: asyncio.Event()}

@@ -15,6 +15,7 @@ from controller.core.model import DatabaseName, Epoch, Instant, Outcome, SiteNam
 from controller.core.rules import RULES
 from controller.core.view import ServiceSpec, View
 from controller.ports import PortError, TimedOut
+from controller.runtime.loop import proves
 from controller.runtime.patience import while_leased_s
 from controller.runtime.publish import service_report
 from controller.runtime.restraint import Restraint
@@ -327,8 +328,7 @@ class ServiceLoop:
     def _prove_commits(self, view: View) -> None:
         """While a database here is writable, a write of ours is acknowledged now and then."""
         for state in view.own.databases:
-            wanted = state.writable and state.epoch == view.own.promised
-            if wanted and state.name not in self._proving:
+            if state.name not in self._proving:
                 self._proving.add(state.name)
                 self._prove(state.name)
 
@@ -349,9 +349,9 @@ class ServiceLoop:
 
     def _prove(self, name: DatabaseName) -> None:
         state = self.eyes.states.get(name)
-        epoch = self.promised
+        epoch = Epoch(self.promised)
         server = self.world.servers[name][self.site]
-        if state is None or not state.writable or state.epoch != epoch or not server.up:
+        if not state or not server.up or not proves(self.decision, self.last_view, state, epoch):
             self._proving.discard(name)
             return
         began = self.process.clock.now()

@@ -96,11 +96,11 @@ class Hands:
                 yield from self.sql(name, draw(0.003, 0.02), self._server(name).seal)
             case ask.CatchUp(database=name, source=source, target=target):
                 yield from self._catch_up(name, source, target)
-            case ask.Promote(database=name, epoch=epoch, voters=voters):
+            case ask.Promote(database=name, epoch=epoch, voters=voters, waits=waits):
                 server = self._server(name)
                 took = draw(0.02, 0.12) + server.apply_lag_s
                 server.loss_said = self._world.loss_said(server, epoch)  # it may be long in coming
-                yield from self.sql(name, took, lambda: server.promote(epoch))
+                yield from self.sql(name, took, lambda: server.promote(epoch, waits=waits))
                 if server.opened_under != epoch:
                     yield from self._close(server)
                     raise Refused(f"{name} came up on {server.opened_under}, not {epoch}")

@@ -22,6 +22,12 @@ class Mysql(Server):
     firm = 0  # up to here nothing was waiting: no recovery cuts it
     before_epoch = 0  # what it held when it was promoted last
 
+    def promote(self, epoch: int, *, waits: bool = True) -> None:
+        """Writable; the epoch's first record is firm where it waits for nobody."""
+        super().promote(epoch)
+        if not waits:
+            self.firm = self.log.end
+
     def open_history(self, epoch: int, *, by_hand: bool = False) -> None:
         """What it held is firm; the epoch's first record waits like any other."""
         self.firm = self.before_epoch = self.log.end
@@ -59,6 +65,8 @@ class Mysql(Server):
         """The other's data take the place of its own, whose logs are kept aside."""
         if not isinstance(other, Mysql) or not other.proven:
             raise Refused(f"{other.site} is not proven to be primary: nothing is thrown away")
+        if other.waiting and not any(stream.voter for stream in other.streams):
+            raise Refused(f"commits wait at {other.site} for a voter: a copy would wait for them")
         before = self.log
         self.crash()
         self.replace(other.durable)

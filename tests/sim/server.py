@@ -158,8 +158,9 @@ class Server(Committer):
         """
         return epoch
 
-    def promote(self, epoch: int) -> None:
+    def promote(self, epoch: int, *, waits: bool = True) -> None:
         """Writable under `epoch`, gate closed, admitting nobody."""
+        del waits  # a timeline waits for nobody
         if self.writable:
             if self.opened_under == epoch:
                 return

@@ -224,6 +224,12 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
     (OneWriter, [acked(1, 1)], replace(acked(2, 2), written_under=1), "written under 1"),
     (OneWriter, [LEASED, LEASED_ANEW], replace(LEASED, at=9), "dc1 serves wallet under the lease"),
     (
+        OneWriter,  # whose controller was not the one that fell
+        [LEASED, FaultBegan(2, "crash", ("haproxy", "dc1")), LEASED_ANEW],
+        replace(LEASED, at=9),
+        "dc1 serves wallet under the lease",
+    ),
+    (
         VotersHold,
         [LEARNS],
         replace(acked(4, 1), told_at=((W, 3.0),)),
@@ -631,6 +637,11 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     (
         OneWriter,  # haproxy serves on behind a frozen controller
         [LEASED, FaultBegan(2, "freeze", ("dc1",)), LEASED_ANEW, replace(LEASED, at=9)],
+        None,
+    ),
+    (
+        OneWriter,  # or one that is dead until it is started again
+        [LEASED, FaultBegan(2, "crash", ("controller", "dc1")), LEASED_ANEW, replace(LEASED, at=9)],
         None,
     ),
     (

@@ -8,6 +8,7 @@ from controller.core.model import DatabaseName, ServiceName, SiteName
 from controller.ports import Refused, TimedOut, Unreachable
 from tests.sim import truth
 from tests.sim.engine import Clock, Engine, Process, Steps
+from tests.sim.mysql import Mysql
 from tests.sim.network import EVERYTHING
 from tests.sim.shape import SHAPES
 from tests.sim.store import LOST
@@ -256,6 +257,26 @@ def test_postgres_rewinds_and_mariadb_copies_what_was_received_and_lost() -> Non
             assert not mine.must_be_copied(theirs)
             mine.make_prefix_of(theirs)
         assert not mine.holds(9001)
+
+
+def test_a_copy_wants_a_primary_that_is_proven_and_has_nothing_waiting() -> None:
+    world = serving("mariadb")
+    quiet(world)
+    mine, theirs = world.servers[LEDGER][DC2], world.servers[LEDGER][DC1]
+    assert isinstance(theirs, Mysql)
+    for stream in [*theirs.streams]:
+        stream.close_there()
+    for epoch, waits in ((7, True), (8, False)):
+        theirs.close()
+        theirs.boot()
+        world.run(1.0)
+        theirs.promote(epoch, waits=waits)
+        assert theirs.proven is not waits
+    assert theirs.commit(9001, lambda _: None)
+    with pytest.raises(Refused, match="commits wait"):
+        mine.become_copy_of(theirs)
+    theirs.waiting.clear()
+    mine.become_copy_of(theirs)
 
 
 # --- keepers -------------------------------------------------------------------------------------

@@ -23,6 +23,11 @@ NOTICES_S = 1.0
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
+def _leaves_it_running(fault: str, what: str) -> bool:
+    """The site's controller is there to tell haproxy."""
+    return fault not in STOPS and (fault, what) != ("crash", "controller")
+
+
 class OneWriter(Checker):
     """Each epoch's acknowledgements come from one site, and from none once a newer one writes.
 
@@ -51,7 +56,7 @@ class OneWriter(Checker):
         self.served: dict[ServiceName, LeaseServed] = {}
         self.restored: dict[ServiceName, EpochChanged] = {}  # to what, the last time
         self.forced: dict[tuple[Name, int], float] = {}
-        self.stopped = Disturbed(lambda fault, what: fault not in STOPS)
+        self.stopped = Disturbed(_leaves_it_running)
 
     def see(self, event: Event) -> None:
         self.stopped.see(event)
