@@ -32,6 +32,7 @@ from controller.web.schema import json_schema
 
 ROLES: Final = "diagrams/roles.svg"
 BLOCKS: Final = {
+    0: "A store that was set back",
     1: "Self-preservation",
     2: "Operators",
     3: "Epochs and takeovers",

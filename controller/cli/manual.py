@@ -176,7 +176,9 @@ MANUAL: Final[Mapping[str, Manual]] = {
     "failover": Manual(
         limits="Ask on a node of the site that takes over. It asks for the same proof as an "
         "automatic takeover; --allow-data-loss does without voters that are missing, says which, "
-        "and what may be lost. It does not wait for the holder.",
+        "and what may be lost. It does not wait for the holder. After etcd was restored "
+        "from an old snapshot (rule 101) ask the site that serves: its new epoch is above all "
+        "that it sees.",
         examples=("tricast failover --service wallet --to dc2 --reason 'dc1 burns'",),
         codes=TELLING,
     ),

@@ -41,12 +41,22 @@ def failover(view: View) -> Request | None:
     if request is None or request.target != view.me:
         return None
     unproved = request.allow_data_loss and cannot_prove(view)
-    return request if guards.other_epoch(view) or unproved else None
+    behind = guards.record_below_floor(view)
+    return request if guards.other_epoch(view) or unproved or behind else None
 
 
 def failover_asked(view: View) -> bool:
     """An operator asks this site, which is not the holder or cannot open as one, to take over."""
     return failover(view) is not None
+
+
+def put_right_asked(view: View) -> bool:
+    """An operator asks this site to take over where the store was set back behind its promises:
+    the record that it writes is above them. One that served by a lease has stopped before.
+    """
+    if not guards.record_below_floor(view) or not failover_asked(view):
+        return False
+    return not (guards.lease_forgotten(view) and guards.traffic_here(view))
 
 
 def cannot_prove(view: View) -> bool:

@@ -8,8 +8,10 @@ class Reason(StrEnum):
 
     RECORD_UNKNOWN = "the epoch record has not been read since this daemon started"
     EPOCH_BELOW_FLOOR = (
-        "the store offers an epoch below one this site has promised never to go under"
+        "the store offers an epoch below one this site has promised never to go under; "
+        "a failover to the site that is to serve puts it right"
     )
+    EPOCH_MISSING = "the store has lost the record of an epoch that this site has promised"
     PAUSED = "automation is paused by an operator"
     HANDING_OVER = "an operator asks this site to hand over, and it does"
     HAND_OVER_REFUSED = "an operator asks this site to hand over, and the candidate cannot"

@@ -1,18 +1,20 @@
 """THE table: which rule holds for a site and a service. The first row that fits is the answer.
 
-Blocks: 1xx self-preservation, 2xx operators, 3xx epochs and takeover, 4xx convergence,
-9xx nothing to do. Numbers are stable: they stand in logs, metrics, history and the runbook.
+Blocks: 0xx a store put right by operators, 1xx self-preservation, 2xx operators, 3xx epochs and
+takeover, 4xx convergence, 9xx nothing to do. Numbers are stable: they stand in logs, metrics,
+history and the runbook.
 """
 
 from controller.core import guards, raising, sequences, troubles, wants
 from controller.core.model import Role
 from controller.core.reason import Reason
 from controller.core.rule import Rule, no
-from controller.core.rules_asked import RULES_ASKED
+from controller.core.rules_asked import RULES_ASKED, RULES_PUT_RIGHT
 
 __all__ = ["RULES", "Rule"]
 
 RULES: tuple[Rule, ...] = (
+    *RULES_PUT_RIGHT,
     Rule(
         number=100,
         when=(guards.lease_forgotten, guards.traffic_here),
@@ -32,7 +34,7 @@ RULES: tuple[Rule, ...] = (
         number=102,
         when=(guards.record_missing_above_floor,),
         role=wants.acting_as(Role.STARTING),
-        reason=Reason.EPOCH_BELOW_FLOOR,
+        reason=Reason.EPOCH_MISSING,
         stance=wants.hold_routes_while_committing,
     ),
     Rule(

@@ -1,4 +1,4 @@
-"""The block 2xx of the role table: what operators ask.
+"""The blocks 0xx and 2xx of the role table: what operators ask.
 
 A proposal that waits for an approval is no rule: nothing else may wait for it.
 """
@@ -7,6 +7,26 @@ from controller.core import alone, asked, guards, handover, raising, sequences, 
 from controller.core.model import Role
 from controller.core.reason import Reason
 from controller.core.rule import Rule, no
+
+RULES_PUT_RIGHT: tuple[Rule, ...] = (
+    Rule(
+        number=98,
+        when=(asked.put_right_asked, asked.failover_allowed, guards.databases_idle),
+        role=wants.acting_as(Role.STARTING),
+        reason=Reason.FAILOVER_ASKED,
+        stance=wants.hold_routes_while_committing,
+        intent=raising.raise_for_request(Reason.FAILOVER_ASKED),
+    ),
+    Rule(
+        number=99,
+        when=(asked.put_right_asked, no(asked.failover_allowed), guards.store_answers),
+        role=wants.acting_as(Role.STARTING),
+        reason=Reason.FAILOVER_ASKED_REFUSED,
+        stance=wants.hold_routes_while_committing,
+        intent=asked.refuse_failover,
+        refusals=asked.failover_refusals,
+    ),
+)
 
 RULES_ASKED: tuple[Rule, ...] = (
     Rule(

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from controller.config import Verb
-from controller.core import alone, asked, fencing, handover, repair
+from controller.core import alone, asked, fencing, guards, handover, repair
 from controller.core.model import FOREVER_S, DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     OF_A_SITE,
@@ -271,9 +271,8 @@ class DaemonDesk:
         if not request.target:
             raise NotAsked(WRONG, "a failover needs its target: --to SITE")
         self.known.data_site(request.target)
-        if request.target == request.holder and not (
-            order.allow_data_loss and asked.cannot_prove(view)
-        ):
+        opens = order.allow_data_loss and asked.cannot_prove(view)
+        if request.target == request.holder and not (opens or guards.record_below_floor(view)):
             raise NotAsked(REFUSED, f"{request.target} holds {request.service} already")
         if request.target != view.me:
             if order.allow_data_loss:

@@ -29,7 +29,7 @@ from controller.core.ladder import AnyStep
 from controller.core.model import Durability, Epoch, Role, Seen, SiteName
 from controller.core.reason import Reason
 from controller.core.requests import Kind, State
-from controller.core.rules_asked import RULES_ASKED
+from controller.core.rules_asked import RULES_ASKED, RULES_PUT_RIGHT
 from controller.core.sequences import NOTHING, REJOIN, TAKE_OVER
 from controller.core.view import View
 from controller.core.wants import HOLD, KEEP, Keep
@@ -520,6 +520,49 @@ def test_a_failover_that_would_not_be_safe_is_refused(turn: Turn, why: str) -> N
     assert "; ".join(decision.refused_because) == found[1]
 
 
+def set_back(view: View | None = None, **changes: object) -> View:
+    """etcd names the epoch before the one that dc2 serves under, and dc2 is asked to take over."""
+    found = own(record(view or serving(), epoch=Epoch(1), revision=40), promised=Epoch(2))
+    return failing_over(found, **({"epoch": Epoch(1), "holder": "dc2"} | changes))
+
+
+def test_a_store_that_was_set_back_is_put_right_by_a_failover() -> None:
+    decision = decide(set_back())
+    assert (decision.rule, decision.role, decision.stance) == (98, Role.STARTING, Stance.PREFERRED)
+    (raised,) = [i for i in decision.intents if isinstance(i, RaiseEpoch)]
+    assert (raised.epoch, raised.expected_revision, raised.request) == (3, 40, 4)
+    beyond = voter(set_back(), WITNESS, promised=Epoch(7))
+    (raised,) = [i for i in decide(beyond).intents if isinstance(i, RaiseEpoch)]
+    assert raised.epoch == 8, "above what any site has promised"
+
+
+@pytest.mark.parametrize(
+    ("view", "rule"),
+    [
+        (set_back(target="dc1"), 101),
+        (set_back(epoch=Epoch(2)), 101),
+        (replace(set_back(), busy=frozenset({"database:ledger"})), 101),
+        (replace(set_back(), store_ok=False), 101),
+        (set_back(state(serving(), diverged=True)), 99),
+        (spec(set_back(), durability=Durability.LEASE), 100),
+        (own(spec(set_back(), durability=Durability.LEASE), directed_to=frozenset()), 98),
+    ],
+)
+def test_nothing_else_puts_the_store_right(view: View, rule: int) -> None:
+    view = replace(view, record_unchanged_s=60.0)
+    decision = decide(view)
+    assert decision.rule == rule
+    found = settled(decision)
+    if rule == 99:
+        assert found is not None
+        assert found[0] is State.REFUSED
+        assert "has diverged" in found[1]
+        assert "; ".join(decision.refused_because) == found[1]
+    else:
+        assert found is None
+        assert any(isinstance(i, RaiseEpoch) for i in decision.intents) is (rule == 98)
+
+
 def stuck() -> View:
     """dc2 has raised epoch 3, and neither dc1's log nor the witness's can be had."""
     view = other(climbing(), WITNESS, seen=GONE, report_age_s=60.0)
@@ -831,6 +874,7 @@ def test_an_acknowledged_role_change_allows_the_next() -> None:
 
 SHORT_OF_BREATH = Seen(control_s=0.6, front_s=0.1, data_s=0.1)
 UNHEARD = other(mine_from_dc1(), DC1, seen=SHORT_OF_BREATH, seen_by={WITNESS: SHORT_OF_BREATH})
+IDLE = own(replace(set_back(), record_unchanged_s=60.0), directed_to=frozenset())
 LATE = state(handed(ago_s=1.1), upstream=None, receiving=False, streaming=False)
 
 
@@ -852,6 +896,22 @@ class Row:
 CLIMBS: dict[str, Any] = {"ladder": TAKE_OVER, "ladder_name": "TAKE_OVER"}
 COMES_BACK: dict[str, Any] = {"ladder": REJOIN, "ladder_name": "REJOIN"}
 ROWS = (
+    Row(
+        rule=98,
+        view=IDLE,
+        role=Role.STARTING,
+        reason=Reason.FAILOVER_ASKED,
+        evidence="put_right_asked failover_allowed databases_idle",
+        stance=Stance.ISOLATED,
+    ),
+    Row(
+        rule=99,
+        view=state(IDLE, diverged=True),
+        role=Role.STARTING,
+        reason=Reason.FAILOVER_ASKED_REFUSED,
+        evidence="put_right_asked not_failover_allowed store_answers",
+        stance=Stance.ISOLATED,
+    ),
     Row(
         rule=201,
         view=asked(serving(), Kind.PAUSE),
@@ -1015,6 +1075,6 @@ def test_a_drained_holder_opens_before_it_asks_to_hand_over() -> None:
 
 
 def test_every_rule_of_the_block_is_met_above() -> None:
-    assert [rule.number for rule in RULES_ASKED] == [
-        201, 202, 210, 211, 212, 213, 214, 220, 221, 230, 231, 240, 241,
+    assert [rule.number for rule in (*RULES_PUT_RIGHT, *RULES_ASKED)] == [
+        98, 99, 201, 202, 210, 211, 212, 213, 214, 220, 221, 230, 231, 240, 241,
     ]  # fmt: skip

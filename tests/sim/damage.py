@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from controller.core.model import Epoch, EpochRecord, ServiceName, SiteName
-from tests.sim.asking import Asking
+from tests.sim.asking import OPERATOR, Asking
 from tests.sim.engine import Process
 from tests.sim.keeper import Keeper
 from tests.sim.replication import Copy
@@ -12,6 +12,7 @@ from tests.sim.server import Server
 
 PROBE_S: Final = 0.9  # between two looks at what is outside, at most
 NOTICED_S: Final = (4.0, 15.0)  # whoever restored etcd sees what became of it
+ASKS: Final = 0.7  # and asks a site to take over
 
 
 class Damage(Asking):
@@ -274,6 +275,15 @@ class Damage(Asking):
         self.engine.after(self.engine.draw(*NOTICED_S), self._restore_noticed)
 
     def _restore_noticed(self) -> None:
+        """Somebody asks a site to take over; what that does not mend is put right by hand."""
+        if self.engine.dice.random() < ASKS:
+            for service in self.specs:
+                if self._set_back(service):
+                    self.decline(service, OPERATOR)  # an open one of the old store is in the way
+                    self.request("failover", service, self._to_name(service))
+        self.engine.after(self.engine.draw(*NOTICED_S), self._restore_mended)
+
+    def _restore_mended(self) -> None:
         self.put_records_right()
         self.mended("restore_etcd")
 
@@ -283,9 +293,12 @@ class Damage(Asking):
             self._put_record_right(service)
 
     def _put_record_right(self, service: ServiceName) -> None:
-        record, floor = self.record_of(service), self._floor(service)
-        if floor and (record is None or record.epoch < floor):
+        if self._set_back(service):
             self.write_record_by_hand(service, self._to_name(service))
+
+    def _set_back(self, service: ServiceName) -> bool:
+        record, floor = self.record_of(service), self._floor(service)
+        return bool(floor) and (record is None or record.epoch < floor)
 
     def _to_name(self, service: ServiceName) -> SiteName:
         """Whose databases are writable, or else the usual one; no status says that it has a

@@ -154,6 +154,7 @@ class FlapWindowOfAnHour(MovesNeeded):
 
 
 RAISE = ask.RaiseEpoch(epoch=Epoch(3), kind="failover", reason="x", expected_revision=4, previous=A)
+PUTS_RIGHT = replace(RAISE, epoch=Epoch(4), request=1)
 CLOSE = ask.CloseDatabase(database=DB)
 ALONE = LossStated(0, S, DB, A, 13, frozenset({B, W}), frozenset(), SERVES_ALONE)
 KEPT_OUT = ask.FenceOthers(epoch=Epoch(3), orders=((B, 1),))
@@ -416,6 +417,24 @@ BAD: list[tuple[type[Checker], list[Event], Event | Final, str]] = [
         "acts on a record of epoch 2",
     ),
     (
+        PromisesKept,  # nobody asks
+        [PromiseKept(1, S, B, 3)],
+        decided(2, intents=(replace(PUTS_RIGHT, request=0),)),
+        "acts on a record of epoch 2",
+    ),
+    (
+        PromisesKept,  # an epoch that was promised already
+        [PromiseKept(1, S, B, 4)],
+        decided(2, intents=(PUTS_RIGHT,)),
+        "acts on a record of epoch 2",
+    ),
+    (
+        PromisesKept,  # nor anything else beside it
+        [PromiseKept(1, S, B, 3)],
+        decided(2, intents=(PUTS_RIGHT, CLOSE)),
+        "acts on a record of epoch 2",
+    ),
+    (
         PromotionsProved,
         [],
         promoted(1, B, 3, copies=(Copy(A, 2, (2, 0)), Copy(B, 3, (2, 0)), Copy(W, 2, (2, 0)))),
@@ -634,6 +653,7 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     ),
     (Heals, [], final(learners=frozenset({W}), voting=frozenset({B}))),
     (OneWriter, [LEASED, LEASED_ANEW, SET_BACK, replace(LEASED, at=9)], None),
+    (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, intents=(PUTS_RIGHT,))], None),
     (
         OneWriter,  # haproxy serves on behind a frozen controller
         [LEASED, FaultBegan(2, "freeze", ("dc1",)), LEASED_ANEW, replace(LEASED, at=9)],

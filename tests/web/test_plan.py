@@ -12,6 +12,7 @@ import pytest
 
 from controller.core.decide import Decision, decide
 from controller.core.handover import HAND_OVER
+from controller.core.intents import RaiseEpoch
 from controller.core.ladder import AnyStep, Step
 from controller.core.model import Epoch
 from controller.core.requests import Kind, SeenRequest
@@ -158,6 +159,22 @@ async def test_what_begins_is_begun_by_the_rule_for_it(tmp_path: Path) -> None:
     plan = await foreseen(paused, tmp_path, Ask(kind="drain", target="dc2"))
     assert plan.services[0].begins is False
     assert plan.services[0].held_back[0].startswith("rule 201 would hold at dc2: ")
+
+
+async def test_where_the_store_was_set_back_the_holder_itself_takes_over(tmp_path: Path) -> None:
+    behind = own(record(serving(), epoch=Epoch(1), revision=40), promised=Epoch(2))
+    office = Office(behind, tmp_path)
+    plan = await office.desk.plan(Ask(kind="failover", target="dc2"))
+    (service,) = plan.services
+    assert (plan.accepted, service.begins, service.held_back) == (True, True, ())
+    assert [ladder.ladder for ladder in service.ladders] == ["TAKE_OVER"]
+    await office.desk.ask(Ask(kind="failover", target="dc2"), Asker(name="ann"))
+    seen = office.records.requests.newest(WALLET)
+    decision = decide(replace(behind, request=seen))
+    (raised,) = [intent for intent in decision.intents if isinstance(intent, RaiseEpoch)]
+    assert (decision.rule, raised.epoch, raised.asked_by) == (98, 3, "ann")
+    refused = await foreseen(behind, tmp_path, Ask(kind="switchover", target="dc2"))
+    assert refused.reasons == ("dc2 holds wallet already",)
 
 
 async def test_a_service_without_databases_has_its_own_steps_only(tmp_path: Path) -> None:

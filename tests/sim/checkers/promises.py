@@ -3,7 +3,7 @@
 import bisect
 from typing import ClassVar, TypeAlias
 
-from controller.core.intents import Rejoin
+from controller.core.intents import Intent, RaiseEpoch, Rejoin
 from controller.core.model import DatabaseName, ServiceName, SiteName
 from tests.sim.checkers.checker import Checker
 from tests.sim.checkers.disturbed import Disturbed
@@ -30,11 +30,17 @@ ENDING_S = 1.0
 Name: TypeAlias = tuple[ServiceName, DatabaseName]
 
 
+def _puts_right(intent: Intent, kept: int) -> bool:
+    """An operator asks for an epoch above the promise."""
+    return isinstance(intent, RaiseEpoch) and intent.epoch > kept and intent.request > 0
+
+
 class PromisesKept(Checker):
     """Who says that it is sealed for an epoch follows and confirms nothing lower. From the promise
     on the receiver is being ended; it may go on, or connect again, for `ENDING_S`, and for as long
     as there is nobody to end it, or who might is paused, or has read no record since it started. A
-    record below the promise, of a store that was set back, moves nothing. A receiver that somebody
+    record below the promise, of a store that was set back, moves nothing, but that an operator may
+    ask for an epoch above the promise. A receiver that somebody
     starts by hand is ended again; until then it may follow who holds the promised epoch: whatever
     it confirms there, the holder has. A rejoin that began before the promise goes on to its end: it
     is not given up, and its copy is in quarantine, where it confirms nothing.
@@ -124,7 +130,10 @@ class PromisesKept(Checker):
             self.blind[who] = float("inf")
         elif self.blind.get(who) == float("inf"):
             self.blind[who] = event.at
-        changing = any(isinstance(intent, CHANGING) for intent in event.intents)
+        changing = any(
+            isinstance(intent, CHANGING) and not _puts_right(intent, kept)
+            for intent in event.intents
+        )
         if changing and 0 < event.epoch < kept:
             self.broken(
                 event.at,
