@@ -49,8 +49,8 @@ contract-mysql: ## The same for MySQL 9, fetched from Debian unstable; skipped, 
 lab-smoke: setup ## Real processes in network namespaces
 	@$(PY) -m pytest -q -m lab --timeout 900
 
-lab-test: setup ## Every scenario in the lab, one report (ROW=4)
-	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW))
+lab-test: setup ## Every scenario in the lab, one report (ROW=4 JOBS=2)
+	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW)) $(if $(JOBS),--jobs $(JOBS))
 
 soak: setup ## Faults drawn from a seed in one lab, under load; writes build/soak/report.json (SECONDS=3600 SEED=1)
 	@$(LAB) soak --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)

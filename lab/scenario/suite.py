@@ -1,9 +1,9 @@
-"""Many scenarios, one after the other, in one lab: what comes of each, and one report."""
+"""Many scenarios, one after the other in a lab: what comes of each, and one report."""
 
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,32 +69,25 @@ class Suite:
     lab: Lab
     say: Say
     patience: float = 1.0
-    verdicts: list[Verdict] = field(default_factory=list)
+    played: bool = False
     spoilt: bool = False
 
-    async def run(self, scenarios: Sequence[Scenario]) -> None:
-        """Each has been played."""
-        for number, scenario in enumerate(scenarios, 1):
-            rows = ", ".join(map(str, scenario.rows))
-            self.say(f"=== {number} of {len(scenarios)}: {scenario.title} (rows {rows})")
-            fresh = any(phrase.key == "fresh" for phrase in scenario.givens)
-            if (fresh and number > 1) or self.spoilt:
-                self.say("a new lab")
-                await self.lab.down()
-            await ready(self.lab, self.say)
-            stage = LabStage(self.lab, self.say, self.patience)
-            verdict = await play(scenario, stage, self.say)
-            self.spoilt = not verdict.passed
-            if self.spoilt:
-                self.say(f"logs: {await keep_logs(self.lab, scenario.title)}")
-                with contextlib.suppress(LabError):
-                    await stage.hands.mend()
-            self.verdicts.append(verdict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every scenario held."""
-        return all(verdict.passed for verdict in self.verdicts)
+    async def take(self, scenario: Scenario) -> Verdict:
+        """What comes of it."""
+        fresh = any(phrase.key == "fresh" for phrase in scenario.givens)
+        if (fresh and self.played) or self.spoilt:
+            self.say("a new lab")
+            await self.lab.down()
+        self.played = True
+        await ready(self.lab, self.say)
+        stage = LabStage(self.lab, self.say, self.patience)
+        verdict = await play(scenario, stage, self.say)
+        self.spoilt = not verdict.passed
+        if self.spoilt:
+            self.say(f"logs: {await keep_logs(self.lab, scenario.title)}")
+            with contextlib.suppress(LabError):
+                await stage.hands.mend()
+        return verdict
 
 
 def entry(verdict: Verdict) -> dict[str, Any]:
