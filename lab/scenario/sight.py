@@ -47,8 +47,10 @@ class Sight:
         return await CONDITIONS[phrase.key](self, phrase)
 
     async def record(self, service: str) -> tuple[str, int]:
-        """Holder and epoch, as the data site that knows the highest epoch says."""
-        seen = [await self.eyes.service(site, service) for site in DATA_SITES]
+        """Holder and epoch, as the site that knows the highest epoch says: the witness, too, for
+        the new holder's controller may be dead.
+        """
+        seen = [await self.eyes.service(site, service) for site in EDGE]
         best = max((s for s in seen if s), key=lambda s: int(s["epoch"]), default={})
         found = str(best.get("holder", "")), int(best.get("epoch", 0))
         if found[0]:

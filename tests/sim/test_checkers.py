@@ -653,6 +653,11 @@ GOOD: list[tuple[type[Checker], list[Event], Final | None]] = [
     ),
     (Heals, [], final(learners=frozenset({W}), voting=frozenset({B}))),
     (OneWriter, [LEASED, LEASED_ANEW, SET_BACK, replace(LEASED, at=9)], None),
+    (
+        OneWriter,  # that the record was put right meanwhile is no news before it is read
+        [LEASED, LEASED_ANEW, SET_BACK, changed(8, 4, A, by="restored"), replace(LEASED, at=9)],
+        None,
+    ),
     (PromisesKept, [PromiseKept(1, S, B, 3), decided(2, intents=(PUTS_RIGHT,))], None),
     (
         OneWriter,  # haproxy serves on behind a frozen controller

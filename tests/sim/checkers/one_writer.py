@@ -72,7 +72,9 @@ class OneWriter(Checker):
             case LeaseServed():
                 self._served(event)
             case EpochChanged(by=by) if by == RESTORED:
-                self.restored[event.service] = event
+                newest = self.served.get(event.service)
+                if newest is not None and event.epoch < newest.epoch:  # else it was put right
+                    self.restored[event.service] = event
             case _:
                 pass
 
