@@ -35,7 +35,8 @@ Generated from `lab/scenario/words.py` by `python -m lab scenario words --markdo
 A scenario says what goes wrong and what must then hold. It is played in two worlds: in the
 simulator around the real deciding code (`python -m tests.sim.scenario FILE...`, seconds, part of
 `make test`), and in the lab with real processes (`python -m lab run FILE...`, `make lab-test`).
-There it is played in one lab for each two cores, side by side (`--jobs N`); no two labs share an address or a file.
+There it is played in one lab for each two cores, side by side (`--jobs N`); no two labs share an
+address or a file.
 The scenarios of this project are in `tests/scenarios/`.
 
     scenario "dc1 is cut off silently"
