@@ -41,8 +41,15 @@ def failover(view: View) -> Request | None:
     if request is None or request.target != view.me:
         return None
     unproved = request.allow_data_loss and cannot_prove(view)
-    behind = guards.record_below_floor(view)
+    behind = asked_behind(view, view.me)
     return request if guards.other_epoch(view) or unproved or behind else None
+
+
+def asked_behind(view: View, target: SiteName) -> bool:
+    """A failover to `target`, this site, writes a newer record although the old one may name it:
+    the store was set back behind its promises. Of another site's promises only that site knows.
+    """
+    return target == view.me and guards.record_below_floor(view)
 
 
 def failover_asked(view: View) -> bool:
@@ -54,7 +61,7 @@ def put_right_asked(view: View) -> bool:
     """An operator asks this site to take over where the store was set back behind its promises:
     the record that it writes is above them. One that served by a lease has stopped before.
     """
-    if not guards.record_below_floor(view) or not failover_asked(view):
+    if not asked_behind(view, view.me) or not failover_asked(view):
         return False
     return not (guards.lease_forgotten(view) and guards.traffic_here(view))
 

@@ -11,7 +11,12 @@ from controller.core.rule import Rule, no
 RULES_PUT_RIGHT: tuple[Rule, ...] = (
     Rule(
         number=98,
-        when=(asked.put_right_asked, asked.failover_allowed, guards.databases_idle),
+        when=(
+            asked.put_right_asked,
+            no(guards.paused),
+            asked.failover_allowed,
+            guards.databases_idle,
+        ),
         role=wants.acting_as(Role.STARTING),
         reason=Reason.FAILOVER_ASKED,
         stance=wants.hold_routes_while_committing,
@@ -19,7 +24,12 @@ RULES_PUT_RIGHT: tuple[Rule, ...] = (
     ),
     Rule(
         number=99,
-        when=(asked.put_right_asked, no(asked.failover_allowed), guards.store_answers),
+        when=(
+            asked.put_right_asked,
+            no(guards.paused),
+            no(asked.failover_allowed),
+            guards.store_answers,
+        ),
         role=wants.acting_as(Role.STARTING),
         reason=Reason.FAILOVER_ASKED_REFUSED,
         stance=wants.hold_routes_while_committing,

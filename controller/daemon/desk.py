@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from controller.config import Verb
-from controller.core import alone, asked, fencing, guards, handover, repair
+from controller.core import alone, asked, fencing, handover, repair
 from controller.core.model import FOREVER_S, DatabaseName, ServiceName, SiteName
 from controller.core.requests import (
     OF_A_SITE,
@@ -272,7 +272,8 @@ class DaemonDesk:
             raise NotAsked(WRONG, "a failover needs its target: --to SITE")
         self.known.data_site(request.target)
         opens = order.allow_data_loss and asked.cannot_prove(view)
-        if request.target == request.holder and not (opens or guards.record_below_floor(view)):
+        behind = asked.asked_behind(view, SiteName(request.target))
+        if request.target == request.holder and not (opens or behind):
             raise NotAsked(REFUSED, f"{request.target} holds {request.service} already")
         if request.target != view.me:
             if order.allow_data_loss:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from bgp.policy import Stance
-from controller.core import guards, handover, wants
+from controller.core import asked, handover, wants
 from controller.core.decide import decide
 from controller.core.ladder import Step, climb
 from controller.core.model import FOREVER_S, Role, ServiceReport, SiteName
@@ -38,7 +38,7 @@ def moved(view: View, request: Request, *, accepted: bool) -> PlanService:
     plan = PlanService(
         service=view.spec.name, epoch=view.record.epoch, holder=view.record.holder, target=target
     )
-    again = request.kind is Kind.FAILOVER and guards.record_below_floor(view)
+    again = request.kind is Kind.FAILOVER and asked.asked_behind(view, target)
     if target == view.record.holder and not (again or request.allow_data_loss):
         return plan.model_copy(update={"begins": False})
     begins: bool | None = False

@@ -84,7 +84,6 @@ def _voice(say: Say, lab: Lab, labs: Sequence[Lab]) -> Say:
 
 def _jobs(text: str) -> int:
     """A number of labs from the command line."""
-    jobs = int(text)
-    if jobs < 1:
-        raise ValueError(text)
-    return jobs
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of labs: 1 or more")
+    return int(text)

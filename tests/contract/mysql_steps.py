@@ -50,6 +50,18 @@ async def caught_up(three: Cluster) -> bool:
     return mine.position == theirs.position
 
 
+async def diverged_dc1(three: Cluster) -> tuple[Position, str]:
+    """dc1 has k1 and k2 like everybody, and a transaction that nobody else has; dc2 and the keeper
+    are sealed for epoch 3. Where dc1 ends, and the GTID of what is too much.
+    """
+    await three.serve(DC1, 2, DC2, WITNESS)
+    session = three.servers[DC1].session()
+    await write(session, "k1", "k2")
+    session.drop()
+    await seal_voters(three)
+    return await phantom_at_dc1(three), three.servers[DC1].gtid(4)
+
+
 async def phantom_at_dc1(three: Cluster) -> Position:
     """dc1 was restarted with a transaction that it has committed and nobody else has."""
     server = three.servers[DC1]

@@ -23,7 +23,7 @@ from tests.contract.mysql_cluster import (
     write,
 )
 from tests.contract.mysql_flavour import FLAVOUR, mariadb_only
-from tests.contract.mysql_steps import attempt, caught_up, phantom_at_dc1, restart, seal_voters
+from tests.contract.mysql_steps import attempt, caught_up, diverged_dc1, restart, seal_voters
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(90)]
 
@@ -78,13 +78,7 @@ async def test_of_its_tail_it_keeps_what_the_new_primary_has_and_drops_the_rest(
 async def test_with_records_nobody_else_has_it_becomes_a_copy_of_the_proven_primary(
     three: Cluster,
 ) -> None:
-    await three.serve(DC1, 2, DC2, WITNESS)
-    session = three.servers[DC1].session()
-    await write(session, "k1", "k2")
-    session.drop()
-    await seal_voters(three)
-    held = await phantom_at_dc1(three)
-    errant = three.servers[DC1].gtid(4)
+    held, errant = await diverged_dc1(three)
     await three.databases[DC2].promote(Epoch(3), LONG_S)
     # No voter has acknowledged the epoch: what is here may still be wanted.
     with pytest.raises(Refused, match="not proven to be primary of epoch 3"):
@@ -128,13 +122,7 @@ async def test_with_records_nobody_else_has_it_becomes_a_copy_of_the_proven_prim
 async def test_where_nobody_else_votes_it_becomes_a_copy_of_a_primary_that_waits_for_nobody(
     three: Cluster,
 ) -> None:
-    await three.serve(DC1, 2, DC2, WITNESS)
-    session = three.servers[DC1].session()
-    await write(session, "k1", "k2")
-    session.drop()
-    await seal_voters(three)
-    await phantom_at_dc1(three)
-    errant = three.servers[DC1].gtid(4)
+    _, errant = await diverged_dc1(three)
     # The keeper only learns: but for dc1 there is nobody who could acknowledge the epoch.
     await three.databases[DC2].promote(Epoch(3), LONG_S, waits=False)
     state = await three.look(DC2)
@@ -244,6 +232,7 @@ async def test_acknowledgements_lost_on_the_way_are_made_up_at_the_next_connecti
         await three.databases[DC1].admit(frozenset({WITNESS}), LONG_S)
         await keeper.follow(DC1, Epoch(2), LONG_S)
         await three.databases[DC1].set_gate(opened=True, deadline_s=LONG_S)
+        await until_it_votes(keeper)
         sessions = [three.servers[DC1].session() for _ in range(2)]
         wire.mute = True
         async with asyncio.TaskGroup() as group:

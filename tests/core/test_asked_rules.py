@@ -543,6 +543,8 @@ def test_a_store_that_was_set_back_is_put_right_by_a_failover() -> None:
         (set_back(epoch=Epoch(2)), 101),
         (replace(set_back(), busy=frozenset({"database:ledger"})), 101),
         (replace(set_back(), store_ok=False), 101),
+        (replace(set_back(), paused="disk work"), 101),
+        (replace(set_back(state(serving(), diverged=True)), paused="disk work"), 101),
         (set_back(state(serving(), diverged=True)), 99),
         (spec(set_back(), durability=Durability.LEASE), 100),
         (own(spec(set_back(), durability=Durability.LEASE), directed_to=frozenset()), 98),
@@ -901,7 +903,7 @@ ROWS = (
         view=IDLE,
         role=Role.STARTING,
         reason=Reason.FAILOVER_ASKED,
-        evidence="put_right_asked failover_allowed databases_idle",
+        evidence="put_right_asked not_paused failover_allowed databases_idle",
         stance=Stance.ISOLATED,
     ),
     Row(
@@ -909,7 +911,7 @@ ROWS = (
         view=state(IDLE, diverged=True),
         role=Role.STARTING,
         reason=Reason.FAILOVER_ASKED_REFUSED,
-        evidence="put_right_asked not_failover_allowed store_answers",
+        evidence="put_right_asked not_paused not_failover_allowed store_answers",
         stance=Stance.ISOLATED,
     ),
     Row(

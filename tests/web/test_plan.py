@@ -175,6 +175,10 @@ async def test_where_the_store_was_set_back_the_holder_itself_takes_over(tmp_pat
     assert (decision.rule, raised.epoch, raised.asked_by) == (98, 3, "ann")
     refused = await foreseen(behind, tmp_path, Ask(kind="switchover", target="dc2"))
     assert refused.reasons == ("dc2 holds wallet already",)
+    # Whether dc1 has promised more than the record says, dc1 alone knows.
+    elsewhere = record(behind, holder=DC1)
+    refused = await foreseen(elsewhere, tmp_path, Ask(kind="failover", target="dc1"))
+    assert refused.reasons == ("dc1 holds wallet already",)
 
 
 async def test_a_service_without_databases_has_its_own_steps_only(tmp_path: Path) -> None:
