@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test soak soak-calm bench bench-switchover bench-sim sim soak-sim sim-mutants docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test soak soak-calm bench bench-switchover bench-hold bench-sim sim soak-sim sim-mutants docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -75,6 +75,10 @@ soak-sim: setup ## Many histories, goes on where it stopped (HISTORIES=100000 SE
 
 sim-mutants: setup ## Each planted bug has to be found within a minute
 	@$(PY) -m tests.sim.mutants.hunt
+
+bench-hold: ## Every way to let clients wait, HTTP, TCP and SQL, about 5 min; writes build/bench/hold.json (RUNS=5)
+	@lab/setup pgbouncer
+	@$(LAB) bench-hold $(if $(RUNS),--runs $(RUNS))
 
 bench-sim: setup ## How fast the simulator is; writes build/bench/sim.json
 	@$(PY) -m tests.sim.bench

@@ -4,6 +4,11 @@
 --
 --   http-request lua.tricast_hold be_wallet 2000 if { srv_is_up(tricast_hold/be_wallet) }
 --
+-- In `mode tcp` (SQL, games) new connections wait instead; the delay is to be longer than the limit:
+--
+--   tcp-request inspect-delay 3s
+--   tcp-request content lua.tricast_hold be_games 2000 if { srv_is_up(tricast_hold/be_games) }
+--
 -- What waited goes on one after the other, not all at once: the servers that take over have no
 -- sessions with their databases yet.
 --
@@ -51,7 +56,7 @@ core.register_task(function()
   end
 end)
 
-core.register_action("tricast_hold", { "http-req" }, function(_, name, limit)
+core.register_action("tricast_hold", { "tcp-req", "http-req" }, function(_, name, limit)
   local until_ms = now_ms() + tonumber(limit)
   local gate = looked_at(name, 0) -- who asks has just seen it close
   if not gate.held then
