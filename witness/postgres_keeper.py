@@ -79,6 +79,8 @@ class PostgresKeeper:
         self._reader = Reader(spec.directory, str(spec.bin_dir / "pg_waldump"), account(""))
         self._wanted: Following | None = None
         self._turn = asyncio.Lock()
+        self._copying = asyncio.Lock()
+        self._sealed_at: LogEnd | None = None  # where the next timeline most likely forks
         self._end: LogEnd | None = None
         self._scanned_at = float("-inf")
         self._damage: list[str] = []
@@ -124,6 +126,7 @@ class PostgresKeeper:
             if self._end is not None:
                 self._end.save(self._files.state / END_HINT)
                 self._sync(self._end)
+                self._sealed_at = self._end
         del epoch  # the caller has made the promise durable; here nothing is below or above it
         return self._position()
 
@@ -149,6 +152,7 @@ class PostgresKeeper:
         pause, again = FIRST_PAUSE_S, 0.0
         while True:
             await asyncio.sleep(TICK_S)
+            await self._prepare()
             async with self._turn:
                 wanted = self._wanted
                 if wanted is None or self._receiver.alive():
@@ -214,6 +218,15 @@ class PostgresKeeper:
         self._unreadable = False
         if self._probation.end(found, begins, self._all_hold):
             log.info("keeper", database=self._spec.database, votes_again=str(self._position()))
+
+    async def _prepare(self) -> None:
+        """After a seal, what the next timeline needs is copied before its primary is promoted."""
+        end, self._sealed_at = self._sealed_at, None
+        if end is None or self._wanted is not None:
+            return
+        async with self._copying:
+            with suppress(OSError):  # who needs it copies it, and says what stands against it
+                await asyncio.to_thread(self._files.prepare, end)
 
     async def _read_end(self) -> LogEnd | None:
         """The end of the log; when it was further before, its loss is noted."""
@@ -297,6 +310,8 @@ class PostgresKeeper:
                 async with self._unless_sealed(upstream):
                     await upstream.renew_slot(slot_name(self._spec.site), deadline)
             self._look_what_is_left()
+            async with self._copying:
+                pass  # what is being prepared is needed now
             self._said(self._files.make_ready(wanted.epoch, found.ancestry, self._end))
             # From here on it may end earlier than it did: at the fork.
             (self._files.state / END_HINT).unlink(missing_ok=True)

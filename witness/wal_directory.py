@@ -15,6 +15,7 @@ from controller.hostagent.contract import sync_directory
 from controller.hostagent.wal_end import LogEnd
 
 ASIDE_KEPT: Final = 3
+_FORK: Final = ".fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,20 @@ class WalDirectory:
         self._fill_short_files()
         if end is not None and ancestry:
             self._begin(epoch, ancestry, end)
+        for prepared in self.path.glob(f"*{_FORK}*"):
+            prepared.unlink()
         sync_directory(self.path)
         return moved
+
+    def prepare(self, end: LogEnd) -> None:
+        """`make_ready` finds the copy that it needs, if the next timeline forks at `end`.
+
+        The copy takes longer than all the rest of it, and can be made while nobody waits for it.
+        """
+        number = end.position // wal.SEGMENT_BYTES
+        for held in self.holdings().of(end.timeline):
+            if held.number == number:
+                self._copy(held, end.position, self._prepared(held, end.position))
 
     def _begin(self, epoch: int, ancestry: wal.Ancestry, end: LogEnd) -> None:
         """What is held up to the fork stands under the new timeline's name too.
@@ -73,13 +86,24 @@ class WalDirectory:
         begun = any(s.timeline == epoch for s in self.holdings().segments)
         if begun or not held or end.timeline != parent or end.position < fork:
             return
-        part = fresh.with_name(f"{fresh.name}.new")
-        with (self.path / held[0].file_name).open("rb") as parent_file, part.open("wb") as file:
-            file.write(parent_file.read(fork % wal.SEGMENT_BYTES))
+        prepared = self._prepared(held[0], fork)
+        if prepared.exists():
+            prepared.rename(fresh)
+        else:
+            self._copy(held[0], fork, fresh)
+
+    def _prepared(self, held: wal.Segment, end: int) -> Path:
+        return self.path / f"{held.name}.{end % wal.SEGMENT_BYTES:08X}{_FORK}"
+
+    def _copy(self, held: wal.Segment, end: int, to: Path) -> None:
+        """`to` is durable, as long as a segment, and has what `held` has before `end`."""
+        part = to.with_name(f"{to.name}.new")
+        with (self.path / held.file_name).open("rb") as source, part.open("wb") as file:
+            file.write(source.read(end % wal.SEGMENT_BYTES))
             file.truncate(wal.SEGMENT_BYTES)
             file.flush()
             os.fsync(file.fileno())
-        part.rename(fresh)
+        part.rename(to)
 
     def put_everything_aside(self, epoch: int) -> list[str]:
         """The keeper starts anew; what it held is kept beside it. The names."""

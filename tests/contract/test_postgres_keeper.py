@@ -348,3 +348,27 @@ async def fill_and_make_room(w: World, disk: Path) -> None:
     await until("the keeper is known to hold everything", whole)
     await w.dc2.database.seal(Epoch(2), SEAL_S)
     await w.dc1.write("by the keeper alone")
+
+
+async def test_what_the_next_timeline_needs_is_copied_before_its_primary_is_promoted() -> None:
+    async with world() as w:
+        await w.begin(epoch=2)
+        await w.dc1.write_many("a", 20)
+        await caught_up(w)
+        await w.dc1.database.close(deadline_s=15)
+        await w.dc2.database.seal(Epoch(3), SEAL_S)
+        await w.keeper.seal(Epoch(3), SEAL_S)
+        directory = w.keeper_spec.directory
+
+        async def prepared() -> bool:
+            return len(list(directory.glob("*.fork"))) == 1
+
+        await until("the copy is prepared", prepared)
+        copy = next(directory.glob("*.fork")).stat().st_ino
+        await w.dc2.database.promote(Epoch(3), 5)
+        await w.dc2.database.admit(frozenset({WITNESS}), 5)
+        await w.keeper.follow(DC2, Epoch(3), 10)
+        received = next(path for path in directory.glob("00000003*.partial"))
+        assert received.stat().st_ino == copy
+        assert list(directory.glob("*.fork*")) == []
+        await w.dc2.database.canary("on it", 10)
