@@ -47,28 +47,45 @@ class Http:
         await self._session.close()
 
 
-class Lines:
-    """Lines over TCP that are answered, each on a connection of its own or all on one."""
+class _OneByOne:
+    """Requests on a connection each, or all on one; after a failure on a new one."""
 
-    def __init__(self, port: int, *, kept: bool) -> None:
-        self._port = port
+    def __init__(self, *, kept: bool) -> None:
         self._kept = kept
-        self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def use(self, key: str) -> None:
-        """The line came back."""
+        """It was answered."""
         try:
-            if self._ends is None:
-                self._ends = await asyncio.open_connection("127.0.0.1", self._port)
-            reader, writer = self._ends
-            writer.write(key.encode() + b"\n")
-            if await reader.readline() != key.encode() + b"\n":
-                raise ConnectionResetError("closed before the answer")
+            await self._ask(key)
         except BaseException:
             await self.drop()
             raise
         if not self._kept:
             await self.drop()
+
+    async def _ask(self, key: str) -> None:
+        raise NotImplementedError
+
+    async def drop(self) -> None:
+        """No connection is open."""
+        raise NotImplementedError
+
+
+class Lines(_OneByOne):
+    """Lines over TCP, which come back."""
+
+    def __init__(self, port: int, *, kept: bool) -> None:
+        super().__init__(kept=kept)
+        self._port = port
+        self._ends: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def _ask(self, key: str) -> None:
+        if self._ends is None:
+            self._ends = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._ends
+        writer.write(key.encode() + b"\n")
+        if await reader.readline() != key.encode() + b"\n":
+            raise ConnectionResetError("closed before the answer")
 
     async def drop(self) -> None:
         """No connection is open."""
@@ -77,25 +94,18 @@ class Lines:
         self._ends = None
 
 
-class Sql:
-    """Rows, each in a transaction and a session of its own, or all in one session."""
+class Sql(_OneByOne):
+    """Rows, each in a transaction of its own."""
 
     def __init__(self, conninfo: str, *, kept: bool) -> None:
+        super().__init__(kept=kept)
         self._conninfo = conninfo
-        self._kept = kept
         self._session: Session | None = None
 
-    async def use(self, key: str) -> None:
-        """The row is committed."""
-        try:
-            if self._session is None:
-                self._session = await connect(self._conninfo)
-            await self._session.execute(_INSERT, (key,))
-        except BaseException:
-            await self.drop()
-            raise
-        if not self._kept:
-            await self.drop()
+    async def _ask(self, key: str) -> None:
+        if self._session is None:
+            self._session = await connect(self._conninfo)
+        await self._session.execute(_INSERT, (key,))
 
     async def drop(self) -> None:
         """No session is open."""

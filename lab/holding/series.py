@@ -115,7 +115,7 @@ def figures(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "error": next((error for error, _ in errors.most_common(1)), ""),
                 }
             )
-    return sorted(rows, key=lambda row: list(PROTOCOLS).index(str(row["protocol"])))
+    return rows
 
 
 def line_of(run: Mapping[str, Any]) -> str:
