@@ -65,8 +65,7 @@ class MemoryStore:
 
     async def read(self, prefix: str, deadline_s: float) -> Snapshot:
         await self._reach(deadline_s)
-        found = {k: v for k, v in self._cluster.entries.items() if k.startswith(prefix)}
-        return Snapshot(revision=self._cluster.revision, entries=found)
+        return self._under(prefix)
 
     async def swap(self, key: str, value: bytes, expected: int, deadline_s: float) -> int | None:
         await self._reach(deadline_s)
@@ -97,16 +96,16 @@ class MemoryStore:
         self._cluster.remove(key)
         await self._answer(deadline_s)
 
-    async def watch(self, prefix: str) -> AsyncIterator[int]:
+    async def watch(self, prefix: str) -> AsyncIterator[Snapshot | None]:
         event = asyncio.Event()
         watcher = (prefix, event)
         self._cluster.watchers.add(watcher)
         try:
-            yield 0
+            yield None
             while True:
                 await event.wait()
                 event.clear()
-                yield self._cluster.revision
+                yield self._under(prefix) if self.reachable else None
         finally:
             self._cluster.watchers.discard(watcher)
 
@@ -124,6 +123,10 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self.reachable = False
+
+    def _under(self, prefix: str) -> Snapshot:
+        found = {k: v for k, v in self._cluster.entries.items() if k.startswith(prefix)}
+        return Snapshot(revision=self._cluster.revision, entries=found)
 
     async def _reach(self, deadline_s: float) -> None:
         await asyncio.sleep(0 if self.reachable else deadline_s)
