@@ -248,14 +248,20 @@ def parse_servers(answer: str) -> list[ServerState]:
 
 
 def parse_sessions(answer: str) -> dict[str, int]:
-    """Requests under way by backend, in an answer to `show stat`."""
+    """Requests under way by backend, in an answer to `show stat`.
+
+    Of backends in `mode tcp` haproxy counts connections. They end when clients please, and do not
+    tell whether anything is asked for at the moment: nothing to wait for.
+    """
     lines = answer.splitlines()
     header = lines[0].removeprefix("# ").split(",") if lines else []
     if not {"pxname", "scur"} <= set(header):
         raise Refused(f"haproxy: not an answer to {_COUNT!r}: {answer[:120].strip()!r}")
     rows = (dict(zip(header, line.split(","), strict=False)) for line in lines[1:])
     return {
-        row["pxname"]: int(row["scur"]) for row in rows if _NUMBER.fullmatch(row.get("scur", ""))
+        row["pxname"]: int(row["scur"])
+        for row in rows
+        if row.get("mode") != "tcp" and _NUMBER.fullmatch(row.get("scur", ""))
     }
 
 

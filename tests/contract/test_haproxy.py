@@ -18,7 +18,13 @@ from controller.adapters.haproxy import Haproxy, parse_servers, parse_sessions
 from controller.core.model import SiteName
 from controller.ports import BackendState, LoadBalancer, Refused, TimedOut, Unreachable
 from tests.contract.fakes.load_balancer import FakeLoadBalancer
-from tests.contract.haproxy_process import CONFIGURATION, GATE, NAMES, HaproxyProcess
+from tests.contract.haproxy_process import (
+    CONFIGURATION,
+    GATE,
+    NAMES,
+    HaproxyProcess,
+    free_ports,
+)
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(60)]
 
@@ -171,6 +177,47 @@ async def test_a_haproxy_without_gates_directs_all_the_same(haproxy: HaproxyProc
     await balancer.direct("be_wallet", DC1, 1.0)
     state = (await balancer.observe(1.0))["be_wallet"]
     assert (state.can_hold, state.enabled[DC1]) == (False, 2)
+
+
+async def test_a_kept_tcp_connection_is_nothing_to_wait_for(haproxy: HaproxyProcess) -> None:
+    port = await with_games(haproxy)
+    balancer = Haproxy(haproxy.socket, sites=(DC1, DC2), backends=("be_games",))
+    await balancer.direct("be_games", DC1, 1.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /whoami HTTP/1.1\r\nHost: games\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    await balancer.hold("be_games", 1.0)
+    counted = await balancer._ask("show stat -1 2 -1", 1.0)
+    assert re.search(r"be_games,BACKEND,\d*,\d*,1,", counted), "haproxy counts the connection"
+    state = (await balancer.observe(1.0))["be_games"]
+    assert (state.held, state.in_flight) == (True, 0)
+    await balancer.direct("be_games", DC2, 1.0)
+    assert b"" in [await reader.readline() for _ in range(20)], "and it is cut"
+    writer.close()
+
+
+async def with_games(haproxy: HaproxyProcess) -> int:
+    """The port of a service in `mode tcp` with a gate, after haproxy was started again."""
+    (port,) = free_ports(1)
+    servers = "".join(
+        f"    server {app.name} 127.0.0.1:{app.port} check\n" for app in haproxy.apps[:4]
+    )
+    games = (
+        f"frontend games\n    mode tcp\n    bind 127.0.0.1:{port}\n"
+        "    tcp-request inspect-delay 3s\n"
+        "    tcp-request content lua.tricast_hold be_games 2000"
+        " if { srv_is_up(tricast_hold/be_games) }\n"
+        f"    default_backend be_games\nbackend be_games\n    mode tcp\n{servers}"
+    )
+    gates = "backend tricast_hold\n    load-server-state-from-file none\n"
+    text = haproxy.configuration()
+    assert gates in text
+    gate = "    server be_games 127.0.0.1:9 no-check disabled\n"
+    haproxy.kill()
+    (haproxy.folder / "haproxy.cfg").write_text(text.replace(gates, gates + gate) + games)
+    haproxy._spawn(haproxy.folder / "haproxy.cfg")
+    await eventually(lambda: alive(haproxy), "it answers")
+    return port
 
 
 async def alive(haproxy: HaproxyProcess) -> bool:
@@ -357,6 +404,8 @@ def test_sessions_are_counted_by_backend() -> None:
     text = (
         "# pxname,svname,qcur,qmax,scur,smax\nbe_wallet,BACKEND,0,0,3,4\nbe_lobby,BACKEND,0,0,,\n\n"
     )
+    assert parse_sessions(text) == {"be_wallet": 3}
+    text = "# pxname,scur,mode\nbe_wallet,3,http\nbe_games,2,tcp\n"
     assert parse_sessions(text) == {"be_wallet": 3}
     with pytest.raises(Refused, match="show stat"):
         parse_sessions("Permission denied\n")
