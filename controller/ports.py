@@ -185,8 +185,8 @@ class Store(Protocol):
     async def delete(self, key: str, deadline_s: float) -> None:
         """`key` is absent."""
 
-    def watch(self, prefix: str) -> AsyncIterator[Snapshot | None]:
-        """Every key under `prefix` after each change there; None where only a read can tell."""
+    def watch(self, prefix: str) -> AsyncIterator[int]:
+        """The revision of each change under `prefix`, 0 for perhaps one: a hint to read again."""
 
     async def status(self, deadline_s: float) -> StoreStatus:
         """What the nearest member says of itself and its cluster."""

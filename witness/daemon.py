@@ -247,8 +247,8 @@ def _flows(
 
 
 async def _watch_store(witness: Witness) -> None:
-    async for snapshot in witness.node.store.watch(witness.node.cluster.etcd.prefix):
-        await witness.records.heed(snapshot)
+    async for hint in witness.node.store.watch(witness.node.cluster.etcd.prefix):
+        await witness.records.heed(hint)
         for keeper in witness.keepers:
             keeper.news()
 

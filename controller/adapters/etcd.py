@@ -32,7 +32,7 @@ from controller.adapters.etcd_api import (
     translated,
 )
 from controller.adapters.etcd_lease import renewed
-from controller.adapters.etcd_seen import Range, Seen
+from controller.adapters.etcd_seen import Seen
 from controller.ports import (
     PortError,
     Refused,
@@ -76,7 +76,7 @@ class Etcd:
         self._return_at = 0.0
         self._leases: dict[tuple[str, float], tuple[int, float]] = {}  # and when it was renewed
         self._names: dict[int, str] = {}
-        self._ranges: dict[str, Range] = {}  # by prefix
+        self._seen: dict[str, Seen] = {}  # by prefix
         self._own: deque[int] = deque(maxlen=OWN_REMEMBERED)  # revisions of our leased puts
         self._watches: set[Call] = set()
         self._closed = False
@@ -88,19 +88,19 @@ class Etcd:
 
     async def read(self, prefix: str, deadline_s: float) -> Snapshot:
         """Every key under `prefix`, as the majority has them now."""
-        began, within = now(), self._known(prefix)
-        known, found = within.seen, None
+        began, cut = now(), len(self._prefix)
+        known = self._seen.get(prefix)
+        found = None
         if known is not None and (since := known.since(began)):
-            answer = await self._range_of(prefix, since, deadline_s)
-            found = known.with_news(answer, within.cut, began)
+            found = known.with_news(await self._range_of(prefix, since, deadline_s), cut, began)
         if found is None:
-            answer = await self._range_of(prefix, 0, deadline_s)
-            found = Seen.whole(answer, within.cut, began)
-        return within.took(found, known)
+            found = Seen.whole(await self._range_of(prefix, 0, deadline_s), cut, began)
+        self._seen[prefix] = found
+        return Snapshot(revision=found.revision, entries=found.entries)
 
     async def _range_of(self, prefix: str, since: int, deadline_s: float) -> Message:
-        within = self._known(prefix)
-        request = rpc.RangeRequest(key=within.first, range_end=within.end, min_mod_revision=since)
+        first, end = self._range(prefix)
+        request = rpc.RangeRequest(key=first, range_end=end, min_mod_revision=since)
         _, answer = await self._race(
             f"reading {prefix!r}",
             lambda member, left_s: member.kv.Range(request, timeout=left_s, metadata=NEEDS_LEADER),
@@ -167,19 +167,19 @@ class Etcd:
         call = member.kv.DeleteRange(request, timeout=left(deadline), metadata=NEEDS_LEADER)
         await self._answer(member, call, f"deleting {key}")
 
-    async def watch(self, prefix: str) -> AsyncIterator[Snapshot | None]:
-        """What is under `prefix` after each change; None where only a read can tell: at first,
-        after every reconnection, and where what was read is too old to be added to. What this end
-        has put itself under a lease is no news to it.
+    async def watch(self, prefix: str) -> AsyncIterator[int]:
+        """The revision of each change under `prefix`, and 0 after every reconnection.
+
+        What this end has put itself under a lease is no news to it.
 
         No revision is resumed from, so there is none that could have been compacted. A watch on a
         frozen member is silent; it moves on when a read has found that member silent.
         """
-        failures, within = 0, self._known(prefix)
-        first, end = within.first, within.end
+        first, end = self._range(prefix)
         request = rpc.WatchRequest(
             create_request=rpc.WatchCreateRequest(key=first, range_end=end, progress_notify=True)
         )
+        failures = 0
         while not self._closed:
             member = self._favourite
             call = member.watch.Watch(metadata=NEEDS_LEADER)
@@ -191,13 +191,8 @@ class Etcd:
                     if response is grpc.aio.EOF or response.canceled:
                         break
                     failures = 0
-                    if response.created:
-                        within.watched(response.header.revision)
-                        yield None
-                    elif response.events:
-                        found = within.told(response.events, now())
-                        if self._news(response.events):
-                            yield found
+                    if response.created or self._news(response.events):
+                        yield 0 if response.created else int(response.header.revision)
             except asyncio.CancelledError:
                 if this_task_is_cancelled():
                     raise
@@ -374,11 +369,15 @@ class Etcd:
         answer = await self._answer(member, call, "the names of its members")
         self._names = {each.ID: each.name for each in answer.members}
 
-    def _known(self, prefix: str) -> Range:
-        return self._ranges.setdefault(prefix, Range(self._prefix + prefix, len(self._prefix)))
-
     def _key(self, key: str) -> bytes:
         return (self._prefix + key).encode()
+
+    def _range(self, prefix: str) -> tuple[bytes, bytes]:
+        """First key of those under `prefix`, and the first one after them (0: there is none)."""
+        first = self._key(prefix)
+        stem = first.rstrip(b"\xff")
+        end = stem[:-1] + bytes([stem[-1] + 1]) if stem else b"\0"
+        return first or b"\0", end
 
 
 def _started(

@@ -183,10 +183,10 @@ async def until_signal() -> None:
 
 
 async def _watch_store(site: Site, loops: list[ServiceLoop]) -> None:
-    """What the store tells is known, then turn if something that is decided on has changed."""
+    """The store's hints: read again, then turn if something that is decided on has changed."""
     known: Hashable = None
-    async for snapshot in site.node.store.watch(site.node.cluster.etcd.prefix):
-        await site.records.heed(snapshot)
+    async for hint in site.node.store.watch(site.node.cluster.etcd.prefix):
+        await site.records.heed(hint)
         found = news(site.records)
         if found == known:
             continue

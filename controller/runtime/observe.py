@@ -36,7 +36,6 @@ HASTY_S = 0.1
 SELDOM_S = 1.0
 CALM_S = 1.5  # our own writes tell of a database's fall sooner than another look would
 RARELY_S = 10.0
-TOLD_S = 0.3  # between two reads of the store that a turn need not wait for
 
 
 @dataclass(slots=True)
@@ -97,12 +96,9 @@ class Observer:
     held_since: Instant | None = None
 
     async def read_store(self, patience_s: float, *, max_age_s: float) -> None:
-        """The records are being read if they are older than `max_age_s`. What changes is told in
-        between; a turn waits for a read only if the last one is long ago.
-        """
-        silent_s = self.records.silent_s()
-        if silent_s > max_age_s:
-            await self.looks.store.refresh(patience_s if silent_s > TOLD_S else 0.0)
+        """The records are at most this old, or the store is late and counts as not answering."""
+        if self.records.silent_s() > max_age_s:
+            await self.looks.store.refresh(patience_s)
 
     async def look(self, patience_s: float, *, calm: bool, busy: frozenset[str]) -> None:
         """Every port has been looked at, or is late and shows its last look.
@@ -139,11 +135,6 @@ class Observer:
             ADDRESS_LANE: self.looks.missing_addresses,
         }
 
-    def _store_ok(self) -> bool:
-        """The majority has answered lately, and has not failed to since."""
-        late = self.looks.store.late and self.records.silent_s() > TOLD_S
-        return self.records.ok and not late
-
     def _unseen(self) -> frozenset[str]:
         """Lanes whose last intent has ended, but whose effect has not been looked at yet."""
         return frozenset(
@@ -174,7 +165,7 @@ class Observer:
             record=record,
             record_seen_s=self.records.silent_s(),
             record_unchanged_s=self.records.unchanged_s(service),
-            store_ok=self._store_ok(),
+            store_ok=self.records.ok and not self.looks.store.late,
             others={site: self._other(site) for site in self._other_sites()},
             paused=self.records.pauses.get(service, ""),
             request=requests.newest(service),

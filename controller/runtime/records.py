@@ -1,7 +1,6 @@
 """What the store says, kept current: epoch records, the sites' reports, operators' requests.
 
-A watch tells of each change, or that it cannot tell: then everything is read again. Only a read is
-linearizable, and a proof that the majority answers. A value that cannot be decoded is
+A watch is only a hint to read again; the read is linearizable. A value that cannot be decoded is
 reported as a problem and treated as absent where that is safe (a report), never where it is not
 (an epoch record: the last good one stays, and the problem is shown).
 """
@@ -27,7 +26,7 @@ from controller.core.wire import (
     service_of_epoch_key,
 )
 from controller.drill.record import DRILLS, DrillRecord, decode_drill
-from controller.ports import Clock, Entry, PortError, Snapshot, Store
+from controller.ports import Clock, Entry, PortError, Store
 from controller.runtime.requests import RequestBook
 
 PAUSE = "pause/"
@@ -79,11 +78,10 @@ class Records:
     problems: tuple[str, ...] = ()
     error: str = "the store has not been read yet"
     answered: Instant | None = None
-    revision: int = 0  # of the store, as it is known
+    revision: int = 0  # of the store, as it was read last
     ok: bool = False
     requests: RequestBook = field(init=False)
     weights: RequestBook = field(init=False)  # requests of their own row
-    _wrote: int = 0  # the revision of this site's last epoch record
     _epochs_known: dict[ServiceName, Known] = field(default_factory=dict)
     _reports_known: dict[SiteName, Known] = field(default_factory=dict)
     _changes_known: dict[str, tuple[int, Change]] = field(default_factory=dict)
@@ -94,28 +92,12 @@ class Records:
 
     async def refresh(self) -> bool:
         """Read again; whether the majority answered."""
-        wrote = self._written()
         try:
             snapshot = await self.store.read(self.prefix, self.deadline_s)
         except PortError as error:
             self.ok, self.error = False, str(error)
             return False
         self.answered, self.ok, self.error = self.clock.monotonic(), True, ""
-        if snapshot.revision >= self._written():
-            self._take(snapshot)
-        elif self._written() == wrote:  # the store was put back
-            self._wrote = self.requests.wrote = self.weights.wrote = 0
-            self._take(snapshot)
-        return True
-
-    async def heed(self, found: Snapshot | None) -> None:
-        """What a watch has `found` is known; where it cannot tell, by a read."""
-        if found is None or not self.ok:
-            await self.refresh()
-        elif found.revision >= max(self.revision, self._written()):
-            self._take(found)
-
-    def _take(self, snapshot: Snapshot) -> None:
         self.revision = snapshot.revision
         problems: list[str] = []
         seen_epochs: set[ServiceName] = set()
@@ -154,6 +136,12 @@ class Records:
         self.weights.keep_only(frozenset(weights))
         self.pauses, self.recent, self.drills = marks.pauses, marks.recent, marks.drills
         self.problems = tuple(problems)
+        return True
+
+    async def heed(self, hint: int) -> None:
+        """What a watch has hinted at is known. Many hints that came together need one read."""
+        if not self.ok or hint == 0 or hint > self.revision:
+            await self.refresh()
 
     def _take_epoch(self, service: ServiceName, record: EpochRecord) -> None:
         known = self._epochs_known.get(service)
@@ -184,16 +172,8 @@ class Records:
         return known[1]
 
     def took(self, service: ServiceName, record: EpochRecord) -> None:
-        """This site has just written `record`: no need to read it back, and what is older is not
-        taken for what is there now.
-        """
-        if record.revision > self.revision:
-            self._take_epoch(service, record)
-            self._wrote = record.revision
-
-    def _written(self) -> int:
-        """The revision of what this site has written last of all that it must not forget."""
-        return max(self._wrote, self.requests.wrote, self.weights.wrote)
+        """This site has just written `record`: no need to read it back."""
+        self._take_epoch(service, record)
 
     def silent_s(self) -> float:
         """Since the store last answered."""

@@ -40,7 +40,6 @@ class RequestBook:
     """Every request in the newest snapshot of the store."""
 
     clock: Clock
-    wrote: int = 0  # the revision of this site's last one
     _known: dict[str, _Known] = field(default_factory=dict)
 
     def take(self, key: str, entry: Entry) -> bool:
@@ -49,15 +48,10 @@ class RequestBook:
             return False
         known = self._known.get(key)
         if known is None or known.revision != entry.revision:
-            self._note(key, decode_request(key, entry.value), entry.revision)
+            self.took(key, decode_request(key, entry.value), entry.revision)
         return True
 
     def took(self, key: str, request: Request, revision: int) -> None:
-        """This site has just written `request` to `key`: no need to read it back."""
-        self.wrote = revision
-        self._note(key, request, revision)
-
-    def _note(self, key: str, request: Request, revision: int) -> None:
         """`request` stands at `key` since `revision`; a new order under an old key is new."""
         now, known = self.clock.monotonic(), self._known.get(key)
         anew = known is None or (closed(known.request) and not closed(request))

@@ -65,7 +65,8 @@ class MemoryStore:
 
     async def read(self, prefix: str, deadline_s: float) -> Snapshot:
         await self._reach(deadline_s)
-        return self._under(prefix)
+        found = {k: v for k, v in self._cluster.entries.items() if k.startswith(prefix)}
+        return Snapshot(revision=self._cluster.revision, entries=found)
 
     async def swap(self, key: str, value: bytes, expected: int, deadline_s: float) -> int | None:
         await self._reach(deadline_s)
@@ -96,16 +97,16 @@ class MemoryStore:
         self._cluster.remove(key)
         await self._answer(deadline_s)
 
-    async def watch(self, prefix: str) -> AsyncIterator[Snapshot | None]:
+    async def watch(self, prefix: str) -> AsyncIterator[int]:
         event = asyncio.Event()
         watcher = (prefix, event)
         self._cluster.watchers.add(watcher)
         try:
-            yield None
+            yield 0
             while True:
                 await event.wait()
                 event.clear()
-                yield self._under(prefix) if self.reachable else None
+                yield self._cluster.revision
         finally:
             self._cluster.watchers.discard(watcher)
 
@@ -123,10 +124,6 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         self.reachable = False
-
-    def _under(self, prefix: str) -> Snapshot:
-        found = {k: v for k, v in self._cluster.entries.items() if k.startswith(prefix)}
-        return Snapshot(revision=self._cluster.revision, entries=found)
 
     async def _reach(self, deadline_s: float) -> None:
         await asyncio.sleep(0 if self.reachable else deadline_s)
