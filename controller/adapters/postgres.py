@@ -16,14 +16,14 @@ from controller.adapters.postgres_eyes import Eyes
 from controller.adapters.postgres_link import Link, Row, SqlRefused, conninfo, same_server
 from controller.adapters.postgres_look import Look
 from controller.adapters.postgres_spec import NOBODY, PostgresSpec, slot_name
+from controller.adapters.postgres_tail import Tail
 from controller.core.model import DatabaseState, Epoch, SiteName, Sites
-from controller.core.position import Position, holds, lsn_to_int
+from controller.core.position import Position, holds
 from controller.hostagent import wal
 from controller.ports import HostAgent, PortError, Refused, TimedOut
 
 POLL_S: Final = 0.002
 STUCK_S: Final = 0.05  # a receiver that outlives its configuration this long is told to end
-POKE_S: Final = 0.03
 PATIENCE_S: Final = 0.3
 
 
@@ -36,6 +36,7 @@ class Postgres:
         self._eyes = Eyes(spec)
         self.tell_of_loss = self._eyes.tell_of_loss
         self._link = Link(f"{spec.name} at {spec.site}", spec.target)
+        self._tail = Tail(self._name, self._link, self._eyes)
         self._canary = Link(f"{spec.name} at {spec.site}, canary", spec.strict_target)
 
     async def observe(self, deadline_s: float) -> DatabaseState:
@@ -60,7 +61,7 @@ class Postgres:
         if mine is None:
             raise Refused(f"{self._name} is still replaying its own log; its end is not known")
         if holds(mine, target):
-            await self._settled(deadline)
+            await self._tail.settled(deadline)
             return
         found = await self._agent.call(
             "wal-fetch",
@@ -80,12 +81,12 @@ class Postgres:
             raise self._eyes.parted(source, mine, target, forked_at)
         try:
             await self._set({"restore_command": f'cp "{found["spool"]}/%f" "%p"'}, deadline)
-            await self._replayed_to(target.text, deadline)
+            await self._tail.replayed_to(target.text, deadline)
         finally:
             # A restore command that is still set would be asked again at promotion.
             await self._set({"restore_command": ""}, max(deadline, within(1.0)))
         # A file that is still being restored has no name yet that tells its timeline.
-        await self._settled(deadline)
+        await self._tail.settled(deadline)
 
     async def close(self, deadline_s: float) -> None:
         """Every session was cut unanswered; runs as a closed standby of nobody."""
@@ -124,11 +125,11 @@ class Postgres:
         if not look.sealed:
             raise Refused(f"{self._name} is not sealed: it cannot be promoted to {epoch}")
         await self._lock_out(look, deadline)
-        look, end = await self._settled(deadline)
+        look, end = await self._tail.settled(deadline)
         if max(look.histories, default=0) > end.epoch:
             # A timeline of which it has no log would become the parent of the new one.
             await self._lock_out(await self._restarted(deadline), deadline)
-            look, end = await self._settled(deadline)
+            look, end = await self._tail.settled(deadline)
         await self._plant(epoch, look, end, deadline)
         await self._do(sql.PROMOTE, deadline)
         await self._let_in(voters, look, deadline)
@@ -300,32 +301,6 @@ class Postgres:
             look = await self._eyes.look(deadline)
             if look.sealed or not look.recovering or within(0) >= patience:
                 return look
-            await asyncio.sleep(POLL_S)
-
-    async def _settled(self, deadline: float) -> tuple[Look, Position]:
-        """All the log it holds is replayed; a look then, and where its last whole record ends."""
-        poked, pokes = within(0), 0
-        while True:
-            received, replayed, wait = (await self._do(sql.PROGRESS, deadline))[0]
-            idle = wait == "RecoveryRetrieveRetryInterval"
-            done = received is None or (replayed and lsn_to_int(replayed) >= lsn_to_int(received))
-            # When only a part of a record was received, a few tries to read on must have failed.
-            if idle and replayed and (done or pokes > 3):
-                look = await self._eyes.look(deadline)
-                if look.replayed == replayed:
-                    return look, self._eyes.at(look, replayed)
-            elif idle and within(0) > poked:
-                poked, pokes = within(POKE_S), pokes + 1
-                await self._do(sql.RELOAD, deadline)
-            await asyncio.sleep(POLL_S)
-
-    async def _replayed_to(self, target: str, deadline: float) -> None:
-        while True:
-            _, replayed, _ = (await self._do(sql.PROGRESS, deadline))[0]
-            if replayed and lsn_to_int(replayed) >= lsn_to_int(target):
-                return
-            if left(deadline) <= POLL_S:
-                raise TimedOut(f"{self._name} has replayed {replayed}, not yet {target}")
             await asyncio.sleep(POLL_S)
 
     async def _lock_out(self, look: Look, deadline: float) -> None:

@@ -15,10 +15,6 @@ from controller.hostagent import wal
 
 RELOAD: Final = "select pg_reload_conf()"
 RECEIVERS: Final = "select count(*) from pg_stat_activity where backend_type = 'walreceiver'"
-PROGRESS: Final = """
-select pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(),
-    (select wait_event from pg_stat_activity where backend_type = 'startup')
-"""
 PROMOTE: Final = "select pg_promote(false)"
 PROMOTED: Final = """
 select case when pg_is_in_recovery() then null

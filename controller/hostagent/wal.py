@@ -15,6 +15,7 @@ from controller.hostagent.contract import Refused
 SEGMENT_BYTES = 16 * 1024 * 1024
 PAGE_BYTES = 8192
 SHORT_HEADER, LONG_HEADER = 24, 40
+RECORD_HEADER = 24
 _SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})000000([0-9A-F]{2})(\.partial)?")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 _HISTORY_LINE = re.compile(r"\s*([0-9]{1,10})\s+([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})(?:\s|$)")
@@ -135,6 +136,13 @@ def fork_of(
     return None if common == Fork(mine, end) else common
 
 
+def record_start(position: int) -> int:
+    """Where the record that follows `position` starts: behind the header of a page that begins."""
+    if position % PAGE_BYTES:
+        return position
+    return position + (LONG_HEADER if position % SEGMENT_BYTES == 0 else SHORT_HEADER)
+
+
 def record_end(start: int, length: int) -> int:
     """Where a record of `length` bytes that starts at `start` ends, page headers counted."""
     left = (length + 7) & ~7
@@ -144,8 +152,7 @@ def record_end(start: int, length: int) -> int:
         if left <= room:
             return position + left
         left -= room
-        position += room
-        position += LONG_HEADER if position % SEGMENT_BYTES == 0 else SHORT_HEADER
+        position = record_start(position + room)
 
 
 @dataclass(frozen=True, slots=True)
