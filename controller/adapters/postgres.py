@@ -334,12 +334,10 @@ class Postgres:
             await self._reload(deadline, longer=all(stale.values()))
 
     async def _promoted(self, deadline: float) -> int:
-        while True:
-            reached = await self._ask(sql.PROMOTED, deadline)
-            if reached is not None:
-                self._eyes.forget_histories()
-                return int(reached[:8], 16)
-            await asyncio.sleep(POLL_S)
+        while (reached := await self._ask(sql.PROMOTED, deadline)) is None:
+            pass
+        self._eyes.forget_histories()
+        return int(reached[:8], 16)
 
     async def _cut_clients(self, deadline: float) -> None:
         while True:

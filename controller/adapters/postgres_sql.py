@@ -16,7 +16,15 @@ from controller.hostagent import wal
 RELOAD: Final = "select pg_reload_conf()"
 RECEIVERS: Final = "select count(*) from pg_stat_activity where backend_type = 'walreceiver'"
 PROMOTE: Final = "select pg_promote(false)"
+# The server waits by itself for a while: to ask it over and over takes the processor from it.
 PROMOTED: Final = """
+do $wait$
+declare ends timestamptz := clock_timestamp() + interval '250 milliseconds';
+begin
+    while pg_is_in_recovery() and clock_timestamp() < ends loop
+        perform pg_sleep(0.002);
+    end loop;
+end $wait$;
 select case when pg_is_in_recovery() then null
     else pg_walfile_name(pg_current_wal_lsn()) end
 """

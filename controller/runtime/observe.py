@@ -31,7 +31,7 @@ from controller.runtime.sampled import Sampled
 from controller.runtime.standstill import lasted
 
 POLL_S = 0.04  # what an intent or a write of ours has changed is looked at again at once
-HELD_S = 0.015  # who waits behind a gate waits for the last request to end
+ENDING_S = 0.015  # who waits behind a gate waits for the last request to end
 HASTY_S = 0.1
 SELDOM_S = 1.0
 CALM_S = 1.5  # our own writes tell of a database's fall sooner than another look would
@@ -109,7 +109,8 @@ class Observer:
         """
         seldom_s, rarely_s = (SELDOM_S, RARELY_S) if calm else (HASTY_S, SELDOM_S)
         database_s = CALM_S if calm else POLL_S
-        traffic_s = HELD_S if self.held_since is not None else seldom_s
+        ending = self.held_since is not None and self._in_flight() > 0
+        traffic_s = ENDING_S if ending else seldom_s
         ages = {TRAFFIC_LANE: traffic_s, ROUTES_LANE: seldom_s, ADDRESS_LANE: rarely_s}
         stale = [
             sampled.refresh(patience_s, after=after)
@@ -189,6 +190,11 @@ class Observer:
             site for site in (*self.spec.data_sites, *self.spec.witnesses) if site != self.me
         )
 
+    def _in_flight(self) -> int:
+        balancer = self.looks.balancer.value
+        backend = None if balancer is None else balancer.get(self.backend)
+        return 0 if backend is None else backend.in_flight
+
     def _own_side(self) -> OwnSide:
         now = self.clock.monotonic()
         promised = self.promises.of(self.spec.name)
@@ -213,7 +219,7 @@ class Observer:
             held=held,
             held_s=0.0 if self.held_since is None else now - self.held_since,
             can_hold=backend is not None and backend.can_hold,
-            in_flight=0 if backend is None else backend.in_flight,
+            in_flight=self._in_flight(),
             apps_up=sum(1 for verdict in self._verdicts("app ").values() if verdict.up),
             apps_total=len(self._verdicts("app ")),
             directed_to=frozenset(
