@@ -9,8 +9,8 @@
 --   tcp-request inspect-delay 3s
 --   tcp-request content lua.tricast_hold be_games 2000 if { srv_is_up(tricast_hold/be_games) }
 --
--- What waited goes on one after the other, not all at once: the servers that take over have no
--- sessions with their databases yet.
+-- What waited goes on one after the other in the order in which it came, not all at once: the
+-- servers that take over have no sessions with their databases yet.
 --
 -- Afterwards the site that gave the service away sees its clients off: for so many seconds each
 -- answer there ends its connection, so that the next one begins where the routes lead by then.
@@ -21,7 +21,9 @@ local POLL_MS = 5
 local REST_MS = 25 -- between two looks at gates where nobody waits
 local SPACE_MS = 3 -- between two that go on
 local TAIL_MS = 200 -- until the last of them goes on, at most
-local gates = {} -- by name: the newest look, how many wait, who goes on next, and when it opened
+-- By name: the newest look, how many wait, the number of who came last and of who goes on first,
+-- and when it opened.
+local gates = {}
 
 local function now_ms()
   local now = core.now()
@@ -34,11 +36,11 @@ end
 
 local function looked_at(name, age_ms)
   local at = now_ms()
-  local gate = gates[name] or { at = 0, held = false, waiting = 0, turn = 0, space = 0 }
+  local gate = gates[name] or { at = 0, held = false, waiting = 0, came = 0, first = 1, space = 0 }
   if at < gate.at or at - gate.at >= age_ms then
     local held = not in_maintenance(core.backends["tricast_hold"].servers[name])
     if gate.held and not held then
-      gate.turn, gate.space = 0, math.min(SPACE_MS, TAIL_MS / math.max(1, gate.waiting))
+      gate.space = math.min(SPACE_MS, TAIL_MS / math.max(1, gate.waiting))
       gate.opened = at
     end
     gate.at, gate.held = at, held
@@ -62,18 +64,24 @@ core.register_action("tricast_hold", { "tcp-req", "http-req" }, function(_, name
   if not gate.held then
     return
   end
+  gate.came = gate.came + 1
+  local mine = gate.came
+  if gate.waiting == 0 then
+    gate.first = mine
+  end
   gate.waiting = gate.waiting + 1
   while gate.held and now_ms() < until_ms do
     core.msleep(POLL_MS)
     gate = looked_at(name, POLL_MS)
   end
   gate.waiting = gate.waiting - 1
-  if not gate.held then
-    gate.turn = gate.turn + 1
-    local pause = math.floor((gate.turn - 1) * gate.space)
-    if pause > 0 then
-      core.msleep(pause)
-    end
+  if gate.held then
+    gate.first = math.max(gate.first, mine + 1) -- it has waited for as long as it may
+    return
+  end
+  local pause = math.floor((mine - gate.first) * gate.space)
+  if pause > 0 then
+    core.msleep(pause)
   end
 end, 2)
 

@@ -156,6 +156,25 @@ async def test_new_requests_wait_at_the_gate_and_none_fails(haproxy: HaproxyProc
     assert slow.result() != 200
 
 
+async def test_who_waited_longest_goes_on_first(haproxy: HaproxyProcess) -> None:
+    balancer = adapter(haproxy)
+    await balancer.direct("be_wallet", DC1, 1.0)
+    await balancer.hold("be_wallet", 1.0)
+    answered: list[int] = []
+
+    async def ask(number: int) -> None:
+        assert await haproxy.get(haproxy.wallet) == 200
+        answered.append(number)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(30):
+            group.create_task(ask(number))
+            await asyncio.sleep(0.007)  # no multiple of the time between two looks of the gate
+        await balancer.direct("be_wallet", DC2, 1.0)
+    assert set(answered[:5]) <= set(range(10)), answered
+    assert set(answered[-5:]) <= set(range(20, 30)), answered
+
+
 async def test_no_request_waits_longer_than_the_gate_lets_it(haproxy: HaproxyProcess) -> None:
     balancer = adapter(haproxy)
     await balancer.direct("be_wallet", DC1, 1.0)
