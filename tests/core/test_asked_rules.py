@@ -9,6 +9,7 @@ import pytest
 
 from bgp.policy import Stance
 from controller.core.alone import NO_LONGER_ALONE
+from controller.core.asked import asked_behind
 from controller.core.decide import Decision, decide
 from controller.core.handover import HAND_OVER
 from controller.core.intents import (
@@ -563,6 +564,29 @@ def test_nothing_else_puts_the_store_right(view: View, rule: int) -> None:
     else:
         assert found is None
         assert any(isinstance(i, RaiseEpoch) for i in decision.intents) is (rule == 98)
+
+
+@pytest.mark.parametrize(
+    ("view", "rule", "reason"),
+    [
+        (set_back(), 98, Reason.FAILOVER_ASKED),
+        (set_back(state(serving(), diverged=True)), 99, Reason.FAILOVER_ASKED_REFUSED),
+    ],
+)
+def test_who_puts_the_store_right_keeps_its_routes_as_long_as_it_commits(
+    view: View, rule: int, reason: Reason
+) -> None:
+    decision = decide(view)
+    assert (decision.rule, decision.reason) == (rule, reason)
+    assert decision.stance is view.own.stance is Stance.PREFERRED
+    stalled = own(view, commit_age_s={})
+    assert (decide(stalled).rule, decide(stalled).stance) == (rule, None)
+
+
+def test_only_this_site_knows_that_the_store_is_behind_its_promise() -> None:
+    assert asked_behind(set_back(), DC2)
+    assert not asked_behind(set_back(), DC1)
+    assert not asked_behind(serving(), DC2)
 
 
 def stuck() -> View:

@@ -337,3 +337,11 @@ def test_a_site_that_could_not_serve_says_why(
     assert troubles.service_reasons(view) == reasons
     assert troubles.fully_eligible(view) is not bool(reasons)
     assert troubles.data_eligible(view)
+
+
+def test_a_trouble_of_one_kind_outlasts_its_own_patience_alone() -> None:
+    view = own(serving(), front_ok=False, apps_up=0, trouble_s={"front": 1.5, "apps": 0.9})
+    assert troubles.outlasted(view, "front")
+    assert not troubles.outlasted(view, "apps")
+    assert not troubles.outlasted(view, f"database:{LEDGER}")
+    assert not troubles.outlasted(own(view, trouble_s={"front": 1.4, "apps": 1.0}), "front")
