@@ -40,7 +40,7 @@ def history_table(found: History) -> Table:
     """One row per role change."""
     table = Table(f"Cluster: {found.cluster} | role changes", COLUMNS)
     for change in found.changes:
-        lost = _lost(change)
+        worst = lost(change)
         table.add(
             Cell(change.service),
             Cell(str(change.epoch)),
@@ -50,7 +50,7 @@ def history_table(found: History) -> Table:
             Cell(str(change.rule) if change.rule else ""),
             Cell(_seconds(change.took_s)),
             Cell(_seconds(change.outage_s)),
-            Cell(lost, LOST_STYLES.get(lost, "")),
+            Cell(worst, LOST_STYLES.get(worst, "")),
             Cell(change.outcome, "" if change.outcome == "ok" else "bold red"),
             Cell(change.asked_by),
             Cell(change.reason),
@@ -58,7 +58,7 @@ def history_table(found: History) -> Table:
     return table
 
 
-def _lost(change: HistoryEntry) -> str:
+def lost(change: HistoryEntry) -> str:
     """The worst of its databases; "" where nothing was recorded."""
     said = {loss.acknowledged for loss in change.losses}
     return next((word for word in WORST if word in said), "")
@@ -97,7 +97,7 @@ def change_lines(change: HistoryEntry, width: int) -> Iterator[Text]:
         detail = f"  {step.detail}" if step.detail else ""
         yield Text(f"  [{mark}] {name:<32} {_seconds(step.took_s):>9}{detail}")
     for site in change.sites:
-        yield from _climbed_lines(site, width)
+        yield from climbed_lines(site, width)
 
 
 def _by(change: HistoryEntry) -> str:
@@ -149,18 +149,23 @@ def _beyond(beyond: HistoryBeyond) -> str:
     return f"{beyond.site} threw away {size}: after {beyond.after} up to {beyond.up_to}"
 
 
-def _climbed_lines(site: HistorySite, width: int) -> Iterator[Text]:
+def climbed_lines(site: HistorySite, width: int) -> Iterator[Text]:
+    """What a site that is not the new holder has done for it, and when."""
     ladders: dict[str, list[HistoryStep]] = {}
     for step in site.steps:
         ladders.setdefault(step.ladder, []).append(step)
     for ladder, steps in ladders.items():
-        told = ", ".join(
-            f"{step.name} ({step.database}) {step.at_s:+.3f} s"
-            if step.database
-            else f"{step.name} {step.at_s:+.3f} s"
-            for step in steps
-        )
-        yield from folded("  ", f"{site.site} climbed {ladder}: {told}", width, DIM)
+        reached = [(step.name, step.database, step.at_s) for step in steps]
+        yield from folded("  ", climbed(site.site, ladder, reached), width, DIM)
+
+
+def climbed(site: str, ladder: str, steps: Iterable[tuple[str, str, float | None]]) -> str:
+    """Steps (name, database, seconds) in the order in which they were reached, in one sentence."""
+    told = (
+        (f"{name} ({database})" if database else name) + ("" if at_s is None else f" {at_s:+.3f} s")
+        for name, database, at_s in steps
+    )
+    return f"{site} climbed {ladder}: {', '.join(told)}"
 
 
 def _stages(stages: Iterable[HistoryStage]) -> str:

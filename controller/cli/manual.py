@@ -14,6 +14,7 @@ from controller.cli.manual_page import (
     DONE,
     ENDING,
     FAILED,
+    MOVING,
     NO_DAEMON,
     ORDERING,
     PLANNING,
@@ -171,7 +172,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
             "tricast switchover --service wallet --yes --in 600",
             "tricast switchover --service wallet --to dc2 --at 03:00 --no-wait",
         ),
-        codes=TELLING,
+        codes=MOVING,
     ),
     "failover": Manual(
         limits="Ask on a node of the site that takes over. It asks for the same proof as an "
@@ -180,7 +181,7 @@ MANUAL: Final[Mapping[str, Manual]] = {
         "from an old snapshot (rule 101) ask the site that serves: its new epoch is above all "
         "that it sees.",
         examples=("tricast failover --service wallet --to dc2 --reason 'dc1 burns'",),
-        codes=TELLING,
+        codes=MOVING,
     ),
     "force-single": Manual(
         limits="Never for two sites: one of the two histories would be thrown away. It is refused "

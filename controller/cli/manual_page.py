@@ -31,6 +31,11 @@ def codes(*found: ExitCode) -> Codes:
 NO_DAEMON: Final = {FAILED: "what answers there is no tricast daemon of this format"}
 ASKING: Final = codes(DONE, FAILED, REFUSED, USAGE, UNAVAILABLE, CONFIG) | NO_DAEMON
 TELLING: Final = codes(*ExitCode)
+MOVING: Final = TELLING | {
+    DONE: "moved, and the new holder has verified that clients reach it and that commits flow",
+    UNKNOWN: "moved and not verified, or nobody knows: look (tricast requests, tricast explain) "
+    "before you try again",
+}
 ENDING: Final = codes(DONE, FAILED, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
 ORDERING: Final = codes(DONE, UNKNOWN, REFUSED, WAITING, USAGE, UNAVAILABLE, CONFIG)
 PLANNING: Final = ASKING | {

@@ -6,6 +6,7 @@ from dataclasses import replace
 import click
 
 from controller.cli import options
+from controller.cli.arrival import arrive
 from controller.cli.endpoint import status_of, tell
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
@@ -66,7 +67,8 @@ def switchover(
     """Hand a service over to another site.
 
     Nothing is lost. New requests wait at haproxy while those under way end; then the gates are
-    closed, the other log is equal, and the epoch is handed over. Each step is printed.
+    closed, the other log is equal, and the epoch is handed over. Each step is printed with its
+    time, and what it took once the new holder has verified that it serves.
     """
     when = ""
     if then:
@@ -82,7 +84,7 @@ def switchover(
     plan = planned(asked, order, wanted)
     confirm(asked, f"Move {plan.service} from {plan.holder} to {plan.target}{when}{past(plan)}?")
     later = replace(asked, timeout=asked.timeout + not_before)
-    return follow(later, told_to(asked, order, plan), lambda _request, _status: False)
+    return follow(later, told_to(asked, order, plan), lambda _request, _status: False, arrive)
 
 
 def _from_now(asked: Asked, then: str, not_before: float) -> tuple[float, str]:
@@ -112,7 +114,8 @@ def failover(
     """Let a site take over, whatever the holder does.
 
     For a holder that is dead, or must be assumed to be ill. Refused where it cannot be excluded
-    that an acknowledged transaction is lost.
+    that an acknowledged transaction is lost. It ends when the new holder has verified that it
+    serves.
     """
     order = Ask(
         kind="failover",
@@ -127,7 +130,7 @@ def failover(
         print(plan.statement, file=sys.stderr)
     question = f"Let {plan.target} take {plan.service} over from {plan.holder}{past(plan)}?"
     confirm(asked, question)
-    return follow(asked, told_to(asked, order, plan), lambda _request, _status: False)
+    return follow(asked, told_to(asked, order, plan), lambda _request, _status: False, arrive)
 
 
 @click.command(name="force-single")

@@ -31,15 +31,19 @@ CODES: Final = {
 
 @dataclass(slots=True)
 class Teller:
-    """Says each thing once, on standard error, so that standard output is the answer alone."""
+    """Says each thing once and when it was seen, in seconds since the order, on standard error:
+    standard output is the answer alone.
+    """
 
     said: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def say(self, sentence: str) -> None:
         """`sentence`, unless it was the last one."""
         if sentence and self.said[-1:] != [sentence]:
             self.said.append(sentence)
-            print(sentence, file=sys.stderr, flush=True)
+            passed_s = time.monotonic() - self.began
+            print(f"{passed_s:6.1f} s  {sentence}", file=sys.stderr, flush=True)
 
 
 def confirm(asked: Asked, question: str) -> None:
@@ -99,9 +103,14 @@ def ended(asked: Asked, request: RequestView) -> int:
     return ExitCode.WAITING if finish(asked, request) == ExitCode.WAITING else ExitCode.DONE
 
 
-def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Status], bool]) -> int:
-    """`request` is followed until it is `over`; a daemon that is restarted meanwhile is found
-    again. Raises CliError when the time is up.
+def follow(
+    asked: Asked,
+    request: RequestView,
+    over: Callable[[RequestView, Status], bool],
+    end: Callable[[Asked, RequestView], int] = finish,
+) -> int:
+    """`request` is followed until it is `over`, and then its `end`; a daemon that is restarted
+    meanwhile is found again. Raises CliError when the time is up.
     """
     teller, until = Teller(), time.monotonic() + asked.timeout
     if not asked.wait or request.approvals_needed > len(request.approved_by):
@@ -117,7 +126,7 @@ def follow(asked: Asked, request: RequestView, over: Callable[[RequestView, Stat
         else:
             teller.say(stands := told_with_step(request, status))
             if request.state in CODES or over(request, status):
-                return finish(asked, request)
+                return end(asked, request)
         if time.monotonic() >= until:
             raise CliError(
                 ExitCode.UNKNOWN,

@@ -172,8 +172,9 @@ def _attracting(view: View) -> bool:
 
 
 def _verified(view: View) -> bool:
-    return view.own.canary_age_s < view.spec.timings.report_fresh_s and all(
-        view.own.commit_age_s.get(state.name, float("inf")) < view.spec.timings.report_fresh_s
+    fresh_s = view.spec.timings.report_fresh_s
+    return (view.own.canary_age_s < fresh_s or not view.spec.has_canary) and all(
+        view.own.commit_age_s.get(state.name, float("inf")) < fresh_s
         for state in view.own.databases
     )
 

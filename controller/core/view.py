@@ -56,6 +56,7 @@ class ServiceSpec:
     min_healthy: int = 1
     max_lag_bytes: int = 0
     more_specifics: tuple[str, ...] = ()  # halves of its prefixes that `override` may announce
+    has_canary: bool = True  # requests of our own go through its service address
     weights: Mapping[SiteName, int] = field(default_factory=dict)
     timings: Timings = field(default_factory=Timings)
 

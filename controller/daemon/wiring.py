@@ -100,6 +100,7 @@ def service_spec(cluster: Cluster, service: Service) -> ServiceSpec:
             for prefix in service.prefixes
             for half in cluster.bgp.more_specifics.rules.of(Prefix(prefix))
         ),
+        has_canary=service.canary_url is not None,
         weights={name: site.weight for name, site in cluster.sites.items()},
         timings=Timings(
             suspect_after_s=timings.suspect_after_s,

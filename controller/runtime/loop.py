@@ -71,6 +71,7 @@ class ServiceLoop:
     report: Callable[[View, Decision], None]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     unproven: dict[DatabaseName, asyncio.Event] = field(default_factory=dict)
+    unanswered: asyncio.Event = field(default_factory=asyncio.Event)  # clients come from now on
     progress: Progress = field(init=False)
     lanes: Lanes = field(init=False)
     decision: Decision | None = None
@@ -211,6 +212,9 @@ class ServiceLoop:
         self.decision, self.last_view = decision, view
         if before is None or _standing(before) != _standing(decision):
             self.moved_at = self.clock.monotonic()
+        came = None if before is None else before.traffic
+        if decision.traffic == self.hands.me != came:
+            self.unanswered.set()
         self.progress.turned(view, decision)
         if before is None or (before.rule, before.role) != (decision.rule, decision.role):
             traffic = None if isinstance(decision.traffic, Keep) else decision.traffic
@@ -297,16 +301,19 @@ class ServiceLoop:
     async def _prove_service(self, canary: Prober) -> None:
         """While this site should serve, a request through the service address is answered."""
         while True:
+            self.unanswered.clear()
             decision = self.decision
             if decision is not None and decision.traffic == self.hands.me:
                 epoch = self.hands.promises.of(self.hands.service)
                 began = self.clock.monotonic()
                 if (await canary.sample()).ok:
                     self.observer.proofs.canary = (epoch, began)
-            if self._climbing():
-                await asyncio.sleep(PROOF_CLIMBING_S)
-            else:
-                await beat.rest(self.pace.service_proof_s)
+            rest_s = self.pace.service_proof_s
+            with suppress(TimeoutError):
+                async with asyncio.timeout(
+                    PROOF_CLIMBING_S if self._climbing() else beat.left_s(rest_s)
+                ):
+                    await self.unanswered.wait()
 
 
 def proves(

@@ -318,6 +318,12 @@ class Explanation(Answer):
     fences: tuple[FenceView, ...] = ()
 
 
+class Move(RequestView):
+    """What `tricast switchover` and `failover` print as JSON: the request, and what it took."""
+
+    change: HistoryEntry | None = None  # null: not done, not waited for, or not verified in time
+
+
 class History(Answer):
     """GET /api/v1/history."""
 
@@ -369,7 +375,7 @@ def _explain_service(service: ServiceView) -> ServiceExplanation:
 def json_schema() -> str:
     """The JSON schema of every answer and every body, as kept in docs/api/status.v1.json."""
     answers: tuple[type[Answer], ...] = (
-        *(Status, Explanation, History, RequestAnswer, Requests),
+        *(Status, Explanation, History, RequestAnswer, Requests, Move),
         *(
             AuditLog,
             AuditAnchors,

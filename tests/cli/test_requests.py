@@ -1,23 +1,30 @@
 """The verbs that ask for a change: what is printed where, and the exit code."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from controller.cli.arrival import LOST
 from controller.cli.exit_codes import ExitCode
 from controller.cli.main import main
 from controller.cli.progress import CODES
 from controller.core.model import ServiceName
 from controller.core.requests import CLOSED, Kind, State
-from controller.web.schema import OpenChange, Requests, RequestView
+from controller.web.schema import Move, OpenChange, Requests, RequestView
 from tests.core.turned import other, serving, silent, state
 from tests.core.views import GONE, WALLET, WITNESS, dc2_view
-from tests.web.office import Office
+from tests.web.office import Office, change_for
 from tests.web.sample import STEADY, daemon
 
 Captured = pytest.CaptureFixture[str]
+TIME = re.compile(r"^ +[0-9]+\.[0-9] s  ")
+STEPS = (
+    "  dc2 climbed HAND_OVER: held -0.076 s",
+    "  dc1 climbed TAKE_OVER: promised +0.016 s, promoted (ledger) +0.225 s, verified +1.250 s",
+)
 
 
 @pytest.fixture
@@ -59,18 +66,56 @@ def test_a_switchover_is_followed_to_its_end(
     asked = ["switchover", "--to", "dc1", "--yes", "--reason", "patches", "--socket", sock]
     assert main(asked) == code
     said = capsys.readouterr()
-    assert said.out == f"request 1 (switchover to dc1) is {end}: so it ended\n"
-    assert said.err.splitlines() == [
+    measured = "; verified 1.250 s after its epoch, no answer for 0.598 s, " + LOST["none"]
+    ended = f"request 1 (switchover to dc1) is {end}: so it ended"
+    assert said.out == f"{ended}{measured if end is State.DONE else ''}\n"
+    lines = [TIME.sub("", line) for line in said.err.splitlines()]
+    assert lines == [
         "request 1 (switchover to dc1) is running: dc2 hands over [HAND_OVER: log_equal]",
-        f"request 1 (switchover to dc1) is {end}: so it ended [HAND_OVER: log_equal]",
+        f"{ended} [HAND_OVER: log_equal]",
+        *(STEPS if end is State.DONE else ()),
     ]
 
 
 def test_as_json_it_is_the_record(sock: str, office: Office, capsys: Captured) -> None:
     office.ends = [(State.DONE, "dc1 serves under epoch 3")]
     assert main(["switchover", "--yes", "--json", "--socket", sock]) == ExitCode.DONE
-    found = RequestView.model_validate_json(capsys.readouterr().out)
+    found = Move.model_validate_json(capsys.readouterr().out)
     assert (found.kind, found.target, found.state) == ("switchover", "dc1", "done")
+    assert found.change is not None
+    assert (found.change.outage_s, found.change.took_s) == (0.598, 1.25)
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_move_that_nobody_verified_is_not_called_done(
+    sock: str,
+    office: Office,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+) -> None:
+    monkeypatch.setattr("controller.cli.arrival.VERIFIED_WITHIN_S", 0.3)
+    office.verified = False
+    office.ends = [(State.DONE, "dc1 serves under epoch 3")]
+    assert main(["switchover", "--yes", *flags, "--socket", sock]) == ExitCode.UNKNOWN
+    said = capsys.readouterr()
+    assert "not verified within 0.3 s: wallet was moved to dc1" in said.err
+    if flags:
+        assert Move.model_validate_json(said.out).change is None
+    else:
+        assert said.out == "request 1 (switchover to dc1) is done: dc1 serves under epoch 3\n"
+
+
+def test_a_move_without_an_outage_on_record_is_told_without_it(
+    sock: str, office: Office, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.cli.arrival.MEASURED_WITHIN_S", 0.3)
+    bare = change_for(1, "switchover", "dc1").model_copy(update={"outage_s": None, "losses": ()})
+    office.verified = False
+    office.now = STEADY.model_copy(update={"history": (bare,)})
+    office.ends = [(State.DONE, "dc1 serves under epoch 3")]
+    assert main(["switchover", "--yes", "--socket", sock]) == ExitCode.DONE
+    assert capsys.readouterr().out.endswith("; verified 1.250 s after its epoch\n")
 
 
 def test_without_waiting_it_is_only_asked(sock: str, office: Office, capsys: Captured) -> None:

@@ -542,6 +542,12 @@ def test_what_commits_alone_already_is_not_told_to() -> None:
     assert rung("TAKE_OVER", "committing", state(view, alone=True)) == (True, None)
 
 
+def test_where_nothing_is_asked_through_the_service_address_commits_verify() -> None:
+    blind = own(spec(serving(), has_canary=False), canary_age_s=3600.0)
+    assert rung("TAKE_OVER", "verified", blind)[0] is True
+    assert rung("TAKE_OVER", "verified", own(blind, commit_age_s={}))[0] is False
+
+
 def test_every_database_is_verified() -> None:
     both = two_databases(serving())
     assert rung("TAKE_OVER", "verified", both)[0] is False

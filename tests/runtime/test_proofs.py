@@ -9,10 +9,12 @@ import pytest
 
 from controller.core.decide import decide
 from controller.core.model import DatabaseName, DatabaseState, Epoch, Instant, Role
-from controller.runtime.loop import ServiceLoop, proves
+from controller.ports import Sample
+from controller.runtime.loop import Pace, ServiceLoop, proves
 from controller.runtime.observe import Proofs
 from tests.core.turned import record, serving
-from tests.core.views import WITNESS, dc2_view, standby_state
+from tests.core.views import DC1, DC2, WITNESS, dc2_view, standby_state
+from tests.runtime.clock import HandClock
 
 LEDGER = DatabaseName("ledger")
 
@@ -92,3 +94,50 @@ async def test_a_primary_is_asked_for_a_proof_at_once_until_there_is_one() -> No
 
 async def test_a_standby_is_asked_for_no_proof() -> None:
     assert not Loop(standby_state()).asks()
+
+
+class Canary:
+    """Answers at once, and counts."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Queue[float]()
+
+    async def sample(self) -> Sample:
+        self.asked.put_nowait(asyncio.get_running_loop().time())
+        return Sample(ok=True, detail="200", took_s=0.001)
+
+
+async def test_the_service_address_is_asked_as_soon_as_clients_are_to_come() -> None:
+    here, there = decide(serving()), decide(dc2_view())
+    assert (here.traffic, there.traffic) == (DC2, DC1)
+    loop, canary = ServiceLoop.__new__(ServiceLoop), Canary()
+    loop.unanswered = asyncio.Event()
+    loop.wake = asyncio.Event()
+    loop.clock = cast("Any", HandClock())
+    loop.pace = Pace(rest_s=1.0, service_proof_s=60.0)
+    loop.hands = cast("Any", SimpleNamespace(me=DC2, service="wallet", promises=Promised()))
+    loop.observer = cast("Any", SimpleNamespace(proofs=Proofs()))
+    loop.progress = cast("Any", SimpleNamespace(turned=lambda *_: None))
+    loop.decision, loop.moved_at = None, Instant(-60.0)  # nothing has moved for long
+    loop._note(dc2_view(), there)
+    loop.moved_at = Instant(-60.0)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        proving = tasks.create_task(loop._prove_service(cast("Any", canary)))
+        await asyncio.sleep(0.05)
+        assert canary.asked.empty(), "a standby asks nobody"
+        loop._note(serving(), here)
+        loop.moved_at = Instant(-60.0)
+        await canary.asked.get()
+        await asyncio.sleep(0.05)
+        loop._note(serving(), here)
+        await asyncio.sleep(0.05)
+        assert canary.asked.empty(), "once; then it is asked as seldom as ever"
+        proving.cancel()
+    assert loop.observer.proofs.canary is not None
+
+
+class Promised:
+    """Promises of epoch 2."""
+
+    def of(self, service: str) -> Epoch:
+        return Epoch(2)

@@ -13,7 +13,8 @@ from controller.daemon.status import requested
 from controller.runtime.orders import Orders
 from controller.runtime.records import Records
 from controller.runtime.requests import RequestDesk
-from controller.web.schema import RequestView, Status
+from controller.web.history_schema import HistoryLoss, HistoryOrder, HistorySite, HistoryStep
+from controller.web.schema import HistoryEntry, RequestView, Status, StepView
 from tests.contract.fakes.memory_store import MemoryCluster, MemoryStore
 from tests.core.views import DC1, DC2, WALLET
 from tests.runtime.clock import HandClock
@@ -35,6 +36,7 @@ class Office(Told):
         super().__init__(status)
         self.view = view
         self.ends: list[tuple[State, str]] = []
+        self.verified = True  # what was moved is put on record
         self.woken = 0
         self.clock = clock = HandClock()
         self.store = MemoryStore(cluster or MemoryCluster(), view.me)
@@ -70,6 +72,9 @@ class Office(Told):
         state, why = self.ends.pop(0)
         after = moved(seen.request, state, by="tricast at dc2", why=why, at="now")
         await self.desk.desk.change(seen, after)
+        if state is State.DONE and after.kind in (Kind.SWITCHOVER, Kind.FAILOVER) and self.verified:
+            change = change_for(after.number, after.kind, after.target)
+            self.now = self.now.model_copy(update={"history": (change, *self.now.history)})
 
     def turn(self, view: View) -> None:
         """The newest view is `view`."""
@@ -82,3 +87,34 @@ class Office(Told):
         assert seen is not None
         changed = replace(seen.request, asked_by=name)
         await self.desk.desk.change(seen, changed)
+
+
+def change_for(number: int, kind: str, target: str) -> HistoryEntry:
+    """What stands on record of a move to `target`, a second after it."""
+    return HistoryEntry(
+        service="wallet",
+        epoch=3,
+        previous_holder="dc2",
+        holder=target,
+        kind="handover",
+        reason="patches",
+        took_s=1.25,
+        outage_s=0.598,
+        steps=(
+            StepView(name="promised", done=True, took_s=0.016),
+            StepView(name="promoted", database="ledger", done=True, took_s=0.225),
+            StepView(name="verified", done=True, took_s=1.25),
+            StepView(name="intent Promote", done=True, took_s=0.123, began_s=0.082),
+        ),
+        order=HistoryOrder(request=number, kind=kind),
+        losses=(HistoryLoss(database="ledger", acknowledged="none"),),
+        sites=(
+            HistorySite(
+                site="dc2",
+                steps=(
+                    HistoryStep(ladder="HAND_OVER", name="held", at_s=-0.076),
+                    HistoryStep(ladder="REJOIN", name="voting", database="ledger", at_s=3.737),
+                ),
+            ),
+        ),
+    )
