@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from controller.web.schema import RequestView
+from controller.web.schema import Move
 from lab.client.attempts import Attempt, Outcome
 from lab.netns.inside import Finished
 from tests.lab.system import PYTHON, System, edge
@@ -41,9 +41,12 @@ async def moved(system: System, asked_at: str, target: str) -> None:
             system, asked_at, "switchover", "--service", "wallet", "--to", target,
             "--reason", "patches", "--yes", "--json",
         )  # fmt: skip
-        request = RequestView.model_validate_json(done.stdout)
+        request = Move.model_validate_json(done.stdout)
         if done.code == 0:
             assert (request.state, request.target) == ("done", target)
+            assert request.change is not None
+            assert (request.change.epoch, request.change.outcome) == (epoch + 1, "ok")
+            assert {loss.acknowledged for loss in request.change.losses} == {"none"}
             change = await system.change(target, epoch + 1)
             assert (change["kind"], change["asked_by"]) == ("handover", "root")
             return
