@@ -4,7 +4,7 @@ PY := .venv/bin/python
 LAB := $(PY) -m lab
 KEEP ?=
 
-.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke lab-test soak soak-calm bench bench-switchover bench-hold bench-sim sim soak-sim sim-mutants docs down clean
+.PHONY: help setup demo test check core coverage fuzz mutation model contract contract-mysql lab-smoke runbook lab-test soak soak-calm bench bench-switchover bench-hold bench-sim sim soak-sim sim-mutants docs down clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,7 +47,10 @@ contract-mysql: ## The same for MySQL 9, fetched from Debian unstable; skipped, 
 	@LAB_MYSQL=mysql $(PY) -m pytest -q -rs --timeout 240 tests/contract/test_mysql_*.py tests/contract/test_serving_alone.py tests/foreign/test_mysql.py
 
 lab-smoke: setup ## Real processes in network namespaces
-	@$(PY) -m pytest -q -m lab --timeout 900
+	@$(PY) -m pytest -q -m "lab and not runbook" --timeout 900
+
+runbook: setup ## The runbook's ten situations in the lab, each of their lines typed at a terminal (5 min)
+	@$(PY) -m pytest -q -m runbook --timeout 900
 
 lab-test: setup ## Every scenario in the lab, one report (ROW=4 JOBS=2)
 	@$(LAB) run tests/scenarios $(if $(ROW),--row $(ROW)) $(if $(JOBS),--jobs $(JOBS))

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
 from controller.cli.remote import Servers, connect, why_not
+from controller.cli.stored import from_store
 from controller.config import Cluster, ConfigError, inspect
 from controller.web.answer import FORMAT
 from controller.web.schema import Status
@@ -38,6 +39,7 @@ class Endpoint:
     url: str | None = None
     servers: Servers | None = None
     deadline_s: float | None = None  # None: DEADLINE_S
+    store_of: Path | None = None  # the cluster file of the store that is read where nobody answers
 
     def __str__(self) -> str:
         return self.url or str(self.servers or self.socket)
@@ -108,7 +110,12 @@ def status_of(endpoint: Endpoint) -> Status:
 
 def ask(endpoint: Endpoint, path: str, kind: type[Record]) -> Record:
     """The daemon's answer at `path`. Raises CliError when there is none, or none of this format."""
-    status, body = _exchange(endpoint, path)
+    try:
+        status, body = _exchange(endpoint, path)
+    except CliError as error:
+        if endpoint.store_of is None or error.code is not ExitCode.UNAVAILABLE:
+            raise
+        return from_store(endpoint.store_of, path, kind, error)
     try:
         answer = json.loads(body)
         if status != http.client.OK:

@@ -25,7 +25,7 @@ def explain(*, as_json: bool, service: str | None, **where: Path | str | None) -
     Of SERVICE, or of all. A role change that is under way is shown step by step: which are reached,
     the time each took, and what the first of the others waits for.
     """
-    endpoint = options.endpoint(where)
+    endpoint = options.endpoint_or_store(where)
     found = _chosen(ask(endpoint, "/api/v1/explain", Explanation), service)
     if as_json:
         print_json(found)

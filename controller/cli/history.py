@@ -48,7 +48,7 @@ def history(
     routes of each site said before and after, where requests entered as the witness saw it, and
     each step with its time.
     """
-    endpoint = options.endpoint(where)
+    endpoint = options.endpoint_or_store(where)
     wanted_service, epoch = _meant(change, service)
     query = {"limit": str(limit if epoch is None else LIMIT_MAX)}
     query |= {"service": wanted_service} if wanted_service else {}

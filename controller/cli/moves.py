@@ -87,6 +87,22 @@ def switchover(
     return follow(later, told_to(asked, order, plan), lambda _request, _status: False, arrive)
 
 
+def _with_advice(asked: Asked, order: Ask, wanted: str) -> RequestView:
+    """As `planned`; where nobody answers, with what is to be done first."""
+    try:
+        return planned(asked, order, wanted)
+    except CliError as error:
+        if error.code is not ExitCode.UNAVAILABLE:
+            raise
+        raise CliError(
+            error.code,
+            f"{error.sentence}\ntricast: a failover is carried out by the daemon of the site that "
+            f"takes over: start it at {order.target} (systemctl start tricast) and ask there, or "
+            f"from any machine with --server https://ADDRESS-OF-{order.target}:7802. "
+            "Who holds what stands in etcd meanwhile: tricast status",
+        ) from None
+
+
 def _from_now(asked: Asked, then: str, not_before: float) -> tuple[float, str]:
     """The seconds until `then` by the daemon's clock, and how it is said in a question."""
     if not_before:
@@ -125,7 +141,7 @@ def failover(
         allow_data_loss=allow_data_loss,
         break_glass=break_glass,
     )
-    plan = planned(asked, order, wanted)
+    plan = _with_advice(asked, order, wanted)
     if plan.statement:
         print(plan.statement, file=sys.stderr)
     question = f"Let {plan.target} take {plan.service} over from {plan.holder}{past(plan)}?"

@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from controller.cli.elsewhere import DEFAULT_CONFIG
 from controller.cli.endpoint import DEFAULT_SOCKET, Endpoint, choose
 from controller.cli.errors import CliError
 from controller.cli.exit_codes import ExitCode
@@ -138,6 +139,19 @@ def breaking_glass(verb: Verb) -> Verb:
 
 def endpoint(where: Mapping[str, Path | str | None]) -> Endpoint:
     """Where the options of `asking` point to. What is typed goes before the environment."""
+    return _chosen(where)
+
+
+def endpoint_or_store(where: Mapping[str, Path | str | None]) -> Endpoint:
+    """The same; where no daemon answers on this host, the store of its cluster file is read."""
+    found = _chosen(where)
+    config = Path(where["config"] or DEFAULT_CONFIG)
+    if found.socket is None or not config.exists():
+        return found
+    return replace(found, store_of=config)
+
+
+def _chosen(where: Mapping[str, Path | str | None]) -> Endpoint:
     paths = {name: Path(found) if (found := where[name]) else None for name in WHERE}
     return choose(
         socket_path=paths["socket_path"],

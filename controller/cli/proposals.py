@@ -78,7 +78,7 @@ def _found(
     keep: Callable[[RequestView], bool],
 ) -> Requests:
     query = f"?{urlencode({'service': service})}" if service else ""
-    found = ask(options.endpoint(where), f"{PATH}{query}", Requests)
+    found = ask(options.endpoint_or_store(where), f"{PATH}{query}", Requests)
     return found.model_copy(update={"requests": tuple(r for r in found.requests if keep(r))})
 
 

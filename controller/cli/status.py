@@ -43,10 +43,9 @@ def status(
     One table per service, and below it what a failure now would cost, warnings and alarms. The
     columns are explained in docs/runbook.md. With --watch the page is shown again and again.
     """
-    endpoint = options.endpoint(where)
     if watch:
-        return _watch(endpoint, service, interval, as_json=as_json)
-    found = asked(endpoint, service)
+        return _watch(options.endpoint(where), service, interval, as_json=as_json)
+    found = asked(options.endpoint_or_store(where), service)
     if as_json:
         print_json(found)
         return ExitCode.DONE
