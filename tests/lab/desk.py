@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.netns.inside import Finished
@@ -15,6 +15,7 @@ WRAPPER = f"""#!/bin/sh
 export PYTHONPATH=/opt/tricast TRICAST_CONFIG=/etc/tricast/tricast.yml
 exec {PYTHON} -m controller.cli.main "$@"
 """
+_COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SITUATION = re.compile(r"^### (\d+)\. (.+)$", re.MULTILINE)
 _LINE = re.compile(r"^ {4}(?P<line>(?:tricast|systemctl|journalctl|etcdctl) .+)$", re.MULTILINE)
 # In running text: what has more than a verb.
@@ -83,13 +84,14 @@ class Desk:
         """`line` at a terminal of this site; `answer` to what it asks."""
         words = shlex.quote(self._ready(at))
         shell = f"export PATH={words}:$PATH TERM=xterm COLUMNS=120; {line}"
-        return await self.system.lab.run(
+        done = await self.system.lab.run(
             edge(at),
             ["script", "-qefc", shell, "/dev/null"],
             stdin=f"{answer}\n",
             check=False,
             deadline_s=patience_s,
         )
+        return replace(done, stdout=_COLOUR.sub("", done.stdout).replace("\r", ""))
 
     def _ready(self, site: str) -> str:
         wrapper: Path = self.system.lab.path(edge(site), "/tmp/desk/tricast")
