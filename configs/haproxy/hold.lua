@@ -1,13 +1,14 @@
 -- Loaded by haproxy (lua-load). While a service is handed over its new requests wait here instead of
 -- failing: as long as the server of that name in backend `tricast_hold` is not in maintenance, and
--- no longer than `limit` milliseconds. The controller turns that server through the runtime socket.
+-- until `limit` milliseconds after it closed: a gate that nobody opens any more, because its controller
+-- died, delays nobody who comes later. The controller turns that server through the runtime socket.
 --
---   http-request lua.tricast_hold be_wallet 2000 if { srv_is_up(tricast_hold/be_wallet) }
+--   http-request lua.tricast_hold be_wallet 5000 if { srv_is_up(tricast_hold/be_wallet) }
 --
 -- In `mode tcp` (SQL, games) new connections wait instead; the delay is to be longer than the limit:
 --
---   tcp-request inspect-delay 3s
---   tcp-request content lua.tricast_hold be_games 2000 if { srv_is_up(tricast_hold/be_games) }
+--   tcp-request inspect-delay 6s
+--   tcp-request content lua.tricast_hold be_games 5000 if { srv_is_up(tricast_hold/be_games) }
 --
 -- What waited goes on one after the other in the order in which it came, not all at once: the
 -- servers that take over have no sessions with their databases yet.
@@ -22,7 +23,7 @@ local REST_MS = 25 -- between two looks at gates where nobody waits
 local SPACE_MS = 3 -- between two that go on
 local TAIL_MS = 200 -- until the last of them goes on, at most
 -- By name: the newest look, how many wait, the number of who came last and of who goes on first,
--- and when it opened.
+-- when it closed and when it opened.
 local gates = {}
 
 local function now_ms()
@@ -39,7 +40,9 @@ local function looked_at(name, age_ms)
   local gate = gates[name] or { at = 0, held = false, waiting = 0, came = 0, first = 1, space = 0 }
   if at < gate.at or at - gate.at >= age_ms then
     local held = not in_maintenance(core.backends["tricast_hold"].servers[name])
-    if gate.held and not held then
+    if held and not gate.held then
+      gate.closed = at
+    elseif gate.held and not held then
       gate.space = math.min(SPACE_MS, TAIL_MS / math.max(1, gate.waiting))
       gate.opened = at
     end
@@ -59,9 +62,11 @@ core.register_task(function()
 end)
 
 core.register_action("tricast_hold", { "tcp-req", "http-req" }, function(_, name, limit)
-  local until_ms = now_ms() + tonumber(limit)
   local gate = looked_at(name, 0) -- who asks has just seen it close
-  if not gate.held then
+  local function waits()
+    return gate.held and now_ms() - gate.closed < tonumber(limit)
+  end
+  if not waits() then
     return
   end
   gate.came = gate.came + 1
@@ -70,13 +75,13 @@ core.register_action("tricast_hold", { "tcp-req", "http-req" }, function(_, name
     gate.first = mine
   end
   gate.waiting = gate.waiting + 1
-  while gate.held and now_ms() < until_ms do
+  while waits() do
     core.msleep(POLL_MS)
     gate = looked_at(name, POLL_MS)
   end
   gate.waiting = gate.waiting - 1
   if gate.held then
-    gate.first = math.max(gate.first, mine + 1) -- it has waited for as long as it may
+    gate.first = math.max(gate.first, mine + 1) -- the gate has been closed for as long as it may
     return
   end
   local pause = math.floor((mine - gate.first) * gate.space)

@@ -15,6 +15,12 @@ def promoted_here(view: View, state: DatabaseState) -> bool:
     return state.writable and state.epoch == view.record.epoch
 
 
+def all_open(view: View) -> bool:
+    """Every database here lets clients in, and nothing is at work that might end that."""
+    working = view.busy - view.resting
+    return all(s.gate_open and f"database:{s.name}" not in working for s in view.own.databases)
+
+
 def sealed_here(view: View, state: DatabaseState) -> bool:
     """This copy takes nothing from an epoch below the record's."""
     assert view.record is not None

@@ -19,7 +19,6 @@ from controller.core.requests import Kind, Request, SeenRequest, State, closed, 
 from controller.core.view import OtherSite, View
 from controller.core.wants import HOLD, Keep
 
-RECEIVER_SHARE = 2 / 3  # of the time for the whole hand-over
 AGAIN_S = 30.0  # a drained holder asks again so long after a hand-over that failed
 
 
@@ -212,31 +211,6 @@ def hand_over_to_me(view: View) -> bool:
     return request.target == view.me and guards.other_epoch(view)
 
 
-def holder_controller_silent(view: View) -> bool:
-    """Its controller has been silent for the suspicion time, to this site and every witness heard;
-    what its data path does is another matter.
-    """
-    return guards.controller_silent_for(view, view.spec.timings.suspect_after_s)
-
-
-def handed_by_me(view: View) -> bool:
-    """This site handed the record's epoch over, and nothing has been raised since."""
-    record = view.record
-    return record is not None and record.previous == view.me and guards.handed_over(view)
-
-
-def receiver_late(view: View) -> bool:
-    """Who was given the epoch has had its time; what is left is for this site to climb.
-
-    Once it serves, it closes the request: a daemon of it that stops or starts later is not late.
-    """
-    seen, record = view.request, view.record
-    if seen is None or record is None or closed(seen.request):
-        return False
-    late = view.record_unchanged_s > view.spec.timings.hand_over_s * RECEIVER_SHARE
-    return late and seen.request.number == record.request
-
-
 # --- the ladder ----------------------------------------------------------------------------------
 
 
@@ -289,9 +263,12 @@ def refuse(view: View) -> Intent | None:
 
 
 def take_back(view: View) -> Intent | None:
-    """The request is closed as failed, with what stood against it."""
+    """The request is closed as failed, with what stood against it; not before clients can come here
+    again, for until then they wait at every site.
+    """
     assert view.request is not None
-    if not view.store_ok:
+    waits = not copies.all_open(view) and view.request.unchanged_s <= view.spec.timings.hold_s
+    if waits or not view.store_ok:
         return None
     return asked.settle(view.request, State.FAILED, "; ".join(hand_over_refusals(view)))
 

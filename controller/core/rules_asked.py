@@ -3,7 +3,17 @@
 A proposal that waits for an approval is no rule: nothing else may wait for it.
 """
 
-from controller.core import alone, asked, guards, handover, raising, sequences, troubles, wants
+from controller.core import (
+    alone,
+    asked,
+    guards,
+    handover,
+    raising,
+    receiver,
+    sequences,
+    troubles,
+    wants,
+)
 from controller.core.model import Role
 from controller.core.reason import Reason
 from controller.core.rule import Rule, no
@@ -96,7 +106,7 @@ RULES_ASKED: tuple[Rule, ...] = (
         number=213,
         when=(
             handover.hand_over_to_me,
-            handover.holder_controller_silent,
+            receiver.holder_controller_silent,
             raising.failover_possible,
             guards.databases_idle,
         ),
@@ -109,8 +119,8 @@ RULES_ASKED: tuple[Rule, ...] = (
         number=214,
         when=(
             guards.other_epoch,
-            handover.handed_by_me,
-            handover.receiver_late,
+            receiver.handed_by_me,
+            receiver.receiver_late,
             guards.holder_climbing,
             troubles.data_eligible,
             guards.databases_idle,

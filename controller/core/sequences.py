@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import copies, fenced, guards, margin, repair, troubles, voters
+from controller.core import copies, fenced, guards, margin, receiver, repair, troubles, voters
 from controller.core.intents import (
     EPOCH_LANE,
     Admit,
@@ -227,8 +227,11 @@ TAKE_OVER: tuple[AnyStep, ...] = (
 def _close_deposed(view: View, state: DatabaseState) -> Intent | None:
     """At once to clients, for what they read may be old; nothing is acknowledged here any more. Its
     restart waits while the new holder climbs: on the same machines, or over the same network, it
-    would only slow it down. Where a lease is all that keeps two sites from serving, nothing waits.
+    would only slow it down. Where a lease is all that keeps two sites from serving, nothing waits;
+    nor what this site is about to take back.
     """
+    if receiver.due_back(view):
+        return _close(view, state)
     if guards.left_in_peace(view) and not guards.lease_durability(view):
         return SetGate(database=state.name, opened=False) if state.gate_open else None
     if _has_its_time(view) and not state.gate_open:

@@ -139,12 +139,13 @@ def to_me(view: View) -> SiteName | Keep | None:
 
 
 def to_holder(view: View) -> SiteName | Keep | None:
-    """Held while the holder hands over, and then until the gates of the new one are open. There are
-    none by a lease: what is held must not be let go to this site's own servers any more.
+    """Held while the holder hands over, and then until the gates of the new one are open, be it
+    who was to have them or who takes them back. There are none by a lease: what is held must not be
+    let go to this site's own servers any more.
     """
     assert view.record is not None
     limit = view.spec.timings.hold_s
-    moving = view.own.held and guards.handed_over(view) and not guards.holder_opened(view)
+    moving = view.own.held and not guards.holder_opened(view)
     if moving and view.record_unchanged_s <= limit and not guards.lease_durability(view):
         return HOLD
     return HOLD if guards.holder_hands_over(view, limit) else view.record.holder
@@ -152,8 +153,7 @@ def to_holder(view: View) -> SiteName | Keep | None:
 
 def back_to_me(view: View) -> SiteName | Keep | None:
     """What is held goes on as soon as the gates here are open again."""
-    opened = all(state.gate_open for state in view.own.databases)
-    return view.me if opened and not guards.without_lease(view) else HOLD
+    return view.me if copies.all_open(view) and not guards.without_lease(view) else HOLD
 
 
 def held_or_nobody(view: View) -> SiteName | Keep | None:

@@ -17,7 +17,7 @@ from lab.rehearsal.eyes import wait_for
 GATE: Final = REPOSITORY / "configs/haproxy/hold.lua"
 WAYS: Final = ("none", "gate", "queue", "listener")
 DRAIN_S: Final = 0.5
-_LIMIT_MS: Final = 2000
+_LIMIT_MS: Final = 5000
 _READY_WITHIN_S: Final = 5.0
 
 _CONFIGURATION: Final = """
@@ -51,7 +51,7 @@ backend tricast_hold
 _HELD: Final = "if { srv_is_up(tricast_hold/be) }"
 _GATES: Final = {
     "http": f"    http-request lua.tricast_hold be {_LIMIT_MS} {_HELD}",
-    "tcp": f"    tcp-request inspect-delay 3s\n"
+    "tcp": f"    tcp-request inspect-delay 6s\n"
     f"    tcp-request content lua.tricast_hold be {_LIMIT_MS} {_HELD}",
 }
 

@@ -44,7 +44,7 @@ def test_haproxy_has_the_backends_servers_and_addresses_of_the_cluster() -> None
         for address in service.addresses:
             shown = f"[{address}]" if ":" in address else address
             assert f"bind {shown}:80 " in text
-        assert f"http-request lua.tricast_hold {service.backend} 2000 if" in text
+        assert f"http-request lua.tricast_hold {service.backend} 5000 if" in text
         leaving = f"lua.tricast_leaving({service.backend},dc1,{CLUSTER.timings.linger_s:g})"
         assert f"http-after-response set-header Connection close if {{ {leaving} -m bool }}" in text
         assert re.search(

@@ -175,13 +175,27 @@ async def test_who_waited_longest_goes_on_first(haproxy: HaproxyProcess) -> None
     assert set(answered[-5:]) <= set(range(20, 30)), answered
 
 
-async def test_no_request_waits_longer_than_the_gate_lets_it(haproxy: HaproxyProcess) -> None:
+async def test_nobody_waits_at_a_gate_that_nobody_opens_any_more(haproxy: HaproxyProcess) -> None:
     balancer = adapter(haproxy)
     await balancer.direct("be_wallet", DC1, 1.0)
     await balancer.hold("be_wallet", 1.0)
-    started = time.monotonic()
+    closed = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(haproxy.get(haproxy.wallet))
+        await asyncio.sleep(2.5)
+        later = group.create_task(haproxy.get(haproxy.wallet))
+    assert (first.result(), later.result()) == (200, 200)
+    assert 4.9 < time.monotonic() - closed < 6.0, "both until five seconds after it closed"
     assert await haproxy.get(haproxy.wallet) == 200
-    assert 1.9 < time.monotonic() - started < 3.0
+    assert time.monotonic() - closed < 6.5, "who comes later does not wait"
+    await balancer.direct("be_wallet", DC1, 1.0)
+    await balancer.hold("be_wallet", 1.0)
+    again = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(haproxy.get(haproxy.wallet))
+        await asyncio.sleep(0.3)
+        await balancer.direct("be_wallet", DC2, 1.0)
+    assert 0.3 < time.monotonic() - again < 2.0, "once opened, it closes again as before"
 
 
 async def test_a_haproxy_without_gates_directs_all_the_same(haproxy: HaproxyProcess) -> None:
@@ -223,8 +237,8 @@ async def with_games(haproxy: HaproxyProcess) -> int:
     )
     games = (
         f"frontend games\n    mode tcp\n    bind 127.0.0.1:{port}\n"
-        "    tcp-request inspect-delay 3s\n"
-        "    tcp-request content lua.tricast_hold be_games 2000"
+        "    tcp-request inspect-delay 6s\n"
+        "    tcp-request content lua.tricast_hold be_games 5000"
         " if { srv_is_up(tricast_hold/be_games) }\n"
         f"    default_backend be_games\nbackend be_games\n    mode tcp\n{servers}"
     )

@@ -315,16 +315,27 @@ def test_a_hand_over_that_fails_is_taken_back(turn: Turn, why: str) -> None:
     decision = decide(turn(handing()))
     assert (decision.rule, decision.traffic) == (212, HOLD)
     assert decision.refused_because == (why,)
-    assert settled(decision) == (State.FAILED, why)
+    assert settled(decision) is None
     opening = decide(state(turn(handing()), followers=(follower(WITNESS),)))
     assert SetGate(database=LEDGER, opened=True) in opening.intents
     open_again = decide(state(turn(handing()), gate_open=True))
     assert open_again.traffic == DC2
+    assert settled(open_again) == (State.FAILED, why)
     assert Direct(site=DC2) in open_again.intents
 
 
+def test_what_does_not_open_again_is_told_all_the_same() -> None:
+    stuck = asked(
+        handing(), Kind.SWITCHOVER, target="dc1", holder="dc2", state=State.RUNNING, unchanged_s=5.0
+    )
+    assert settled(decide(stuck)) is None
+    assert stuck.request is not None
+    late = replace(stuck, request=replace(stuck.request, unchanged_s=5.01))
+    assert settled(decide(late)) == (State.FAILED, "it was not through after 1.5 s")
+
+
 def test_without_the_store_it_is_taken_back_and_told_later() -> None:
-    decision = decide(replace(handing(), store_ok=False))
+    decision = decide(state(replace(handing(), store_ok=False), gate_open=True))
     assert decision.rule == 212
     assert settled(decision) is None
     assert "the store's majority does not answer" in decision.refused_because[0]
@@ -420,8 +431,13 @@ def test_a_deposed_database_is_not_restarted_before_the_other_site_has_had_its_t
     assert not closing(opened)
 
 
-@pytest.mark.parametrize("turn", [lambda v: v, lambda v: record(v, kind="failover", request=0)])
-def test_while_the_new_holder_climbs_a_deposed_database_is_only_shut(turn: Turn) -> None:
+@pytest.mark.parametrize(
+    ("turn", "until_s"),
+    [(lambda v: v, 1.0), (lambda v: record(v, kind="failover", request=0), 1.99)],
+)
+def test_while_the_new_holder_climbs_a_deposed_database_is_only_shut(
+    turn: Turn, until_s: float
+) -> None:
     """Nobody may read what is old; its restart would only slow the other site down."""
     young = turn(state(handed(), writable=True))
     assert decide(young).rule == 110
@@ -430,7 +446,8 @@ def test_while_the_new_holder_climbs_a_deposed_database_is_only_shut(turn: Turn)
     opened = state(young, gate_open=True)
     assert shut(opened) == {"ledger"}
     assert not closing(opened)
-    assert not closing(replace(opened, record_unchanged_s=1.99))
+    assert not closing(replace(opened, record_unchanged_s=until_s))
+    assert closing(replace(opened, record_unchanged_s=until_s + 0.01))
     for late in (
         replace(opened, record_unchanged_s=2.0),
         report(opened, DC1, role=Role.PRIMARY),
@@ -441,6 +458,17 @@ def test_while_the_new_holder_climbs_a_deposed_database_is_only_shut(turn: Turn)
         assert decide(late).rule == 110
         assert closing(late)
         assert not shut(late)
+
+
+def test_a_database_is_restarted_at_once_when_its_epoch_is_taken_back() -> None:
+    young = state(handed(ago_s=0.3), writable=True)
+    gives_up = report(young, DC1, yielding="database ledger here is down")
+    assert not closing(young)
+    assert closing(gives_up)
+    assert decide(gives_up).rule == 110
+    assert closing(replace(young, record_unchanged_s=1.01))
+    assert not closing(record(gives_up, kind="failover"))
+    assert not closing(report(gives_up, DC1, role=Role.PRIMARY))
 
 
 NOT_LATE: list[Turn] = [

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core import handover
+from controller.core import handover, receiver
 from controller.core.intents import AskSwitchover, RaiseEpoch, SettleRequest
-from controller.core.model import DatabaseName, Durability, Epoch, SiteName
+from controller.core.model import DatabaseName, Durability, Epoch, Seen, SiteName
 from controller.core.requests import (
     Approval,
     Kind,
@@ -320,13 +320,34 @@ def handed(view: View) -> View:
     ],
 )
 def test_who_gave_knows_it(view: View, by_me: bool) -> None:
-    assert handover.handed_by_me(view) is by_me
+    assert receiver.handed_by_me(view) is by_me
 
 
 def test_who_is_given_is_late_after_two_thirds_of_the_time() -> None:
     view = timings(handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.RUNNING)), hand_over_s=1.5)
-    assert not handover.receiver_late(replace(view, record_unchanged_s=1.0))
-    assert handover.receiver_late(replace(view, record_unchanged_s=1.01))
+    assert not receiver.receiver_late(replace(view, record_unchanged_s=1.0))
+    assert receiver.receiver_late(replace(view, record_unchanged_s=1.01))
+
+
+def test_who_is_given_is_late_at_once_when_it_is_not_heard_or_gives_up() -> None:
+    view = timings(handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.RUNNING)), hand_over_s=1.5)
+    view = replace(view, record_unchanged_s=0.3)
+    assert not receiver.receiver_late(view)
+    gives_up = report(view, DC1, yielding="database ledger here is down")
+    assert receiver.receiver_late(gives_up)
+    dead = Seen(control_s=0.51, front_s=0.1, data_s=0.1)
+    assert receiver.receiver_late(other(view, DC1, seen=dead, seen_by={WITNESS: dead}))
+    assert not receiver.receiver_late(other(view, DC1, seen=dead)), "the witness hears it"
+    assert not receiver.receiver_late(asked(gives_up, Kind.SWITCHOVER, state=State.DONE))
+    assert not receiver.receiver_late(record(gives_up, request=5))
+
+
+def test_who_is_given_and_has_taken_its_lease_is_not_late() -> None:
+    view = handed(asked(dc2_view(), Kind.SWITCHOVER, state=State.RUNNING))
+    view = replace(spec(view, durability=Durability.LEASE), record_unchanged_s=100.0)
+    assert receiver.receiver_late(view)
+    assert not receiver.receiver_late(record(view, renewal=1))
+    assert receiver.receiver_late(spec(record(view, renewal=1), durability=Durability.QUORUM))
 
 
 @pytest.mark.parametrize(
@@ -339,7 +360,7 @@ def test_who_is_given_is_late_after_two_thirds_of_the_time() -> None:
     ],
 )
 def test_who_has_served_since_it_was_given_is_not_late(view: View) -> None:
-    assert not handover.receiver_late(replace(view, record_unchanged_s=100.0))
+    assert not receiver.receiver_late(replace(view, record_unchanged_s=100.0))
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,8 @@ def test_a_drained_site_is_gone_once_the_holder_is_known_to_attract(
 
 # --- traffic -------------------------------------------------------------------------------------
 
+CLOSING = frozenset({"database:ledger"})
+
 
 def handed(view: View) -> View:
     """dc2 lets requests wait, and has handed epoch 2 to dc1, which is not open yet."""
@@ -201,7 +203,7 @@ def handed(view: View) -> View:
         (replace(handed(dc2_view()), record_unchanged_s=5.01), DC1),
         (copy(handed(dc2_view()), DC1, gate_open=True), DC1),
         (own(handed(dc2_view()), held=False), DC1),
-        (record(handed(dc2_view()), kind="failover"), DC1),
+        (record(handed(dc2_view()), kind="failover"), wants.HOLD),  # taken back, or relieved
         (spec(handed(dc2_view()), durability=Durability.LEASE), DC1),
     ],
 )
@@ -217,6 +219,9 @@ def test_what_is_held_waits_for_the_gates_of_who_was_given(
         (serving(), DC2),
         (state(serving(), gate_open=False), wants.HOLD),
         (beside(serving(), gate_open=False), wants.HOLD),
+        (replace(serving(), busy=CLOSING), wants.HOLD),  # it is not closed yet
+        (replace(serving(), busy=CLOSING, resting=CLOSING), DC2),
+        (replace(serving(), busy=frozenset({"database:other", "traffic"})), DC2),
         (leased(serving()), wants.HOLD),
         (leased(serving(), 0.1), DC2),
     ],

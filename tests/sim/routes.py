@@ -18,7 +18,7 @@ from tests.sim.exabgp import POLICY
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-HOLD_TRAFFIC_S = 2.0
+HOLD_TRAFFIC_S = 5.0  # configs/haproxy.cfg
 Said = tuple[Stance, int]
 
 
@@ -91,7 +91,7 @@ class Balancer:
         self.process = Process(world.engine, Clock(world.engine, 0.0), f"haproxy at {site}")
         self.process.begin()
         self.directed: dict[ServiceName, SiteName | None] = dict.fromkeys(world.specs)
-        self.held: dict[ServiceName, list[Callable[[], None]]] = {}
+        self.held: dict[ServiceName, list[Callable[[], None]] | None] = {}  # None: for too long
         self._under_way: dict[ServiceName, int] = dict.fromkeys(world.specs, 0)
 
     @property
@@ -110,7 +110,7 @@ class Balancer:
             self._world.touched(self.site)
 
     def hold(self, service: ServiceName) -> None:
-        """New requests wait, but never longer than haproxy lets them."""
+        """New requests wait, but no longer than its gate lets them, once closed."""
         if service not in self.held:
             waiting = self.held[service] = []
             self.process.after(HOLD_TRAFFIC_S, self._held_enough, service, waiting)
@@ -118,10 +118,12 @@ class Balancer:
 
     def _held_enough(self, service: ServiceName, waiting: list[Callable[[], None]]) -> None:
         if self.held.get(service) is waiting:
-            self._let_go(service)
+            self.held[service] = None
+            for go_on in waiting:
+                go_on()
 
     def _let_go(self, service: ServiceName) -> None:
-        for go_on in self.held.pop(service, ()):
+        for go_on in self.held.pop(service, None) or ():
             go_on()
         self._world.touched(self.site)
 
