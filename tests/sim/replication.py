@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RECEIVER_PATIENCE_S = 3.0
 SENDER_PATIENCE_S = 5.0
 FAST_S = 0.01
+FULL_AGAIN_S = 1.0  # until a receiver tries again to write what a full disk did not take
 
 
 @dataclass(slots=True)
@@ -71,6 +72,9 @@ class Copy:
         self._flushing = False
         if self.disk.full:
             self.ran_full()
+            if self.process.alive:
+                self._flushing = True
+                self.process.after(FULL_AGAIN_S, self._flush, end)
             return
         self.flushed = max(self.flushed, min(end, self.log.end))
         if self.flushed < self.log.end:
