@@ -155,7 +155,7 @@ def _table(found: Voters) -> Table:
                 Cell("" if number else service.service),
                 Cell(site.site),
                 Cell(site.kind),
-                Cell(site.votes, "" if site.votes == "voter" else ODD),
+                Cell(site.votes if service.needed else "", "" if site.votes == "voter" else ODD),
                 _counts(site),
                 rule=not number,
             )

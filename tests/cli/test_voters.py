@@ -81,9 +81,9 @@ def test_who_votes_of_each_service(typed: Typed, office: Office) -> None:
         ["wallet", "dc1", "data", "voter", "ledger acknowledges"],
         ["", "dc2", "data", "voter", "ledger primary"],
         ["", "witness", "witness", "voter", "ledger acknowledges"],
-        ["lobby", "dc1", "data", "voter", ""],
-        ["", "dc2", "data", "voter", ""],
-        ["", "witness", "witness", "voter", ""],
+        ["lobby", "dc1", "data", "", ""],
+        ["", "dc2", "data", "", ""],
+        ["", "witness", "witness", "", ""],
     ]
     assert out.splitlines()[-3:] == [
         " wallet: a commit needs 2 copies",
